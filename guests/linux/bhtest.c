@@ -1,0 +1,363 @@
+/*
+ * Test helper inside the Linux guest: clocks, memory patterns, a deterministic byte stream.
+ * A static program without libc, so that it runs on an initrd with nothing else in it.
+ * May call: Linux system calls. Must never depend on files other than /proc/meminfo and /dev/port.
+ *
+ * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS
+ * Each but `stream` prints one line of detail; status 0 = the fact holds.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SYS_READ = 0,
+    SYS_WRITE = 1,
+    SYS_OPEN = 2,
+    SYS_MMAP = 9,
+    SYS_PREAD64 = 17,
+    SYS_PWRITE64 = 18,
+    SYS_NANOSLEEP = 35,
+    SYS_EXIT_GROUP = 231,
+    SYS_CLOCK_GETTIME = 228,
+};
+enum { CLOCK_RAW = 4, CLOCK_BOOT = 7 };
+enum { O_RDWR_FLAG = 2 };
+enum { PROT_RW = 3, MAP_PRIVATE_ANON = 0x22 };
+#define NS_PER_S   1000000000ULL
+#define PAGE_WORDS 512U
+
+struct timespec {
+    int64_t s;
+    int64_t ns;
+};
+
+static long sys(long n, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long ret;
+
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+
+/* The compiler may call these for its own copies and fills. */
+void *memset(void *p, int c, size_t n)
+{
+    unsigned char *b = p;
+
+    while (n--)
+        *b++ = (unsigned char)c;
+    return p;
+}
+
+static void put(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n])
+        n++;
+    (void)sys(SYS_WRITE, 1, (long)s, (long)n, 0, 0, 0);
+}
+
+static void put_u64(uint64_t v)
+{
+    char buf[24];
+    size_t i = sizeof(buf) - 1;
+
+    buf[i] = 0;
+    do
+        buf[--i] = (char)('0' + v % 10);
+    while (v /= 10);
+    put(buf + i);
+}
+
+static uint64_t parse_u64(const char *s)
+{
+    uint64_t v = 0;
+
+    while (s && *s >= '0' && *s <= '9')
+        v = v * 10 + (uint64_t)(*s++ - '0');
+    return v;
+}
+
+static int same(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static uint64_t now_ns(int clock)
+{
+    struct timespec t = {0, 0};
+
+    (void)sys(SYS_CLOCK_GETTIME, clock, (long)&t, 0, 0, 0, 0);
+    return (uint64_t)t.s * NS_PER_S + (uint64_t)t.ns;
+}
+
+static void sleep_ns(uint64_t ns)
+{
+    struct timespec t = {(int64_t)(ns / NS_PER_S), (int64_t)(ns % NS_PER_S)};
+
+    (void)sys(SYS_NANOSLEEP, (long)&t, 0, 0, 0, 0, 0);
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t lo, hi;
+
+    __asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi)::"memory");
+    return (uint64_t)hi << 32 | lo;
+}
+
+/* SplitMix64: every input has its own output, so no two words of a pattern are alike. */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15ULL;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+    return x ^ x >> 31;
+}
+
+static int within_percent(uint64_t got, uint64_t want)
+{
+    return got * 100 >= want * 99 && got * 100 <= want * 101;
+}
+
+static int do_stream(uint64_t bytes)
+{
+    static uint64_t buf[PAGE_WORDS];
+    uint64_t word = 0;
+
+    while (bytes) {
+        uint64_t n = bytes < sizeof(buf) ? bytes : sizeof(buf);
+        uint64_t done = 0;
+
+        for (unsigned i = 0; i < PAGE_WORDS; i++)
+            buf[i] = mix(word++);
+        while (done < n) {
+            long r = sys(SYS_WRITE, 1, (long)buf + (long)done, (long)(n - done), 0, 0, 0);
+
+            if (r <= 0)
+                return 1;
+            done += (uint64_t)r;
+        }
+        bytes -= n;
+    }
+    return 0;
+}
+
+static int do_sleep(uint64_t secs)
+{
+    uint64_t raw = now_ns(CLOCK_RAW);
+    uint64_t boot = now_ns(CLOCK_BOOT);
+
+    sleep_ns(secs * NS_PER_S);
+    raw = now_ns(CLOCK_RAW) - raw;
+    boot = now_ns(CLOCK_BOOT) - boot;
+    put("asked for ");
+    put_u64(secs * 1000000);
+    put(" us, MONOTONIC_RAW ");
+    put_u64(raw / 1000);
+    put(" us, BOOTTIME ");
+    put_u64(boot / 1000);
+    put(" us");
+    return !(within_percent(raw, secs * NS_PER_S) && within_percent(boot, secs * NS_PER_S));
+}
+
+/* The rate over four quarters of a second, and the rate the kernel found, must all agree. */
+static int do_tsc(uint64_t dmesg_khz)
+{
+    int bad = 0;
+    uint64_t t_all = rdtsc();
+    uint64_t n_all = now_ns(CLOCK_RAW);
+
+    if (dmesg_khz == 0) {
+        put("the kernel did not report a TSC rate");
+        return 1;
+    }
+    for (int i = 0; i < 4; i++) {
+        uint64_t t = rdtsc();
+        uint64_t n = now_ns(CLOCK_RAW);
+
+        sleep_ns(NS_PER_S / 4);
+        t = rdtsc() - t;
+        n = now_ns(CLOCK_RAW) - n;
+        bad |= !within_percent(t * 1000 / (n / 1000), dmesg_khz);
+    }
+    t_all = rdtsc() - t_all;
+    n_all = now_ns(CLOCK_RAW) - n_all;
+    put_u64(t_all * 1000 / (n_all / 1000));
+    put(" kHz by rdtsc over MONOTONIC_RAW, ");
+    put_u64(dmesg_khz);
+    put(" kHz by the kernel");
+    return bad;
+}
+
+/* A value of /proc/meminfo in KiB; 0 when absent. */
+static uint64_t meminfo_kib(const char *key)
+{
+    static char buf[4096];
+    long fd = sys(SYS_OPEN, (long)"/proc/meminfo", 0, 0, 0, 0, 0);
+    long n = sys(SYS_PREAD64, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
+
+    for (long i = 0; i < n; i++) {
+        long k = 0;
+
+        while (key[k] && i + k < n && buf[i + k] == key[k])
+            k++;
+        if (key[k])
+            continue;
+        while (i + k < n && buf[i + k] == ' ')
+            k++;
+        return parse_u64(buf + i + k);
+    }
+    return 0;
+}
+
+/*
+ * Fill what the kernel has left (a few MiB stay, so that nothing is killed for lack of memory)
+ * and verify again and again; each round turns the pattern of every page into its successor.
+ */
+static int do_pattern(uint64_t secs, uint64_t seed)
+{
+    uint64_t avail = meminfo_kib("MemAvailable:");
+    uint64_t reserve = avail / 32 + 4096;
+    uint64_t pages = avail > reserve ? (avail - reserve) / 4 : 0;
+    uint64_t end = now_ns(CLOCK_RAW) + secs * NS_PER_S;
+    uint64_t rounds = 0;
+    long at = sys(SYS_MMAP, 0, (long)(pages * 4096), PROT_RW, MAP_PRIVATE_ANON, -1, 0);
+    uint64_t *mem = (uint64_t *)at;
+
+    if (pages == 0 || (at < 0 && at > -4096)) {
+        put("no memory for the pattern");
+        return 1;
+    }
+    for (uint64_t p = 0; p < pages; p++) {
+        uint64_t base = mix(seed ^ p << 20);
+
+        for (unsigned i = 0; i < PAGE_WORDS; i++)
+            mem[p * PAGE_WORDS + i] = base + i * 0x9e3779b97f4a7c15ULL;
+    }
+    do {
+        for (uint64_t p = 0; p < pages; p++) {
+            uint64_t base = mix(seed ^ (p << 20 | (rounds & 0xfffff)));
+            uint64_t next = mix(seed ^ (p << 20 | ((rounds + 1) & 0xfffff)));
+
+            for (unsigned i = 0; i < PAGE_WORDS; i++) {
+                uint64_t want = base + i * 0x9e3779b97f4a7c15ULL;
+                uint64_t *w = &mem[p * PAGE_WORDS + i];
+
+                if (*(volatile uint64_t *)w != want) {
+                    put("page ");
+                    put_u64(p);
+                    put(" word ");
+                    put_u64(i);
+                    put(" round ");
+                    put_u64(rounds);
+                    put(" holds ");
+                    put_u64(*w);
+                    put(" not ");
+                    put_u64(want);
+                    return 1;
+                }
+                *w = next + i * 0x9e3779b97f4a7c15ULL;
+            }
+        }
+        rounds++;
+    } while (now_ns(CLOCK_RAW) < end);
+    put_u64(pages * 4 / 1024);
+    put(" MiB of ");
+    put_u64(meminfo_kib("MemTotal:") / 1024);
+    put(" MiB held through ");
+    put_u64(rounds);
+    put(" rounds");
+    return 0;
+}
+
+/* CMOS register 0 (seconds) through /dev/port. */
+static unsigned rtc_second(long fd)
+{
+    unsigned char reg = 0;
+    unsigned char val = 0;
+
+    (void)sys(SYS_PWRITE64, fd, (long)&reg, 1, 0x70, 0, 0);
+    (void)sys(SYS_PREAD64, fd, (long)&val, 1, 0x71, 0, 0);
+    return val;
+}
+
+/* Nanoseconds (MONOTONIC_RAW) at the next change of the CMOS second; 0 after three seconds. */
+static uint64_t rtc_edge(long fd)
+{
+    unsigned from = rtc_second(fd);
+    uint64_t start = now_ns(CLOCK_RAW);
+
+    while (rtc_second(fd) == from) {
+        if (now_ns(CLOCK_RAW) - start > 3 * NS_PER_S)
+            return 0;
+        sleep_ns(1000000);
+    }
+    return now_ns(CLOCK_RAW);
+}
+
+static int do_rtc(uint64_t secs)
+{
+    long fd = sys(SYS_OPEN, (long)"/dev/port", O_RDWR_FLAG, 0, 0, 0, 0);
+    uint64_t start, took;
+
+    if (fd < 0) {
+        put("no /dev/port");
+        return 1;
+    }
+    start = rtc_edge(fd);
+    if (start == 0) {
+        put("the CMOS clock stands still");
+        return 1;
+    }
+    took = start;
+    for (uint64_t i = 0; i < secs; i++)
+        took = rtc_edge(fd);
+    took -= start;
+    put_u64(secs);
+    put(" CMOS seconds took ");
+    put_u64(took / 1000);
+    put(" us");
+    return !within_percent(took, secs * NS_PER_S);
+}
+
+static int run(long argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    uint64_t a = argc > 2 ? parse_u64(argv[2]) : 0;
+    uint64_t b = argc > 3 ? parse_u64(argv[3]) : 0;
+
+    if (same(verb, "stream"))
+        return do_stream(a);
+    if (same(verb, "sleep"))
+        return do_sleep(a);
+    if (same(verb, "tsc"))
+        return do_tsc(a);
+    if (same(verb, "pattern"))
+        return do_pattern(a, b);
+    if (same(verb, "rtc"))
+        return do_rtc(a);
+    put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS\n");
+    return 2;
+}
+
+/* Entered from _start with the initial stack: argc, argv[0], ... */
+__attribute__((noreturn, used)) void bhtest_start(long *stack)
+{
+    (void)sys(SYS_EXIT_GROUP, run(stack[0], (char **)(stack + 1)), 0, 0, 0, 0, 0);
+    for (;;)
+        ;
+}
+
+__asm__(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call bhtest_start\n");
