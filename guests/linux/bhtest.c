@@ -1,9 +1,10 @@
 /*
  * Test helper inside the Linux guest: clocks, memory patterns, a deterministic byte stream.
  * A static program without libc, so that it runs on an initrd with nothing else in it.
- * May call: Linux system calls. Must never depend on files other than /proc/meminfo and /dev/port.
+ * May call: Linux system calls. Must never depend on files other than /proc/meminfo.
  *
- * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS
+ * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS |
+ *        outb PORT VALUE (decimal)
  * Each but `stream` prints one line of detail; status 0 = the fact holds.
  */
 #include <stddef.h>
@@ -15,13 +16,12 @@ enum {
     SYS_OPEN = 2,
     SYS_MMAP = 9,
     SYS_PREAD64 = 17,
-    SYS_PWRITE64 = 18,
     SYS_NANOSLEEP = 35,
+    SYS_IOPERM = 173,
     SYS_EXIT_GROUP = 231,
     SYS_CLOCK_GETTIME = 228,
 };
 enum { CLOCK_RAW = 4, CLOCK_BOOT = 7 };
-enum { O_RDWR_FLAG = 2 };
 enum { PROT_RW = 3, MAP_PRIVATE_ANON = 0x22 };
 #define NS_PER_S   1000000000ULL
 #define PAGE_WORDS 512U
@@ -154,22 +154,31 @@ static int do_stream(uint64_t bytes)
     return 0;
 }
 
+/* A busy host makes a sleep late now and then, a wrong clock always: best of five. */
 static int do_sleep(uint64_t secs)
 {
-    uint64_t raw = now_ns(CLOCK_RAW);
-    uint64_t boot = now_ns(CLOCK_BOOT);
+    uint64_t raw = 0;
+    uint64_t boot = 0;
+    unsigned tries = 0;
+    int bad = 1;
 
-    sleep_ns(secs * NS_PER_S);
-    raw = now_ns(CLOCK_RAW) - raw;
-    boot = now_ns(CLOCK_BOOT) - boot;
+    while (bad && tries++ < 5) {
+        raw = now_ns(CLOCK_RAW);
+        boot = now_ns(CLOCK_BOOT);
+        sleep_ns(secs * NS_PER_S);
+        raw = now_ns(CLOCK_RAW) - raw;
+        boot = now_ns(CLOCK_BOOT) - boot;
+        bad = !(within_percent(raw, secs * NS_PER_S) && within_percent(boot, secs * NS_PER_S));
+    }
     put("asked for ");
     put_u64(secs * 1000000);
     put(" us, MONOTONIC_RAW ");
     put_u64(raw / 1000);
     put(" us, BOOTTIME ");
     put_u64(boot / 1000);
-    put(" us");
-    return !(within_percent(raw, secs * NS_PER_S) && within_percent(boot, secs * NS_PER_S));
+    put(" us, try ");
+    put_u64(bad ? 5 : tries);
+    return bad;
 }
 
 /* The rate over four quarters of a second, and the rate the kernel found, must all agree. */
@@ -282,24 +291,50 @@ static int do_pattern(uint64_t secs, uint64_t seed)
     return 0;
 }
 
-/* CMOS register 0 (seconds) through /dev/port. */
-static unsigned rtc_second(long fd)
+/* I/O port access for this process (the cloud kernel has no /dev/port); 0 on success. */
+static long port_allow(unsigned port, unsigned count)
 {
-    unsigned char reg = 0;
-    unsigned char val = 0;
+    return sys(SYS_IOPERM, (long)port, (long)count, 1, 0, 0, 0);
+}
 
-    (void)sys(SYS_PWRITE64, fd, (long)&reg, 1, 0x70, 0, 0);
-    (void)sys(SYS_PREAD64, fd, (long)&val, 1, 0x71, 0, 0);
+static void outb(uint16_t port, uint8_t val)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(val), "Nd"(port));
+}
+
+static uint8_t inb(uint16_t port)
+{
+    uint8_t val;
+
+    __asm__ volatile("inb %1, %0" : "=a"(val) : "Nd"(port));
     return val;
 }
 
-/* Nanoseconds (MONOTONIC_RAW) at the next change of the CMOS second; 0 after three seconds. */
-static uint64_t rtc_edge(long fd)
+static int do_outb(uint64_t port, uint64_t val)
 {
-    unsigned from = rtc_second(fd);
+    if (port > 0xffff || val > 0xff || port_allow((unsigned)port, 1) != 0) {
+        put("no access to the port");
+        return 1;
+    }
+    outb((uint16_t)port, (uint8_t)val);
+    put("written");
+    return 0;
+}
+
+/* CMOS register 0: the second, in BCD or binary (only its changes matter here). */
+static unsigned rtc_second(void)
+{
+    outb(0x70, 0);
+    return inb(0x71);
+}
+
+/* Nanoseconds (MONOTONIC_RAW) at the next change of the CMOS second; 0 after three seconds. */
+static uint64_t rtc_edge(void)
+{
+    unsigned from = rtc_second();
     uint64_t start = now_ns(CLOCK_RAW);
 
-    while (rtc_second(fd) == from) {
+    while (rtc_second() == from) {
         if (now_ns(CLOCK_RAW) - start > 3 * NS_PER_S)
             return 0;
         sleep_ns(1000000);
@@ -309,21 +344,20 @@ static uint64_t rtc_edge(long fd)
 
 static int do_rtc(uint64_t secs)
 {
-    long fd = sys(SYS_OPEN, (long)"/dev/port", O_RDWR_FLAG, 0, 0, 0, 0);
     uint64_t start, took;
 
-    if (fd < 0) {
-        put("no /dev/port");
+    if (port_allow(0x70, 2) != 0) {
+        put("no access to ports 0x70 and 0x71");
         return 1;
     }
-    start = rtc_edge(fd);
+    start = rtc_edge();
     if (start == 0) {
         put("the CMOS clock stands still");
         return 1;
     }
     took = start;
     for (uint64_t i = 0; i < secs; i++)
-        took = rtc_edge(fd);
+        took = rtc_edge();
     took -= start;
     put_u64(secs);
     put(" CMOS seconds took ");
@@ -348,7 +382,10 @@ static int run(long argc, char **argv)
         return do_pattern(a, b);
     if (same(verb, "rtc"))
         return do_rtc(a);
-    put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS\n");
+    if (same(verb, "outb"))
+        return do_outb(a, b);
+    put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS |\n"
+        "       outb PORT VALUE (decimal)\n");
     return 2;
 }
 
