@@ -1,0 +1,193 @@
+/*
+ * bhmanifest: the manifest checker as a program on the build machine; same rules and words as root.
+ * May call: the C library. Never part of anything that boots.
+ */
+#include "manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_IMAGES 256
+
+static const char usage[] =
+    "usage: bhmanifest check FILE.dtb [--name SHOWN] [--cpus N] [--memory-mib N]\n"
+    "                                 [--image-dir DIR] [--images NAME=BYTES...]\n"
+    "       bhmanifest show FILE.dtb      what the manifest says, defaults filled in\n"
+    "       bhmanifest images FILE.dtb    the image files it needs, one per line\n"
+    "       bhmanifest rules              the rules, one per line\n"
+    "Exit status: 0 the manifest is right, 1 it is not, 2 the command line or a file is not.\n";
+
+struct archive {
+    const char *dir;
+    struct {
+        const char *name;
+        size_t name_length;
+        uint64_t size_bytes;
+    } images[MAX_IMAGES];
+    unsigned count;
+};
+
+static bool archive_image_size(void *ctx, const char *name, uint64_t *size_bytes)
+{
+    const struct archive *a = ctx;
+    for (unsigned i = 0; i < a->count; i++) {
+        if (strlen(name) == a->images[i].name_length &&
+            memcmp(name, a->images[i].name, a->images[i].name_length) == 0) {
+            *size_bytes = a->images[i].size_bytes;
+            return true;
+        }
+    }
+    if (a->dir != NULL) {
+        char path[4096];
+        struct stat st;
+        const int n = snprintf(path, sizeof(path), "%s/%s", a->dir, name);
+        if (n > 0 && (size_t)n < sizeof(path) && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            *size_bytes = (uint64_t)st.st_size;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_error(void *ctx, const char *rule, const char *line)
+{
+    (void)ctx;
+    (void)rule;
+    fprintf(stderr, "%s\n", line);
+}
+
+/* malloc aligns to 16 bytes, which is what the checker needs. */
+static void *read_file(const char *path, size_t *size_bytes)
+{
+    FILE *f = fopen(path, "rb");
+    const size_t room = MANIFEST_MAX_BLOB_BYTES + 1u;
+    char *data = malloc(room);
+    if (f == NULL || data == NULL) {
+        fprintf(stderr, "bhmanifest: %s: cannot be opened; check the path\n", path);
+        exit(2);
+    }
+    *size_bytes = fread(data, 1, room, f);
+    if (ferror(f)) {
+        fprintf(stderr, "bhmanifest: %s: cannot be read\n", path);
+        exit(2);
+    }
+    fclose(f);
+    return data;
+}
+
+static uint64_t number(const char *text)
+{
+    char *end = NULL;
+    const unsigned long long value = strtoull(text != NULL ? text : "", &end, 0);
+    if (text == NULL || end == text || *end != '\0') {
+        fprintf(stderr, "bhmanifest: %s: not a number\n", text != NULL ? text : "(nothing)");
+        exit(2);
+    }
+    return value;
+}
+
+static void add_image(struct archive *a, const char *arg)
+{
+    const char *equals = strchr(arg, '=');
+    if (equals == NULL || a->count == MAX_IMAGES) {
+        fprintf(stderr, "bhmanifest: %s: give images as NAME=BYTES, 256 at most\n", arg);
+        exit(2);
+    }
+    a->images[a->count].name = arg;
+    a->images[a->count].name_length = (size_t)(equals - arg);
+    a->images[a->count].size_bytes = number(equals + 1);
+    a->count++;
+}
+
+static void show(const struct manifest *m)
+{
+    static const char *const protocols[] = {"detect", "linux", "pvh", "multiboot"};
+    printf("log %s, %s\n", m->log == MANIFEST_LOG_COM2 ? "com2" : "com1",
+           m->end_when_idle != 0 ? "ends when idle" : "stays when idle");
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        printf("%s \"%s\": %u MiB, %u vCPU(s) on", vm->name, vm->label, vm->memory_mib, vm->cpus);
+        for (uint32_t k = 0; k < vm->cpus; k++) {
+            if (vm->vcpu_cpu[k] == MANIFEST_CPU_ANY) {
+                printf(" any");
+            } else {
+                printf(" %u", vm->vcpu_cpu[k]);
+            }
+        }
+        printf(", floor %u %%, ceiling %u %%, weight %u\n", vm->floor_percent, vm->ceiling_percent,
+               vm->weight);
+        printf("  protocol %s, kernel %s, initrd %s, append \"%s\"\n", protocols[vm->protocol],
+               vm->kernel, vm->initrd != NULL ? vm->initrd : "-", vm->append);
+        printf("  console %s, debug exit %s, on stop %s\n",
+               vm->console == MANIFEST_CONSOLE_SERIAL ? "serial" : "none",
+               vm->debug_exit != 0 ? "on" : "off",
+               vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM ? "end-system" : "none");
+    }
+}
+
+static void list_images(const struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        printf("%s\n", m->vms[i].kernel);
+        if (m->vms[i].initrd != NULL) {
+            printf("%s\n", m->vms[i].initrd);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct manifest m;
+    static struct archive archive;
+    struct manifest_env env = {.report = print_error, .ctx = &archive};
+    const char *verb = argc > 1 ? argv[1] : "";
+    size_t size_bytes = 0;
+
+    if (strcmp(verb, "rules") == 0) {
+        for (unsigned i = 0; i < RULE_COUNT; i++) {
+            printf("%-20s %s\n", manifest_rules[i].name, manifest_rules[i].demands);
+        }
+        return 0;
+    }
+    if (argc < 3 ||
+        (strcmp(verb, "check") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "images") != 0)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    env.file = argv[2];
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "--name") == 0 && i + 1 < argc) {
+            env.file = argv[++i];
+        } else if (strcmp(argv[i], "--cpus") == 0) {
+            const uint64_t cpus = number(argv[++i]);
+            env.host_cpus = cpus < MANIFEST_MAX_CPUS ? (uint32_t)cpus : MANIFEST_MAX_CPUS;
+        } else if (strcmp(argv[i], "--memory-mib") == 0) {
+            env.host_memory_mib = number(argv[++i]);
+        } else if (strcmp(argv[i], "--image-dir") == 0 && i + 1 < argc) {
+            archive.dir = argv[++i];
+            env.image_size = archive_image_size;
+        } else if (strcmp(argv[i], "--images") == 0) {
+            env.image_size = archive_image_size;
+            while (i + 1 < argc && argv[i + 1][0] != '-') {
+                add_image(&archive, argv[++i]);
+            }
+        } else {
+            fprintf(stderr, "bhmanifest: %s: not known here\n%s", argv[i], usage);
+            return 2;
+        }
+    }
+    const void *blob = read_file(argv[2], &size_bytes);
+    const unsigned errors = manifest_load(blob, size_bytes, &env, &m);
+    if (errors != 0) {
+        fprintf(stderr, "%s: %u error(s)\n", env.file, errors);
+        return 1;
+    }
+    if (strcmp(verb, "show") == 0) {
+        show(&m);
+    } else if (strcmp(verb, "images") == 0) {
+        list_images(&m);
+    }
+    return 0;
+}

@@ -1,0 +1,127 @@
+/*
+ * The manifest: what the system consists of, as a frozen struct parsed once from a device tree
+ * blob. The same source runs in root (freestanding) and in the host tool, so both say the same
+ * words. May call: libfdt, memcpy-class functions. Never allocates, never changes the blob.
+ */
+#ifndef POLICY_MANIFEST_MANIFEST_H
+#define POLICY_MANIFEST_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MANIFEST_COMPATIBLE     "bulkhead,manifest-v1"
+#define MANIFEST_MAX_VMS        64u
+#define MANIFEST_MAX_VCPUS      8u
+#define MANIFEST_MAX_CPUS       64u
+#define MANIFEST_MAX_BLOB_BYTES (1024u * 1024u)
+#define MANIFEST_MAX_NAME       31u   /* characters of a VM's name */
+#define MANIFEST_MAX_LABEL      63u   /* characters of a label */
+#define MANIFEST_MAX_IMAGE_NAME 63u   /* characters of an image's file name */
+#define MANIFEST_MAX_APPEND     2047u /* Linux: COMMAND_LINE_SIZE is 2048 with the NUL on x86 */
+#define MANIFEST_CPU_ANY        UINT32_MAX
+
+enum manifest_protocol {
+    MANIFEST_PROTOCOL_DETECT,
+    MANIFEST_PROTOCOL_LINUX,
+    MANIFEST_PROTOCOL_PVH,
+    MANIFEST_PROTOCOL_MULTIBOOT,
+};
+enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
+enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
+enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
+
+/** One VM. Strings are NUL-terminated printable ASCII inside the blob; absent ones are NULL. */
+struct manifest_vm {
+    const char *name;   /* [a-z][a-z0-9-]*, unique */
+    const char *label;  /* what people see; the name when absent */
+    const char *kernel; /* file name in the boot archive */
+    const char *initrd; /* file name in the boot archive or NULL */
+    const char *append; /* guest command line; "" when absent */
+    uint32_t memory_mib;
+    uint32_t cpus;                         /* 1..MANIFEST_MAX_VCPUS */
+    uint32_t cpu;                          /* CPU of vCPU 0 as asked for, or MANIFEST_CPU_ANY */
+    uint32_t protocol;                     /* enum manifest_protocol */
+    uint32_t console;                      /* enum manifest_console */
+    uint32_t floor_percent;                /* of one CPU, per vCPU */
+    uint32_t ceiling_percent;              /* of one CPU, per vCPU */
+    uint32_t weight;                       /* share of leftover time, 1..1000 */
+    uint32_t on_stop;                      /* enum manifest_on_stop */
+    uint32_t debug_exit;                   /* 1: guest port 0xf4 ends the VM with a status */
+    uint32_t vcpu_cpu[MANIFEST_MAX_VCPUS]; /* placement; MANIFEST_CPU_ANY when CPUs are unknown */
+};
+
+struct manifest {
+    uint32_t log;           /* enum manifest_log */
+    uint32_t end_when_idle; /* 1: the system ends when every VM has ended */
+    uint32_t vm_count;      /* 1..MANIFEST_MAX_VMS */
+    struct manifest_vm vms[MANIFEST_MAX_VMS];
+};
+
+/** What the manifest is checked against. Zero and NULL mean "not known": that check is left out. */
+struct manifest_env {
+    const char *file;         /* shown in front of each error; NULL: "manifest" */
+    uint32_t host_cpus;       /* CPUs that run VMs, 0..MANIFEST_MAX_CPUS */
+    uint64_t host_memory_mib; /* memory that VMs can have */
+    /** @return whether the boot archive holds @name, and its size in bytes. */
+    bool (*image_size)(void *ctx, const char *name, uint64_t *size_bytes);
+    /**
+     * One error. @rule is the name in manifest_rules[]; @line is the whole text without a newline:
+     * "file: /vms/desktop: memory-mib: what is wrong; what to do [rule]". Valid during the call.
+     */
+    void (*report)(void *ctx, const char *rule, const char *line);
+    void *ctx;
+};
+
+/**
+ * Parse and check a manifest as a whole.
+ *
+ * @param blob       device tree blob; 8-byte aligned; unchanged for as long as @out is used, which
+ *                   points into it
+ * @param size_bytes bytes readable at @blob
+ * @param env        what to check against and where errors go
+ * @param[out] out   valid only when 0 is returned
+ * @return number of errors reported. All rules are tried; parse errors suppress the cross checks.
+ * Any context; about 1 KiB of stack beyond libfdt's.
+ */
+unsigned manifest_load(const void *blob, size_t size_bytes, const struct manifest_env *env,
+                       struct manifest *out);
+
+/** A rule: its name in errors, documentation and tests, and what it demands. */
+struct manifest_rule {
+    const char *name;
+    const char *demands;
+};
+
+enum manifest_rule_id {
+    RULE_BLOB_WELL_FORMED,
+    RULE_FORMAT_VERSION,
+    RULE_NODE_KNOWN,
+    RULE_NODE_ONCE,
+    RULE_PROPERTY_KNOWN,
+    RULE_PROPERTY_ONCE,
+    RULE_PROPERTY_TYPE,
+    RULE_PROPERTY_REQUIRED,
+    RULE_PROPERTY_CHOICE,
+    RULE_VM_COUNT,
+    RULE_VM_NAME,
+    RULE_VM_NAME_UNIQUE,
+    RULE_LABEL_TEXT,
+    RULE_LABEL_UNIQUE,
+    RULE_MEMORY_RANGE,
+    RULE_MEMORY_FITS_HOST,
+    RULE_CPUS_RANGE,
+    RULE_CPU_EXISTS,
+    RULE_SHARE_RANGE,
+    RULE_FLOOR_BELOW_CEILING,
+    RULE_FLOOR_SUM,
+    RULE_IMAGE_NAME,
+    RULE_IMAGE_PRESENT,
+    RULE_IMAGES_FIT_MEMORY,
+    RULE_APPEND_TEXT,
+    RULE_COUNT,
+};
+
+extern const struct manifest_rule manifest_rules[RULE_COUNT];
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * The rules a manifest obeys: the table of names, and the checks that look at more than one
+ * property. Those on a single property are made by the parser (manifest.c) from its schema tables.
+ * May call: manifest_report.h, memcmp-class functions. Never reads the blob itself.
+ */
+#include "manifest_rules.h"
+
+#include <string.h>
+
+const struct manifest_rule manifest_rules[RULE_COUNT] = {
+    [RULE_BLOB_WELL_FORMED] = {"blob-well-formed", "the file is a device tree blob made by dtc"},
+    [RULE_FORMAT_VERSION] = {"format-version", "/ says compatible = \"" MANIFEST_COMPATIBLE "\""},
+    [RULE_NODE_KNOWN] = {"node-known", "every node is one this version knows"},
+    [RULE_NODE_ONCE] = {"node-once", "vms and system are there once at most"},
+    [RULE_PROPERTY_KNOWN] = {"property-known", "every property is one its node knows"},
+    [RULE_PROPERTY_ONCE] = {"property-once", "a node gives a property once"},
+    [RULE_PROPERTY_TYPE] = {"property-type", "a property has the type and size it should"},
+    [RULE_PROPERTY_REQUIRED] = {"property-required", "properties without a default are given"},
+    [RULE_PROPERTY_CHOICE] = {"property-choice", "a word is one of those the property knows"},
+    [RULE_VM_COUNT] = {"vm-count", "there are 1 to 64 VMs"},
+    [RULE_VM_NAME] = {"vm-name", "a VM's name is a-z, then a-z, 0-9, '-', 31 characters at most"},
+    [RULE_VM_NAME_UNIQUE] = {"vm-name-unique", "no two VMs have the same name"},
+    [RULE_LABEL_TEXT] = {"label-text", "a label has 1 to 63 printable ASCII characters"},
+    [RULE_LABEL_UNIQUE] = {"label-unique", "no two VMs show the same label"},
+    [RULE_MEMORY_RANGE] = {"memory-range", "a VM has 1 MiB to 1 TiB of memory"},
+    [RULE_MEMORY_FITS_HOST] = {"memory-fits-host", "all VMs together fit the host's memory"},
+    [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs, each on a CPU of its own"},
+    [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
+    [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
+    [RULE_FLOOR_BELOW_CEILING] = {"floor-below-ceiling", "a floor is not above its ceiling"},
+    [RULE_FLOOR_SUM] = {"floor-sum", "the floors on one CPU sum to 100 % at most"},
+    [RULE_IMAGE_NAME] = {"image-name", "an image is a plain file name of 1 to 63 characters"},
+    [RULE_IMAGE_PRESENT] = {"image-present", "every image is in the boot archive"},
+    [RULE_IMAGES_FIT_MEMORY] = {"images-fit-memory", "a VM's images fit its memory"},
+    [RULE_APPEND_TEXT] = {"append-text", "a command line has up to 2047 printable characters"},
+};
+
+static const char vms_path[] = "/vms/";
+
+static void check_names(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(m->vms[i].name, m->vms[j].name) == 0) {
+                report_begin(r, vms_path, m->vms[i].name, NULL);
+                report_text(r, "the name is given to two VMs; rename one of them");
+                report_end(r, RULE_VM_NAME_UNIQUE);
+                break;
+            }
+        }
+    }
+}
+
+static void check_labels(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(m->vms[i].label, m->vms[j].label) == 0) {
+                report_begin(r, vms_path, m->vms[i].name, "label");
+                report_text(r, "\"");
+                report_text(r, m->vms[i].label);
+                report_text(r, "\" is also what /vms/");
+                report_text(r, m->vms[j].name);
+                report_text(r, " shows; people could not tell them apart: change one label");
+                report_end(r, RULE_LABEL_UNIQUE);
+                break;
+            }
+        }
+    }
+}
+
+static void check_host_memory(struct report *r, struct manifest *m)
+{
+    uint64_t sum_mib = 0;
+    if (r->env->host_memory_mib == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        sum_mib += m->vms[i].memory_mib;
+        if (sum_mib > r->env->host_memory_mib) {
+            report_begin(r, vms_path, m->vms[i].name, "memory-mib");
+            report_text(r, "with this VM the manifest asks for ");
+            report_number(r, sum_mib);
+            report_text(r, " MiB, the host has ");
+            report_number(r, r->env->host_memory_mib);
+            report_text(r, " MiB for VMs; make VMs smaller or leave one out");
+            report_end(r, RULE_MEMORY_FITS_HOST);
+            return;
+        }
+    }
+}
+
+/* What the CPUs carry while vCPUs are being placed. */
+struct cpu_load {
+    uint32_t floor_percent[MANIFEST_MAX_CPUS];
+    uint32_t vcpus[MANIFEST_MAX_CPUS];
+};
+
+static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcpu, uint32_t cpu)
+{
+    vm->vcpu_cpu[vcpu] = cpu;
+    load->floor_percent[cpu] += vm->floor_percent;
+    load->vcpus[cpu]++;
+}
+
+/* The CPU with the smallest sum of floors, then with the fewest vCPUs, that this VM is not on yet.
+ */
+static uint32_t load_pick(const struct cpu_load *load, const struct manifest_vm *vm,
+                          uint32_t placed, uint32_t cpus)
+{
+    uint32_t best = MANIFEST_CPU_ANY;
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+        bool taken = false;
+        for (uint32_t k = 0; k < placed; k++) {
+            taken = taken || vm->vcpu_cpu[k] == cpu;
+        }
+        if (taken) {
+            continue;
+        }
+        if (best == MANIFEST_CPU_ANY || load->floor_percent[cpu] < load->floor_percent[best] ||
+            (load->floor_percent[cpu] == load->floor_percent[best] &&
+             load->vcpus[cpu] < load->vcpus[best])) {
+            best = cpu;
+        }
+    }
+    return best;
+}
+
+/* Returns false after reporting a VM that cannot be placed. */
+static bool place(struct report *r, struct manifest_vm *vm, struct cpu_load *load)
+{
+    const uint32_t host = r->env->host_cpus;
+    const uint32_t cpus = (host != 0 && host < MANIFEST_MAX_CPUS) ? host : MANIFEST_MAX_CPUS;
+
+    if (vm->cpu != MANIFEST_CPU_ANY) {
+        if (vm->cpu >= cpus || vm->cpus > cpus - vm->cpu) {
+            report_begin(r, vms_path, vm->name, "cpu");
+            report_number(r, vm->cpus);
+            report_text(r, " vCPU(s) from CPU ");
+            report_number(r, vm->cpu);
+            report_text(r, " on do not exist; the CPUs are 0 to ");
+            report_number(r, (uint64_t)cpus - 1u);
+            report_text(r, ": choose a lower cpu or leave it out");
+            report_end(r, RULE_CPU_EXISTS);
+            return false;
+        }
+        for (uint32_t k = 0; k < vm->cpus; k++) {
+            load_add(load, vm, k, vm->cpu + k);
+        }
+        return true;
+    }
+    if (host == 0) {
+        return true; /* vcpu_cpu stays "any": placement needs the number of CPUs */
+    }
+    if (vm->cpus > cpus) {
+        report_begin(r, vms_path, vm->name, "cpus");
+        report_number(r, vm->cpus);
+        report_text(r, " vCPUs on a host with ");
+        report_number(r, cpus);
+        report_text(r, " CPU(s); give at most as many as there are CPUs");
+        report_end(r, RULE_CPUS_RANGE);
+        return false;
+    }
+    for (uint32_t k = 0; k < vm->cpus; k++) {
+        load_add(load, vm, k, load_pick(load, vm, k, cpus));
+    }
+    return true;
+}
+
+static void check_cpus(struct report *r, struct manifest *m)
+{
+    struct cpu_load load;
+    bool placed = true;
+    memset(&load, 0, sizeof(load));
+
+    /* Those who ask for a CPU first: what is left open then fills the gaps. */
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < m->vm_count; i++) {
+            if ((m->vms[i].cpu == MANIFEST_CPU_ANY) == (pass == 1)) {
+                placed = place(r, &m->vms[i], &load) && placed;
+            }
+        }
+    }
+    for (uint32_t cpu = 0; placed && cpu < MANIFEST_MAX_CPUS; cpu++) {
+        if (load.floor_percent[cpu] > 100) {
+            report_begin(r, "/vms", NULL, NULL);
+            report_text(r, "the floors of the ");
+            report_number(r, load.vcpus[cpu]);
+            report_text(r, " vCPUs on CPU ");
+            report_number(r, cpu);
+            report_text(r, " sum to ");
+            report_number(r, load.floor_percent[cpu]);
+            report_text(r, " %; lower floor-percent or move a VM by cpu");
+            report_end(r, RULE_FLOOR_SUM);
+        }
+    }
+}
+
+static void check_shares(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        if (vm->floor_percent > vm->ceiling_percent) {
+            report_begin(r, vms_path, vm->name, "floor-percent");
+            report_number(r, vm->floor_percent);
+            report_text(r, " is above ceiling-percent, ");
+            report_number(r, vm->ceiling_percent);
+            report_text(r, "; lower the floor or raise the ceiling");
+            report_end(r, RULE_FLOOR_BELOW_CEILING);
+        }
+    }
+}
+
+static bool image_known(struct report *r, const struct manifest_vm *vm, const char *property,
+                        const char *image, uint64_t *size_bytes)
+{
+    if (r->env->image_size(r->env->ctx, image, size_bytes)) {
+        return true;
+    }
+    report_begin(r, vms_path, vm->name, property);
+    report_text(r, "\"");
+    report_text(r, image);
+    report_text(r, "\" is not in the boot archive; add the file or correct the name");
+    report_end(r, RULE_IMAGE_PRESENT);
+    return false;
+}
+
+static void check_images(struct report *r, struct manifest *m)
+{
+    if (r->env->image_size == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        const uint64_t memory_bytes = (uint64_t)vm->memory_mib << 20;
+        uint64_t kernel_bytes = 0;
+        uint64_t initrd_bytes = 0;
+        bool known = image_known(r, vm, "kernel", vm->kernel, &kernel_bytes);
+        if (vm->initrd != NULL) {
+            known = image_known(r, vm, "initrd", vm->initrd, &initrd_bytes) && known;
+        }
+        if (known && (kernel_bytes > memory_bytes || initrd_bytes > memory_bytes - kernel_bytes)) {
+            report_begin(r, vms_path, vm->name, "memory-mib");
+            report_text(r, "the images take ");
+            report_number(r, (kernel_bytes >> 10) + (initrd_bytes >> 10) + 2u);
+            report_text(r, " KiB, the VM has ");
+            report_number(r, memory_bytes >> 10);
+            report_text(r, " KiB; raise memory-mib or choose smaller images");
+            report_end(r, RULE_IMAGES_FIT_MEMORY);
+        }
+    }
+}
+
+void manifest_check(struct report *r, struct manifest *m)
+{
+    static void (*const checks[])(struct report *, struct manifest *) = {
+        check_names, check_labels, check_host_memory, check_shares, check_cpus, check_images,
+    };
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        checks[i](r, m);
+    }
+}
