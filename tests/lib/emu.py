@@ -1,0 +1,478 @@
+#!/usr/bin/python3
+"""One run of the system in an emulator.
+
+COM1 is the VMs' console: stdout, and the keyboard when interactive (Ctrl-A X ends the run).
+COM2 is the system log: log.txt in the run's directory build/run/N. The system's last log line,
+
+    bulkhead: end status=N reason=<words>
+
+gives the exit status; lines with `audit` in them are repeated on stderr when a VM was stopped by
+its monitor. Exit status otherwise: 124 after the timeout, 125 when the system ended without that
+line, 130 after Ctrl-A X. Nothing outlives the run: both emulators die with this process, and their
+console is a pseudo-terminal or a socket pair, so no port is opened.
+
+As a module: Emulator(Settings(...)).run(), or start / send / expect / finish for scripted sessions.
+"""
+import argparse
+import ctypes
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+import tty
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT, NO_END, QUIT = 124, 125, 130
+END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
+# How long an emulator may take to exit by itself after the end line.
+GRACE_S = 2.0
+PR_SET_PDEATHSIG = 1
+
+BOCHSRC = """\
+config_interface: textconfig
+display_library: term
+plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1
+sound: driver=dummy
+memory: guest={mem}, host={host_mem}
+romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+pci: enabled=1, chipset=i440fx
+boot: cdrom
+ata0: enabled=0
+ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+ata1-master: type=cdrom, path={iso}, status=inserted
+cpu: model={cpu}, count={cpus}, ips=90000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
+clock: sync={sync}, time0={time0}, rtc_sync=0
+com1: enabled=1, mode=term, dev={com1}
+com2: enabled=1, mode=file, dev={com2}
+port_e9_hack: enabled=0
+panic: action=fatal
+error: action=report
+info: action=ignore
+log: {dir}/bochs.log
+magic_break: enabled=0
+"""
+
+
+class Settings:
+    """What to run. kernel and boot are files; iso replaces both (Bochs, or QEMU's CD)."""
+
+    def __init__(self, kernel=None, boot=None, iso=None, emu="auto", cpus=1, mem=1024, cpu=None,
+                 icount=False, timeout=None, cmdline="", interactive=False, directory=None,
+                 gdb=False, qemu_args=(), log_to_stderr=False):
+        self.kernel, self.boot, self.iso = kernel, boot, iso
+        self.emu = "qemu" if emu == "auto" else emu
+        self.accelerate = emu == "auto" and not icount and not cpu and nested_vmx()
+        self.cpus, self.mem, self.cpu = cpus, mem, cpu
+        self.icount, self.timeout, self.cmdline = icount, timeout, cmdline
+        self.interactive, self.gdb = interactive, gdb
+        self.qemu_args = list(qemu_args)
+        self.log_to_stderr = log_to_stderr
+        self.directory = directory or new_run_directory()
+        os.makedirs(self.directory, exist_ok=True)
+
+
+def nested_vmx():
+    """Whether this machine can run a hypervisor inside KVM. Any other KVM is never used."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+            flags = next((line for line in f if line.startswith("flags")), "").split()
+        with open("/sys/module/kvm_intel/parameters/nested", encoding="ascii") as f:
+            nested = f.read().strip()
+    except OSError:
+        return False
+    return "vmx" in flags and nested in ("Y", "1") and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def new_run_directory(base="build/run", keep=30):
+    """A fresh build/run/N; the oldest ones beyond `keep` that are over an hour old go."""
+    os.makedirs(base, exist_ok=True)
+    numbers = sorted(int(name) for name in os.listdir(base) if name.isdigit())
+    for number in numbers[:-keep]:
+        old = os.path.join(base, str(number))
+        try:
+            if time.time() - os.stat(old).st_mtime > 3600:
+                shutil.rmtree(old, ignore_errors=True)
+        except FileNotFoundError:
+            pass  # another run was faster
+    number = numbers[-1] + 1 if numbers else 1
+    while True:
+        path = os.path.join(base, str(number))
+        try:
+            os.mkdir(path)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def die_with_parent():
+    """In the child: be killed when this process ends, however it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Emulator:
+    """A running emulator with its console (COM1) and log (COM2)."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.directory = settings.directory
+        self.log_path = os.path.join(self.directory, "log.txt")
+        self.console = bytearray()  # everything COM1 has said
+        self.process = None
+        self.fd = -1  # our end of COM1
+        self.screen = -1  # our end of Bochs' text display
+        self.spare_fds = []
+        self.outcome = None  # exit status once known
+        self.reason = ""
+        self.end_seen_at = None
+        self.log_shown = 0
+
+    # -- starting ----------------------------------------------------------------------------------
+
+    def start(self):
+        """Start the emulator; the caller must reach finish()."""
+        open(self.log_path, "wb").close()
+        self.started_at = time.monotonic()
+        if self.settings.emu == "qemu":
+            self._start_qemu()
+        elif self.settings.emu == "bochs":
+            self._start_bochs()
+        else:
+            sys.exit(f"emu: unknown emulator '{self.settings.emu}': want auto, qemu or bochs")
+        os.set_blocking(self.fd, False)
+        return self
+
+    def _spawn(self, command, stdin, stdout, pass_fds=(), **more):
+        with open(os.path.join(self.directory, "command"), "w", encoding="utf-8") as f:
+            f.write(" ".join(command) + "\n")
+        try:
+            self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout,
+                                            stderr=subprocess.STDOUT, pass_fds=pass_fds,
+                                            preexec_fn=die_with_parent, **more)
+        except FileNotFoundError:
+            sys.exit(f"emu: {command[0]} is not installed; tests/lib/install.sh installs it")
+
+    def _start_qemu(self):
+        s = self.settings
+        ours, theirs = socket.socketpair()
+        self.fd = ours.detach()
+        machine, cpu = "q35", s.cpu or "EPYC"
+        command = ["qemu-system-x86_64"]
+        if s.accelerate:
+            machine, cpu = "q35,kernel-irqchip=split", "host"
+            command += ["-accel", "kvm"]
+        else:
+            command += ["-accel", "tcg,thread=single" if s.icount else "tcg"]
+        if s.icount:
+            command += ["-icount", "shift=0,sleep=off"]
+        command += ["-machine", machine, "-cpu", cpu, "-m", str(s.mem), "-smp", str(s.cpus),
+                    "-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot",
+                    "-nic", "none",
+                    "-chardev", f"socket,id=com1,fd={theirs.fileno()}", "-serial", "chardev:com1",
+                    "-serial", f"file:{self.log_path}",
+                    "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+        if s.iso:
+            command += ["-cdrom", s.iso]
+        else:
+            command += ["-kernel", s.kernel]
+            if s.boot:
+                command += ["-initrd", s.boot]
+            if s.cmdline:
+                command += ["-append", s.cmdline]
+        if s.gdb:
+            gdb = os.path.join(self.directory, "gdb.sock")
+            command += ["-S", "-gdb", f"unix:path={gdb},server=on,wait=off"]
+        command += s.qemu_args
+        with open(os.path.join(self.directory, "emulator.txt"), "wb") as out:
+            self._spawn(command, subprocess.DEVNULL, out, (theirs.fileno(),))
+        theirs.close()
+
+    def _start_bochs(self):
+        s = self.settings
+        iso = s.iso
+        if not iso:
+            iso = os.path.join(self.directory, "boot.iso")
+            subprocess.run([os.path.join(HERE, "mkiso.sh"), iso, s.kernel, s.boot] +
+                           ([s.cmdline] if s.cmdline else []), check=True)
+        self.fd, com1 = pty.openpty()
+        tty.setraw(com1)
+        name = os.ttyname(com1)
+        self.spare_fds = [com1]  # an open slave keeps the master from reading EIO before Bochs opens it
+        config = os.path.join(self.directory, "bochsrc")
+        with open(config, "w", encoding="ascii") as f:
+            f.write(BOCHSRC.format(
+                mem=s.mem, host_mem=min(s.mem, 2048), iso=iso,
+                cpu=s.cpu or "corei7_skylake_x", cpus=s.cpus, com1=name, com2=self.log_path,
+                dir=self.directory, sync="none", time0=1700000000 if s.icount else "utc"))
+        go = os.path.join(self.directory, "debugger")
+        with open(go, "w", encoding="ascii") as f:
+            f.write("c\n")
+        # Bochs insists on a screen. Its VNC display listens on every network interface, so it gets
+        # a text display on a pseudo-terminal that nobody looks at (but _look() drains).
+        self.screen, screen = pty.openpty()
+        self._spawn(["bochs", "-q", "-f", config, "-rc", go], screen, screen,
+                    start_new_session=True, env=dict(os.environ, TERM="vt100"))
+        os.close(screen)
+        os.set_blocking(self.screen, False)
+
+    # -- talking -----------------------------------------------------------------------------------
+
+    def send(self, data):
+        """Type bytes on COM1; waits while the emulator does not take them."""
+        while data:
+            try:
+                data = data[os.write(self.fd, data):]
+            except BlockingIOError:
+                self.step(0.05)
+            except OSError:
+                return  # the emulator is gone; step() reports it
+
+    def step(self, seconds):
+        """Wait up to that long for something to happen. Returns new console bytes (maybe none)."""
+        data = b""
+        readable, _, _ = select.select([self.fd], [], [], seconds)
+        if readable:
+            try:
+                data = os.read(self.fd, 65536)
+            except BlockingIOError:
+                pass
+            except OSError:
+                data = b""  # hung up
+            if not data:
+                time.sleep(0.02)
+        self.console += data
+        self._look()
+        return data
+
+    def log(self):
+        """The system log so far, as text."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def words(self):
+        """What the emulator itself said."""
+        try:
+            with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8",
+                      errors="replace") as f:
+                return f.read().strip()
+        except OSError:
+            return ""
+
+    def _look(self):
+        """Find out whether the run is over."""
+        if self.outcome is not None:
+            return
+        now = time.monotonic()
+        if self.screen >= 0:
+            self._drain_screen()
+        over = self.process.poll() is not None
+        if self.settings.log_to_stderr:
+            text = self.log()
+            sys.stderr.write(text[self.log_shown:])
+            self.log_shown = len(text)
+        if self.end_seen_at is None and (over or os.path.getsize(self.log_path)):
+            match = END.search(self.log())
+            if match and (over or match[3]):  # the whole line
+                self.end_seen_at = now
+                self.status, self.reason = int(match[1]), match[2]
+        if self.end_seen_at is not None and (over or now - self.end_seen_at > GRACE_S):
+            self.outcome = min(self.status, 255)
+        elif over:
+            self.outcome, self.reason = NO_END, "the system ended without a word"
+        elif self.settings.timeout and now - self.started_at > self.settings.timeout:
+            self.outcome, self.reason = TIMEOUT, f"timeout after {self.settings.timeout} s"
+
+    def _drain_screen(self):
+        """Keep Bochs' display from blocking; what it says goes to emulator.txt."""
+        try:
+            data = os.read(self.screen, 65536)
+        except OSError:
+            return  # nothing there, or closed
+        with open(os.path.join(self.directory, "emulator.txt"), "ab") as f:
+            f.write(data)
+
+    def expect(self, pattern, seconds, log=False):
+        """Wait until the console (or the log) matches a regular expression; the match, or None."""
+        deadline = time.monotonic() + seconds
+        while True:
+            text = self.log() if log else self.console.decode("utf-8", "replace")
+            match = re.search(pattern, text, re.M)
+            if match or self.outcome is not None or time.monotonic() > deadline:
+                return match
+            self.step(0.1)
+
+    def wait(self):
+        """Wait for the end; the exit status."""
+        while self.outcome is None:
+            self.step(0.2)
+        return self.finish()
+
+    def finish(self):
+        """Kill what is left; the exit status. May be called more than once."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+        if self.fd >= 0:
+            while True:  # what the emulator said last
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    break
+                if not data:
+                    break
+                self.console += data
+            os.close(self.fd)
+            self.fd = -1
+        if self.screen >= 0:
+            self._drain_screen()
+            self.spare_fds.append(self.screen)
+            self.screen = -1
+        for fd in self.spare_fds:
+            os.close(fd)
+        self.spare_fds = []
+        with open(os.path.join(self.directory, "console.txt"), "wb") as f:
+            f.write(self.console)
+        iso = os.path.join(self.directory, "boot.iso")
+        if os.path.exists(iso):
+            os.unlink(iso)
+        return self.outcome if self.outcome is not None else QUIT
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.finish()
+
+
+class Terminal:
+    """This process's terminal as the console: raw while the run lasts."""
+
+    PREFIX = b"\x01"
+
+    def __init__(self, interactive):
+        self.saved = None
+        self.pending = False
+        self.input = interactive
+        if interactive and sys.stdin.isatty():
+            self.saved = termios.tcgetattr(0)
+            tty.setraw(0)
+
+    def close(self):
+        if self.saved:
+            termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+            self.saved = None
+
+    def keys(self):
+        """Typed bytes to pass on, or None for Ctrl-A X. Ctrl-A with any other key is passed on."""
+        if not self.input or not select.select([0], [], [], 0)[0]:
+            return b""
+        data = os.read(0, 4096)
+        if not data:
+            self.input = False
+        out = b""
+        for byte in (bytes([b]) for b in data):
+            if self.pending and byte in b"xX":
+                return None
+            if self.pending:
+                out += self.PREFIX
+                self.pending = False
+                if byte == self.PREFIX:
+                    continue
+            elif byte == self.PREFIX:
+                self.pending = True
+                continue
+            out += byte
+        return out
+
+
+def report(emulator, status):
+    """On stderr: why a run did not end well."""
+    log = emulator.log()
+    if "stopped by" in emulator.reason:
+        for line in log.splitlines():
+            if "audit" in line:
+                print("audit:", line.partition("audit")[2].lstrip(": "), file=sys.stderr)
+    if status in (TIMEOUT, NO_END) or "panic" in emulator.reason:
+        print(f"emu: {emulator.reason}; end of {emulator.log_path}:", file=sys.stderr)
+        for line in log.splitlines()[-25:]:
+            print("    " + line, file=sys.stderr)
+        said = emulator.words()
+        if said and emulator.settings.emu == "qemu":
+            print("emu: the emulator said:", said[-2000:], file=sys.stderr)
+    elif status:
+        print(f"emu: status {status}: {emulator.reason} (log: {emulator.log_path})", file=sys.stderr)
+
+
+def run(settings):
+    """Run to the end with this process's stdin and stdout as the console; the exit status."""
+    def stop(number, _frame):
+        raise SystemExit(128 + number)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+
+    emulator = Emulator(settings)
+    terminal = None
+    try:
+        emulator.start()
+        if settings.gdb:
+            socket_path = os.path.join(emulator.directory, "gdb.sock")
+            print(f"emu: waiting for gdb: gdb -x tests/lib/debug.gdb -ex 'target remote {socket_path}'",
+                  file=sys.stderr)
+        terminal = Terminal(settings.interactive)
+        shown = 0
+        while emulator.outcome is None:
+            emulator.step(0.02 if settings.interactive else 0.1)
+            shown += os.write(1, emulator.console[shown:])
+            keys = terminal.keys()
+            if keys is None:
+                emulator.outcome, emulator.reason = QUIT, "ended by Ctrl-A X"
+            elif keys:
+                emulator.send(keys)
+    except KeyboardInterrupt:
+        emulator.outcome, emulator.reason = QUIT, "interrupted"
+    except BrokenPipeError:
+        emulator.outcome, emulator.reason = QUIT, "nobody reads the output"
+    finally:
+        status = emulator.finish()
+        if terminal:
+            terminal.close()
+    try:
+        while shown < len(emulator.console):
+            shown += os.write(1, emulator.console[shown:])
+    except OSError:
+        pass
+    report(emulator, status)
+    return status
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--emu", default="auto", choices=["auto", "qemu", "bochs"])
+    parser.add_argument("--kernel", default="build/kernel/bulkhead.elf")
+    parser.add_argument("--boot", help="boot module, see mkboot.py")
+    parser.add_argument("--iso", help="boot this CD instead")
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--mem", type=int, default=1024, help="MiB")
+    parser.add_argument("--cpu", help="the emulator's name of a CPU model")
+    parser.add_argument("--icount", action="store_true", help="one ns and TSC tick an instruction")
+    parser.add_argument("--timeout", type=float, help="seconds")
+    parser.add_argument("--cmdline", default="", help="the kernel's")
+    parser.add_argument("--interactive", action="store_true", help="stdin goes to COM1")
+    parser.add_argument("--dir", dest="directory", help="default: a new build/run/N")
+    parser.add_argument("--gdb", action="store_true", help="wait for gdb (QEMU)")
+    parser.add_argument("--log", dest="log_to_stderr", action="store_true", help="show COM2 too")
+    parser.add_argument("--qemu-arg", dest="qemu_args", action="append", default=[])
+    sys.exit(run(Settings(**vars(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()
