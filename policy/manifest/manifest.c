@@ -5,8 +5,8 @@
  * never writes to the blob, never follows a phandle.
  */
 #include "manifest.h"
-#include "manifest_report.h"
-#include "manifest_rules.h"
+#include "report.h"
+#include "rules.h"
 
 #include <libfdt.h>
 #include <string.h>

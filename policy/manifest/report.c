@@ -2,7 +2,7 @@
  * Error lines of the manifest checker: built in a fixed buffer, without printf, cut when too long.
  * May call: nothing. Never allocates.
  */
-#include "manifest_report.h"
+#include "report.h"
 
 /* Room kept for " [longest-rule-name]" and the NUL, so that the rule is never cut off. */
 #define REPORT_TAIL_BYTES 40u

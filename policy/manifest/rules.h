@@ -5,7 +5,7 @@
 #ifndef POLICY_MANIFEST_RULES_H
 #define POLICY_MANIFEST_RULES_H
 
-#include "manifest_report.h"
+#include "report.h"
 
 /** Place vCPUs on CPUs where the manifest leaves that open, then check every cross rule. */
 void manifest_check(struct report *r, struct manifest *m);

@@ -1,9 +1,9 @@
 /*
  * The rules a manifest obeys: the table of names, and the checks that look at more than one
  * property. Those on a single property are made by the parser (manifest.c) from its schema tables.
- * May call: manifest_report.h, memcmp-class functions. Never reads the blob itself.
+ * May call: report.h, memcmp-class functions. Never reads the blob itself.
  */
-#include "manifest_rules.h"
+#include "rules.h"
 
 #include <string.h>
 

@@ -1,0 +1,260 @@
+// sources: policy/manifest/manifest.c policy/manifest/report.c policy/manifest/rules.c
+// flags: -Ipolicy/manifest -lfdt
+/*
+ * Unit test of the manifest parser: defaults, placement, limits, texts, and blobs that are damaged
+ * at every byte. The examples per rule are in tests/system/manifest.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <libfdt.h>
+
+#include "manifest.h"
+
+struct seen {
+    unsigned count;
+    char rule[64];
+    char line[1024];
+};
+
+static void remember(void *ctx, const char *rule, const char *line)
+{
+    struct seen *s = ctx;
+    s->count++;
+    if (s->count == 1) {
+        assert_true(strlen(rule) < sizeof(s->rule));
+        assert_true(strlen(line) < sizeof(s->line));
+        strcpy(s->rule, rule);
+        strcpy(s->line, line);
+    }
+}
+
+static uint64_t blob_words[64 * 1024];
+#define BLOB ((void *)blob_words)
+
+static void blob_begin(void)
+{
+    assert_int_equal(fdt_create(BLOB, sizeof(blob_words)), 0);
+    assert_int_equal(fdt_finish_reservemap(BLOB), 0);
+    assert_int_equal(fdt_begin_node(BLOB, ""), 0);
+    assert_int_equal(fdt_property_string(BLOB, "compatible", MANIFEST_COMPATIBLE), 0);
+    assert_int_equal(fdt_begin_node(BLOB, "vms"), 0);
+}
+
+static void vm_begin(const char *name, uint32_t memory_mib)
+{
+    assert_int_equal(fdt_begin_node(BLOB, name), 0);
+    assert_int_equal(fdt_property_u32(BLOB, "memory-mib", memory_mib), 0);
+    assert_int_equal(fdt_property_string(BLOB, "kernel", "vmlinuz"), 0);
+}
+
+static void vm_end(void)
+{
+    assert_int_equal(fdt_end_node(BLOB), 0);
+}
+
+static size_t blob_end(void)
+{
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_finish(BLOB), 0);
+    return fdt_totalsize(BLOB);
+}
+
+static struct manifest m;
+static struct seen seen;
+
+static unsigned load(size_t size, uint32_t cpus)
+{
+    memset(&seen, 0, sizeof(seen));
+    const struct manifest_env env = {
+        .file = "x.dts", .host_cpus = cpus, .report = remember, .ctx = &seen};
+    const unsigned errors = manifest_load(BLOB, size, &env, &m);
+    assert_int_equal(errors, seen.count);
+    return errors;
+}
+
+static void defaults_are_filled_in(void **state)
+{
+    (void)state;
+    blob_begin();
+    vm_begin("desktop", 256);
+    vm_end();
+    assert_int_equal(load(blob_end(), 0), 0);
+    assert_int_equal(m.vm_count, 1);
+    assert_int_equal(m.log, MANIFEST_LOG_COM1);
+    assert_int_equal(m.end_when_idle, 0);
+    const struct manifest_vm *vm = &m.vms[0];
+    assert_string_equal(vm->name, "desktop");
+    assert_string_equal(vm->label, "desktop");
+    assert_string_equal(vm->kernel, "vmlinuz");
+    assert_null(vm->initrd);
+    assert_string_equal(vm->append, "");
+    assert_int_equal(vm->memory_mib, 256);
+    assert_int_equal(vm->cpus, 1);
+    assert_int_equal(vm->cpu, MANIFEST_CPU_ANY);
+    assert_int_equal(vm->vcpu_cpu[0], MANIFEST_CPU_ANY);
+    assert_int_equal(vm->protocol, MANIFEST_PROTOCOL_DETECT);
+    assert_int_equal(vm->floor_percent, 0);
+    assert_int_equal(vm->ceiling_percent, 100);
+    assert_int_equal(vm->weight, 100);
+    assert_int_equal(vm->on_stop, MANIFEST_ON_STOP_NONE);
+    assert_int_equal(vm->debug_exit, 0);
+}
+
+/* A VM that asks for a CPU gets it; the others go where the floors are lowest. */
+static void placement_balances_floors(void **state)
+{
+    (void)state;
+    blob_begin();
+    vm_begin("a", 1);
+    assert_int_equal(fdt_property_u32(BLOB, "floor-percent", 30), 0);
+    vm_end();
+    vm_begin("b", 1);
+    assert_int_equal(fdt_property_u32(BLOB, "floor-percent", 60), 0);
+    assert_int_equal(fdt_property_u32(BLOB, "cpu", 0), 0);
+    vm_end();
+    vm_begin("c", 1);
+    assert_int_equal(fdt_property_u32(BLOB, "cpus", 2), 0);
+    vm_end();
+    const size_t size = blob_end();
+    assert_int_equal(load(size, 2), 0);
+    assert_int_equal(m.vms[0].vcpu_cpu[0], 1);
+    assert_int_equal(m.vms[1].vcpu_cpu[0], 0);
+    assert_int_equal(m.vms[2].vcpu_cpu[0], 1);
+    assert_int_equal(m.vms[2].vcpu_cpu[1], 0);
+    assert_int_equal(load(size, 1), 1);
+    assert_string_equal(seen.rule, "cpus-range");
+}
+
+static void error_names_node_property_reason_remedy(void **state)
+{
+    (void)state;
+    blob_begin();
+    vm_begin("desktop", 0);
+    vm_end();
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.line, "x.dts: /vms/desktop: memory-mib: 0 MiB is out of range; give 1 "
+                                   "to 1048576 MiB [memory-range]");
+}
+
+static void one_vm_too_many(void **state)
+{
+    (void)state;
+    char name[] = "vm00";
+    blob_begin();
+    for (unsigned i = 0; i < MANIFEST_MAX_VMS + 1; i++) {
+        name[2] = (char)('0' + i / 10);
+        name[3] = (char)('0' + i % 10);
+        vm_begin(name, 1);
+        vm_end();
+    }
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.rule, "vm-count");
+}
+
+/* A name from the blob reaches a terminal only as printable text, and the rule's name is never cut.
+ */
+static void hostile_names_are_tamed(void **state)
+{
+    (void)state;
+    char name[700];
+    memset(name, '\x1b', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    blob_begin();
+    vm_begin("desktop", 1);
+    assert_int_equal(fdt_property_u32(BLOB, name, 0), 0);
+    vm_end();
+    assert_int_equal(load(blob_end(), 0), 1);
+    for (const char *c = seen.line; *c != '\0'; c++) {
+        assert_true(*c >= 0x20 && *c < 0x7f);
+    }
+    assert_non_null(strstr(seen.line, " [property-known]"));
+}
+
+static size_t full_blob(void)
+{
+    blob_begin();
+    vm_begin("desktop", 256);
+    assert_int_equal(fdt_property_string(BLOB, "append", "console=ttyS0"), 0);
+    assert_int_equal(fdt_property_string(BLOB, "protocol", "linux"), 0);
+    assert_int_equal(fdt_property(BLOB, "debug-exit", NULL, 0), 0);
+    vm_end();
+    return blob_end();
+}
+
+/* Cut at every length: always refused. The copy has no byte to spare, so ASan sees any overrun. */
+static void truncated_blobs_are_refused(void **state)
+{
+    (void)state;
+    const size_t size = full_blob();
+    const struct manifest_env env = {.report = remember, .ctx = &seen};
+    for (size_t cut = 0; cut < size; cut++) {
+        void *copy = malloc(cut);
+        assert_true(cut == 0 || copy != NULL);
+        if (cut > 0) {
+            memcpy(copy, BLOB, cut);
+        }
+        memset(&seen, 0, sizeof(seen));
+        assert_int_equal(manifest_load(copy, cut, &env, &m), 1);
+        assert_string_equal(seen.rule, "blob-well-formed");
+        free(copy);
+    }
+}
+
+/* Every bit of the blob flipped, and random bytes: an answer each time, never an overrun. */
+static void damaged_blobs_do_no_harm(void **state)
+{
+    (void)state;
+    const size_t size = full_blob();
+    const struct manifest_env env = {.host_cpus = 2, .report = remember, .ctx = &seen};
+    uint8_t *copy = malloc(size);
+    uint32_t random = 1;
+    assert_non_null(copy);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        memcpy(copy, BLOB, size);
+        copy[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        memset(&seen, 0, sizeof(seen));
+        (void)manifest_load(copy, size, &env, &m);
+    }
+    for (unsigned round = 0; round < 20000; round++) {
+        memcpy(copy, BLOB, size);
+        for (unsigned k = 0; k < 4; k++) {
+            random = random * 1664525u + 1013904223u;
+            copy[(random >> 8) % size] = (uint8_t)(random >> 24);
+        }
+        memset(&seen, 0, sizeof(seen));
+        (void)manifest_load(copy, size, &env, &m);
+    }
+    free(copy);
+}
+
+static void misaligned_blob_is_refused(void **state)
+{
+    (void)state;
+    const size_t size = full_blob();
+    memmove((char *)BLOB + 4, BLOB, size);
+    const struct manifest_env env = {.report = remember, .ctx = &seen};
+    memset(&seen, 0, sizeof(seen));
+    assert_int_equal(manifest_load((char *)BLOB + 4, size, &env, &m), 1);
+    assert_string_equal(seen.rule, "blob-well-formed");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_filled_in),
+        cmocka_unit_test(placement_balances_floors),
+        cmocka_unit_test(error_names_node_property_reason_remedy),
+        cmocka_unit_test(one_vm_too_many),
+        cmocka_unit_test(hostile_names_are_tamed),
+        cmocka_unit_test(truncated_blobs_are_refused),
+        cmocka_unit_test(damaged_blobs_do_no_harm),
+        cmocka_unit_test(misaligned_blob_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
