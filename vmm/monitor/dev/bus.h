@@ -1,7 +1,7 @@
 /*
  * The only thing a device model knows of the world: a bus it registers ranges on and a host that
- * carries its interrupt lines and its clock. Same source runs in the monitor and in host unit tests.
- * A device model never touches guest memory, system calls or another device's state.
+ * carries its interrupt lines and its clock. Same source runs in the monitor and in host unit
+ * tests. A device model never touches guest memory, system calls or another device's state.
  */
 #ifndef VMM_MONITOR_DEV_BUS_H
 #define VMM_MONITOR_DEV_BUS_H
