@@ -1,0 +1,98 @@
+/*
+ * What root and a monitor agree on: fixed addresses and capability slots of a monitor, the start
+ * block that root fills (read-only for the monitor), and the report with which a monitor ends its
+ * VM. The kernel knows nothing of this file.
+ */
+#ifndef BULKHEAD_MONITOR_H
+#define BULKHEAD_MONITOR_H
+
+#include <stdint.h>
+
+#define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
+#define BH_MONITOR_VERSION   1u
+#define BH_MONITOR_MAX_VCPUS 8u
+
+/** User addresses in a monitor's HostSpace. */
+#define BH_MONITOR_START   0x200000ul    /* struct bh_monitor_start, read-only */
+#define BH_MONITOR_REPORT  0x208000ul    /* struct bh_monitor_report, read-write */
+#define BH_MONITOR_CONSOLE 0x210000ul    /* struct bh_console, read-write */
+#define BH_MONITOR_VCPU    0x220000ul    /* struct bh_vcpu_page of vCPU n at + n * 4096 */
+#define BH_MONITOR_BASE    0x400000ul    /* the monitor's ELF image is linked here */
+#define BH_MONITOR_IMAGES  0x40000000ul  /* guest kernel, then initrd, read-only */
+#define BH_MONITOR_RAM     0x100000000ul /* guest RAM, linear, read-write */
+
+/** Slots of a monitor's CNode. It holds nothing else. */
+enum bh_monitor_slot {
+    BH_MONITOR_SLOT_NTFN = 1, /* Notification of vCPU 0's thread: READ */
+    BH_MONITOR_SLOT_ROOT = 2, /* root's notification, badged with the VM's bit: WRITE */
+    BH_MONITOR_SLOT_RAM = 3,  /* Attachment of the guest's RAM to its GuestSpace */
+    BH_MONITOR_SLOT_VCPU = 8, /* VCpu n at + n: bound to thread n, GuestSpace and notification */
+    BH_MONITOR_SLOTS = 32
+};
+
+/** Bits that arrive at BH_MONITOR_SLOT_NTFN. */
+#define BH_MONITOR_SIGNAL_CONSOLE 1u /* input has come, or room for output */
+#define BH_MONITOR_SIGNAL_STOP    2u /* root asks for a clean end (ACPI power button) */
+
+#define BH_MONITOR_FLAG_DEBUG_EXIT 1u /* port 0xf4 ends the VM with a status */
+
+enum bh_monitor_protocol {
+    BH_MONITOR_DETECT = 0,
+    BH_MONITOR_LINUX = 1,
+    BH_MONITOR_PVH = 2,
+    BH_MONITOR_MULTIBOOT = 3
+};
+
+#define BH_MONITOR_CMDLINE_BYTES 2048u
+
+struct bh_monitor_start {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t vm; /* number, for messages */
+    char name[32];
+    uint32_t nvcpus;
+    uint32_t backend; /* enum bh_backend */
+    uint32_t tsc_khz;
+    uint32_t flags;
+    uint32_t protocol; /* enum bh_monitor_protocol */
+    uint32_t reserved0;
+    uint64_t ram_bytes; /* a multiple of 2 MiB, at BH_MONITOR_RAM */
+    uint64_t kernel_va, kernel_bytes;
+    uint64_t initrd_va, initrd_bytes; /* 0: none */
+    uint64_t wall_clock_s;            /* seconds since 1970 at wall_clock_tsc; 0: not known */
+    uint64_t wall_clock_tsc;
+    uint64_t seed[4]; /* for what the guest is given as entropy */
+    char cmdline[BH_MONITOR_CMDLINE_BYTES];
+};
+
+enum bh_monitor_end {
+    BH_END_NONE = 0,
+    BH_END_POWEROFF = 1,
+    BH_END_RESET = 2,
+    BH_END_TRIPLE_FAULT = 3,
+    BH_END_DEBUG_EXIT = 4, /* status = value written */
+    BH_END_STOPPED = 5,    /* by the monitor: unknown exit and the like */
+    BH_END_IMAGE = 6,      /* the images cannot be booted: text says why */
+    BH_END_COUNT
+};
+
+/** Written by the monitor, then SLOT_ROOT is signalled; root reads it once. `kind` is written last.
+ */
+struct bh_monitor_report {
+    uint32_t kind; /* enum bh_monitor_end */
+    uint32_t status;
+    uint32_t vcpu;
+    uint32_t exit_reason; /* enum bh_exit */
+    uint64_t qual, info, rip;
+    uint32_t insn_len;
+    uint32_t reserved0;
+    uint8_t insn[16];
+    uint64_t exits; /* guest exits handled so far */
+    uint64_t holes; /* accesses to absent MSRs, ports, memory, CPUID leaves */
+    char text[160]; /* NUL-terminated; root prints printable ASCII of it only */
+};
+
+_Static_assert(sizeof(struct bh_monitor_start) <= 4096, "ABI: one page");
+_Static_assert(sizeof(struct bh_monitor_report) <= 4096, "ABI: one page");
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * A monitor's entry: rdi = number of the vCPU this thread runs (0..7); rsp is not set. Each thread
+ * gets its own stack.
+ */
+    .text
+    .globl monitor_entry
+monitor_entry:
+    xor %ebp, %ebp
+    and $7, %edi
+    lea 1(%rdi), %rax
+    shl $14, %rax
+    lea monitor_stacks(%rax), %rsp
+    call monitor_main
+1:  ud2
+    jmp 1b
+
+    .section .bss.stack, "aw", @nobits
+    .balign 4096
+monitor_stacks:
+    .skip 8 * 16384
+    .section .note.GNU-stack, "", @progbits
