@@ -21,11 +21,18 @@
 /*
  * A capability slot. w0 packs type, rights, frozen and object index (cap.h). next/prev/depth are
  * the derivation tree: a circular preorder list through cell 0, the sentinel; a free cell is linked
- * to itself. Payload by type: KUNTYPED  a = base, b = size, c = watermark, d = epoch that scrub
- * waits for; in units of 64 bytes FUNTYPED  the same in pages; base is a page frame number. Above
- * the watermark all is clean. FRAME     a = first page frame number, b = pages, d = flush debt:
- * epoch that must have passed ATTACH    a, b = as its Frame; object index = the space; c = page
- * table cursor of a detach IOPORTS   a = first port, b = count IRQ       a = line, or IRQ_ALL
+ * to itself. Payload by type:
+ *   KUNTYPED   a = base, b = size, c = watermark above the base, d = epoch that scrub waits for; in
+ *              units of 64 bytes. Above the watermark all is clean
+ *   FUNTYPED   the same in pages; the base is a page frame number
+ *   FRAME      a = first page frame number, b = pages, c = carved up to here, count = attachments,
+ *              d = flush debt: epoch that must have passed
+ *   ATTACH     a, b = as its Frame; object index = the space, badge = its type; c = page table
+ *              cursor of a detach
+ *   CNODE      a = slots
+ *   HOSTSPACE, GUESTSPACE   a = pages
+ *   IOPORTS    a = first port, b = count
+ *   IRQ        a = line, or IRQ_ALL
  */
 struct cell {
     uint64_t w0;
@@ -33,7 +40,7 @@ struct cell {
     uint32_t next;
     uint32_t prev;
     uint32_t depth;
-    uint32_t spare;
+    uint32_t count;
     uint64_t a;
     uint64_t b;
     uint64_t c;
@@ -47,12 +54,13 @@ struct cell {
 #define RETYPE_MAX      256u
 #define ATTACH_MAX      64u /* attachments of one Frame */
 
+#define POOL_CELLS POOL_UNITS_MAX
 #ifdef __FRAMAC__
-#define POOL_CELLS 0x10000u
 struct cell cells[POOL_CELLS];
 #else
-#define POOL_CELLS POOL_UNITS_MAX
 extern struct cell cells[]; /* unit index */
 #endif
+
+_Static_assert(sizeof(struct cell) == UNIT_BYTES, "a cell is one unit");
 
 #endif

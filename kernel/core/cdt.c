@@ -1,0 +1,96 @@
+/*
+ * The derivation tree: see cdt.h.
+ */
+#include "cdt.h"
+
+void cdt_cell_init(uint32_t x)
+{
+    cells[x].next = x;
+    cells[x].prev = x;
+    cells[x].depth = 0;
+}
+
+void cdt_init(void)
+{
+    cells[0].w0 = 0;
+    cdt_cell_init(0);
+}
+
+/* Put the empty cell x right behind p, at a depth that p's successor allows. */
+static void cdt_link_after(uint32_t p, uint32_t x, uint32_t depth)
+{
+    uint32_t n = cells[p].next;
+
+    cells[x].depth = depth;
+    cells[x].prev = p;
+    cells[x].next = n;
+    cells[n].prev = x;
+    cells[p].next = x;
+}
+
+void cdt_insert(uint32_t parent, uint32_t child)
+{
+    cdt_link_after(parent, child, cells[parent].depth + 1u);
+}
+
+void cdt_remove(uint32_t x)
+{
+    uint32_t p = cells[x].prev, n = cells[x].next;
+
+    cells[p].next = n;
+    cells[n].prev = p;
+    cells[x].next = x;
+    cells[x].prev = x;
+    cells[x].depth = 0;
+}
+
+static void payload_move(uint32_t from, uint32_t to)
+{
+    cells[to].w0 = cells[from].w0;
+    cells[to].badge = cells[from].badge;
+    cells[to].count = cells[from].count;
+    cells[to].a = cells[from].a;
+    cells[to].b = cells[from].b;
+    cells[to].c = cells[from].c;
+    cells[to].d = cells[from].d;
+    cells[from].w0 = 0;
+    cells[from].badge = 0;
+    cells[from].count = 0;
+    cells[from].a = 0;
+    cells[from].b = 0;
+    cells[from].c = 0;
+    cells[from].d = 0;
+}
+
+void cdt_move(uint32_t from, uint32_t to)
+{
+    /* a sibling right behind takes over whatever followed, children included */
+    cdt_link_after(from, to, cells[from].depth);
+    cdt_remove(from);
+    payload_move(from, to);
+}
+
+uint32_t cdt_has_child(uint32_t x)
+{
+    return cells[cells[x].next].depth > cells[x].depth ? 1u : 0u;
+}
+
+uint32_t cdt_parent(uint32_t x)
+{
+    uint32_t p = cells[x].prev, left = POOL_CELLS;
+
+    while (left > 0u && cells[p].depth >= cells[x].depth) {
+        p = cells[p].prev;
+        left = left - 1u;
+    }
+    return left > 0u ? p : 0u;
+}
+
+uint32_t cdt_first_leaf(uint32_t x)
+{
+    uint32_t c = x;
+
+    while (cells[cells[c].next].depth > cells[c].depth)
+        c = cells[c].next;
+    return c;
+}

@@ -1,0 +1,276 @@
+/*
+ * Untyped memory: see untyped.h.
+ */
+#include "untyped.h"
+#include "cap.h"
+#include "cdt.h"
+#include "cnode.h"
+#include "epoch.h"
+
+#define THREAD_UNITS (BH_THREAD_BYTES / UNIT_BYTES)
+#define SC_UNITS     (BH_SC_BYTES / UNIT_BYTES)
+#define VCPU_UNITS   (BH_VCPU_BYTES / UNIT_BYTES)
+
+static uint64_t pow2(uint32_t bits)
+{
+    switch (bits) {
+    case 0:
+        return 0x1;
+    case 1:
+        return 0x2;
+    case 2:
+        return 0x4;
+    case 3:
+        return 0x8;
+    case 4:
+        return 0x10;
+    case 5:
+        return 0x20;
+    case 6:
+        return 0x40;
+    case 7:
+        return 0x80;
+    case 8:
+        return 0x100;
+    case 9:
+        return 0x200;
+    case 10:
+        return 0x400;
+    case 11:
+        return 0x800;
+    case 12:
+        return 0x1000;
+    case 13:
+        return 0x2000;
+    case 14:
+        return 0x4000;
+    case 15:
+        return 0x8000;
+    case 16:
+        return 0x10000;
+    case 17:
+        return 0x20000;
+    default:
+        return 0x40000;
+    }
+}
+
+/* Size of one CNode or space of 2^bits slots or pages; 0: not allowed. */
+static uint64_t sized_units(uint32_t type, uint32_t bits)
+{
+    uint64_t n;
+
+    if (bits > RETYPE_ALIGN_BITS_MAX)
+        return 0;
+    n = pow2(bits);
+    if (type == BH_CAP_CNODE)
+        return n < CNODE_SLOTS_MIN || n > CNODE_SLOTS_MAX ? 0 : n;
+    if (n < BH_HOSTSPACE_MIN_PAGES || n > BH_SPACE_MAX_PAGES)
+        return 0;
+    return n * PAGE_UNITS;
+}
+
+/* Units of one object made from a KUNTYPED (of a KUNTYPED: of one page); 0: not allowed. */
+static uint64_t kernel_units(uint32_t type, uint32_t bits)
+{
+    if (type == BH_CAP_CNODE || type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
+        return sized_units(type, bits);
+    if (bits != 0u)
+        return 0;
+    switch (type) {
+    case BH_CAP_KUNTYPED:
+        return PAGE_UNITS;
+    case BH_CAP_THREAD:
+        return THREAD_UNITS;
+    case BH_CAP_SC:
+        return SC_UNITS;
+    case BH_CAP_ENDPOINT:
+    case BH_CAP_NTFN:
+        return 1;
+    case BH_CAP_VCPU:
+        return VCPU_UNITS;
+    default:
+        return 0;
+    }
+}
+
+/* Units of one object of the source's kind of memory; 0: not allowed. */
+static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
+{
+    if (from == BH_CAP_KUNTYPED)
+        return kernel_units(type, bits);
+    if (type != BH_CAP_FUNTYPED && type != BH_CAP_FRAME)
+        return 0;
+    return bits > RETYPE_ALIGN_BITS_MAX ? 0 : 1;
+}
+
+/* 1: `count` pages make one object; 0: there are `count` objects. */
+static uint32_t type_is_extent(uint32_t type)
+{
+    return type == BH_CAP_KUNTYPED || type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME ? 1u : 0u;
+}
+
+/* The largest count for a type whose objects take `units` each. */
+static uint64_t retype_max(uint32_t type, uint64_t units)
+{
+    switch (type) {
+    case BH_CAP_KUNTYPED:
+        return POOL_PAGES_MAX;
+    case BH_CAP_FUNTYPED:
+        return PFN_MAX;
+    case BH_CAP_FRAME:
+        return FRAME_PAGES_MAX;
+    case BH_CAP_CNODE: /* so that setting up the cells stays bounded */
+        return CNODE_SLOTS_MAX / units < RETYPE_MAX ? CNODE_SLOTS_MAX / units : RETYPE_MAX;
+    default:
+        return RETYPE_MAX;
+    }
+}
+
+static uint64_t align_up(uint64_t x, uint64_t align)
+{
+    uint64_t r = x % align;
+
+    return r == 0u ? x : x + (align - r);
+}
+
+static uint32_t cells_empty(uint32_t dst, uint32_t count)
+{
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        if (cap_type(cells[dst + i].w0) != BH_CAP_NULL)
+            return 0;
+    }
+    return 1;
+}
+
+/* May anything be made from this cell at all? */
+static err_t retype_check_source(uint32_t ut)
+{
+    uint64_t w = cells[ut].w0;
+
+    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED)
+        return BH_ERR_CAP;
+    if (cap_grant(w) == 0u)
+        return BH_ERR_RIGHTS;
+    if (cap_frozen(w) != 0u)
+        return BH_ERR_STATE;
+    if (cells[ut].depth >= CDT_DEPTH_MAX)
+        return BH_ERR_LIMIT;
+    return BH_OK;
+}
+
+/* Object index and payload of what is to be made: how types.h wants them. */
+static void plan_payload(struct retype_plan *p)
+{
+    p->obj = 0;
+    p->obj_step = 0;
+    p->a = 0;
+    p->b = 0;
+    if (type_is_extent(p->type) != 0u) {
+        p->a = p->start;
+        p->b = p->obj_units;
+    } else if (p->type == BH_CAP_CNODE) {
+        p->obj = p->start;
+        p->obj_step = p->obj_units;
+        p->a = p->obj_units;
+    } else if (p->type == BH_CAP_HOSTSPACE || p->type == BH_CAP_GUESTSPACE) {
+        p->obj = p->start / PAGE_UNITS;
+        p->obj_step = p->obj_units / PAGE_UNITS;
+        p->a = p->obj_units / PAGE_UNITS;
+    } else {
+        p->obj = p->start / p->obj_units;
+        p->obj_step = 1;
+    }
+}
+
+err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint64_t count,
+                            uint32_t dst, uint32_t dst_avail, struct retype_plan *p)
+{
+    uint32_t from = cap_type(cells[ut].w0), ncells;
+    uint64_t units, align, start;
+    err_t e = retype_check_source(ut);
+
+    if (e != BH_OK)
+        return e;
+    units = retype_units(from, type, size_bits);
+    if (units == 0u || count == 0u || count > retype_max(type, units))
+        return BH_ERR_RANGE;
+    ncells = type_is_extent(type) != 0u ? 1u : (uint32_t)count;
+    if (ncells > dst_avail || cells_empty(dst, ncells) == 0u)
+        return BH_ERR_SLOT;
+    align = from == BH_CAP_FUNTYPED ? pow2(size_bits) : units;
+    start = align_up(cells[ut].a + cells[ut].c, align);
+    if (start + count * units > cells[ut].a + cells[ut].b)
+        return BH_ERR_MEMORY;
+    p->ut = ut;
+    p->type = type;
+    p->count = ncells;
+    p->dst = dst;
+    p->start = start;
+    p->obj_units = type_is_extent(type) != 0u ? count * units : units;
+    plan_payload(p);
+    return BH_OK;
+}
+
+void untyped_commit_retype(const struct retype_plan *p)
+{
+    uint32_t i;
+    uint64_t at = p->start, obj = p->obj;
+
+    cells[p->ut].c = p->start + p->count * p->obj_units - cells[p->ut].a;
+    cells[p->ut].d = 0; /* a scrub begun before has to wait for the new children's epoch */
+    for (i = 0; i < p->count; i++) {
+        cnode_commit_new(p->ut, p->dst + i, cap_pack(p->type, BH_RIGHTS_ALL, (uint32_t)obj), 0,
+                         p->a, p->b);
+        at = at + p->obj_units;
+        obj = obj + p->obj_step;
+    }
+    (void)at;
+}
+
+uint64_t untyped_left(uint32_t ut)
+{
+    return cells[ut].b - cells[ut].c;
+}
+
+err_t untyped_decode_scrub(uint32_t ut)
+{
+    uint64_t w = cells[ut].w0;
+
+    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED)
+        return BH_ERR_CAP;
+    if (cap_grant(w) == 0u)
+        return BH_ERR_RIGHTS;
+    if (cdt_has_child(ut) != 0u)
+        return BH_ERR_BUSY;
+    return BH_OK;
+}
+
+uint32_t untyped_scrub_owed(uint32_t ut)
+{
+    return cells[ut].c != 0u && cells[ut].d == 0u ? 1u : 0u;
+}
+
+void untyped_commit_charge(uint32_t ut)
+{
+    cells[ut].d = epoch_charge();
+}
+
+uint64_t untyped_scrub_count(uint32_t ut, uint64_t max)
+{
+    return cells[ut].c < max ? cells[ut].c : max;
+}
+
+uint64_t untyped_scrub_first(uint32_t ut, uint64_t n)
+{
+    return cells[ut].a + cells[ut].c - n;
+}
+
+void untyped_commit_scrubbed(uint32_t ut, uint64_t n)
+{
+    cells[ut].c = cells[ut].c - n;
+    if (cells[ut].c == 0u)
+        cells[ut].d = 0;
+}
