@@ -405,7 +405,8 @@ def report(emulator, status):
         print(f"emu: {emulator.reason}; end of {emulator.log_path}:", file=sys.stderr)
         for line in log.splitlines()[-25:]:
             print("    " + line, file=sys.stderr)
-        said = emulator.words()
+        said = "\n".join(line for line in emulator.words().splitlines()
+                         if "doesn't support requested feature" not in line)
         if said and emulator.settings.emu == "qemu":
             print("emu: the emulator said:", said[-2000:], file=sys.stderr)
     elif status:
@@ -423,10 +424,6 @@ def run(settings):
     terminal = None
     try:
         emulator.start()
-        if settings.gdb:
-            socket_path = os.path.join(emulator.directory, "gdb.sock")
-            print(f"emu: waiting for gdb: gdb -x tests/lib/debug.gdb -ex 'target remote {socket_path}'",
-                  file=sys.stderr)
         terminal = Terminal(settings.interactive)
         shown = 0
         while emulator.outcome is None:

@@ -1,0 +1,155 @@
+"""What a system test is written with. A file tests/system/*.py registers functions:
+
+    from case import case, run_guest, start_guest, check
+
+    @case(emulators=("qemu", "bochs"), cost=40)
+    def linux_boots(t):
+        result = run_guest(t, "build/guests/linux/vmlinuz-cloud", initrd=..., append="console=ttyS0")
+        check(result.status == 0, "poweroff ends with 0", result)
+
+A case named f runs once per emulator, as `file.f@qemu`; without emulators once, as `file.f`.
+Failing is any exception. The only way to skip is t.skip(GAP, ...) with a gap of gaps.py, whose
+probe must show the emulator's gap right now; a case skipped in every emulator counts as failed.
+Cases run from the root of the checkout, each in a process of its own; t.dir is theirs alone.
+"""
+import os
+import subprocess
+import sys
+
+import emu
+import run
+
+CASES = {}
+
+
+class Case:
+    """One function as it is registered; see case()."""
+
+    def __init__(self, function, name, emulators, cost, limit, full, parameters):
+        self.function, self.name, self.emulators = function, name, emulators
+        self.cost, self.limit, self.full, self.parameters = cost, limit, full, parameters
+
+
+def case(emulators=(), cost=10, limit=None, full=False, name=None, **parameters):
+    """Register a test.
+
+    emulators: in which it runs. cost: seconds it takes, roughly; the costly start first. limit:
+    seconds after which it counts as hanging (default 6 * cost + 60). full: only in `make test-full`.
+    name: instead of the function's. Other parameters are passed to the function by name.
+    """
+    def register(function):
+        file = os.path.splitext(os.path.basename(function.__code__.co_filename))[0]
+        full_name = f"{file}.{name or function.__name__}"
+        for emulator in emulators or (None,):
+            key = full_name + (f"@{emulator}" if emulator else "")
+            if key in CASES:
+                raise ValueError(f"two tests are called {key}")
+            CASES[key] = Case(function, key, emulator, cost, limit or 6 * cost + 60, full, parameters)
+        return function
+    return register
+
+
+class Failed(Exception):
+    """A check did not hold."""
+
+
+class Skipped(Exception):
+    """The emulator's gap was demonstrated."""
+
+
+def check(holds, what, result=None):
+    """Fail with the text unless holds; result's output is shown."""
+    if holds:
+        return
+    if result is not None:
+        print(result.text())
+    raise Failed(what)
+
+
+class Result:
+    """How a run ended: status (see emu.py), reason, console and log as text."""
+
+    def __init__(self, emulator):
+        self.status = emulator.finish()
+        self.reason = emulator.reason
+        self.console = emulator.console.decode("utf-8", "replace").replace("\r", "")
+        self.log = emulator.log()
+
+    def text(self):
+        """For a person who reads the failure."""
+        return (f"--- console ---\n{self.console[-6000:]}\n--- log ---\n{self.log[-6000:]}\n"
+                f"--- status {self.status}: {self.reason}")
+
+
+class Context:
+    """What a case is given: the emulator's name, a directory, and skip()."""
+
+    def __init__(self, name, emulator):
+        self.name, self.emu = name, emulator
+        self.dir = os.path.join("build/test", name)
+        os.makedirs(self.dir, exist_ok=True)
+        self.runs = 0
+
+    def new_dir(self):
+        """A directory for one more run of this test."""
+        self.runs += 1
+        path = os.path.join(self.dir, str(self.runs))
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def skip(self, gap):
+        """Skip, once the gap's probe has shown that it is there."""
+        if not gap.shown(self):
+            raise Failed(f"gap '{gap.name}' was not demonstrated: the test must run here")
+        raise Skipped(gap.name)
+
+    def command(self, *words, env=None, cwd=None, ok=(0,)):
+        """Run a program; its output goes to the test's log and is returned as text."""
+        print("$", " ".join(words), flush=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", env=dict(os.environ, **(env or {})), cwd=cwd,
+                              stdin=subprocess.DEVNULL, check=False)
+        sys.stdout.write(done.stdout)
+        if done.returncode not in ok:
+            raise Failed(f"{' '.join(words)}: exit status {done.returncode}")
+        return done.stdout
+
+
+def start_system(t, system, host_cpus=1, host_mem=None, timeout=120, kernel=run.KERNEL, **settings):
+    """An emu.Emulator, started. For scripted sessions; use it in a with statement."""
+    chosen = emu.Settings(kernel=kernel, boot=system.boot, emu=t.emu or "qemu", cpus=host_cpus,
+                          mem=host_mem or system.mem, timeout=timeout,
+                          directory=os.path.dirname(system.boot), **settings)
+    return emu.Emulator(chosen).start()
+
+
+def start_manifest(t, source, images=None, **settings):
+    """Start the system with a manifest file."""
+    return start_system(t, run.System(t.new_dir(), source, images or {}), **settings)
+
+
+def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, **settings):
+    """Start the system with one VM, as `make run GUEST=` does."""
+    settings.setdefault("host_cpus", cpus)
+    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem)
+    return start_system(t, system, **settings)
+
+
+def run_guest(t, guest, **arguments):
+    """The same to the end; a Result."""
+    emulator = start_guest(t, guest, **arguments)
+    try:
+        emulator.wait()
+    finally:
+        result = Result(emulator)
+    return result
+
+
+def run_manifest(t, source, images=None, **settings):
+    """start_manifest() to the end; a Result."""
+    emulator = start_manifest(t, source, images, **settings)
+    try:
+        emulator.wait()
+    finally:
+        result = Result(emulator)
+    return result

@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+"""Start the system with a manifest, or with one VM made from an image on the spot.
+
+What `make run` and the system tests call. Compiles and checks the manifest, collects the images it
+names, builds the boot module, and hands over to emu.py, whose exit status it passes on; 2 means the
+run could not be started. Writes into the run's directory only.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+import emu
+import mkboot
+
+# What the build leaves for us, seen from the root of the checkout.
+KERNEL = "build/kernel/bulkhead.elf"
+ROOT = os.environ.get("ROOT_BIN", "build/vmm/root.bin")
+MONITOR = os.environ.get("MONITOR", "build/vmm/monitor")
+CHECKER = os.environ.get("BHMANIFEST", "build/policy/bhmanifest")
+# Where images are looked for, after the manifest's own folder.
+IMAGE_FOLDERS = ["build/guests/linux", "build/guests", "build/tests/guests"]
+# Memory of the machine beyond that of the VMs: kernel pool, root, monitors, the boot module.
+HOST_MEM_EXTRA = 384
+
+
+class Unusable(Exception):
+    """The run cannot be started; the text says why and what to do."""
+
+
+def mebibytes(text):
+    """256, 256M or 1G as a number of MiB."""
+    match = re.fullmatch(r"(\d+)([mMgG]?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}': want a size like 256M or 1G")
+    return int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
+
+
+def shortcut_manifest(guest, initrd, append, cpus, mem):
+    """Device tree source of a system with one VM; see docs/MANIFEST.md."""
+    def text(value):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', "    vms {",
+             "        guest {", f"            memory-mib = <{mem}>;", f"            cpus = <{cpus}>;",
+             f"            kernel = {text(guest)};"]
+    if initrd:
+        lines.append(f"            initrd = {text(initrd)};")
+    if append:
+        lines.append(f"            append = {text(append)};")
+    lines += ["            debug-exit;", '            on-stop = "end-system";', "        };", "    };",
+              '    system { log = "com2"; end-when-idle; };', "};", ""]
+    return "\n".join(lines)
+
+
+def compile_manifest(source, blob):
+    """dtc; its messages name file, line and column."""
+    done = subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", blob, source],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unusable(done.stderr.strip() or f"dtc could not compile {source}")
+
+
+def checker(*args):
+    """Run the manifest checker; its output."""
+    done = subprocess.run([CHECKER, *args], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unusable(done.stderr.strip())
+    return done.stdout
+
+
+def find_image(name, folders):
+    """The file an image name stands for."""
+    for folder in folders:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            return path
+    raise Unusable(f"image '{name}': not found in {', '.join(folders)}; 'make guests' builds ours")
+
+
+def read(path):
+    """A file's bytes, or the reason in plain words."""
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from None
+
+
+class System:
+    """A boot module with what is in it, ready for emu.Settings."""
+
+    def __init__(self, directory, source, images, name=None):
+        """source: .dts file; images: {name: path} that take precedence over look-up."""
+        blob = os.path.join(directory, "manifest.dtb")
+        compile_manifest(source, blob)
+        folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS
+        shown = name or source
+        files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))]
+        for image in dict.fromkeys(checker("images", blob).split()):
+            files.append((image, read(images.get(image) or find_image(image, folders))))
+        sizes = [f"{image}={len(data)}" for image, data in files[2:]]
+        checker("check", blob, "--name", shown, *(["--images"] + sizes if sizes else []))
+        self.boot = os.path.join(directory, "boot.img")
+        with open(self.boot, "wb") as f:
+            f.write(mkboot.boot_image(read(ROOT), files))
+        # Only an estimate of what the machine needs; root checks against what it really has.
+        with open(source, encoding="utf-8") as f:
+            sizes_mib = re.findall(r"memory-mib\s*=\s*<\s*(\w+)\s*>", f.read())
+        self.mem = sum(int(size, 0) for size in sizes_mib) + HOST_MEM_EXTRA
+        self.mem += 3 * os.path.getsize(self.boot) // (1024 * 1024)
+        self.mem = (self.mem + 127) // 128 * 128
+
+
+def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256):
+    """The System of the shortcut form."""
+    images = {}
+
+    def image(path, fallback):
+        # Names inside the archive are plain; the file's own name where it qualifies.
+        name = os.path.basename(path)
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,62}", name) or name in images:
+            name = fallback
+        images[name] = path
+        return name
+    kernel_name = image(guest, "guest-kernel")
+    initrd_name = image(initrd, "guest-initrd") if initrd else None
+    source = os.path.join(directory, "manifest.dts")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(shortcut_manifest(kernel_name, initrd_name, append, cpus, mem))
+    return System(directory, source, images, name="make run GUEST=...")
+
+
+def write_gdb_script(directory):
+    """Commands for gdb that load all symbols and connect to the waiting emulator."""
+    path = os.path.join(directory, "gdb.cmd")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"file {KERNEL}\n")
+        for program in (os.path.splitext(ROOT)[0] + ".elf", MONITOR + ".elf", MONITOR):
+            if os.path.exists(program):
+                f.write(f"add-symbol-file {program}\n")
+                if program.startswith(MONITOR):
+                    break
+        f.write(f"target remote {os.path.join(directory, 'gdb.sock')}\n")
+    print(f"emu: the machine waits for: gdb -x {path}", file=sys.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--manifest", default="guests/demo.dts")
+    parser.add_argument("--guest", help="one VM from this image instead of a manifest")
+    parser.add_argument("--initrd")
+    parser.add_argument("--append", default="")
+    parser.add_argument("--cpus", type=int, default=1, help="of the VM")
+    parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")
+    parser.add_argument("--host-cpus", type=int, help="of the machine")
+    parser.add_argument("--host-mem", type=mebibytes, help="of the machine")
+    parser.add_argument("--emu", default="auto", choices=["auto", "qemu", "bochs"])
+    parser.add_argument("--cpu-model")
+    parser.add_argument("--cmdline", default="", help="the kernel's")
+    parser.add_argument("--icount", type=int, default=0, choices=[0, 1])
+    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--log", action="store_true", help="show the system log on stderr")
+    parser.add_argument("--debug", action="store_true", help="wait for gdb (QEMU)")
+    parser.add_argument("--dry", action="store_true", help="build the boot module and stop")
+    parser.add_argument("--dir", help="default: a new build/run/N")
+    # Empty values are what make passes for variables nobody set.
+    args = parser.parse_args([a for a in sys.argv[1:] if not re.fullmatch(r"--[a-z-]+=", a)])
+
+    directory = args.dir or emu.new_run_directory()
+    os.makedirs(directory, exist_ok=True)
+    try:
+        if not os.path.exists(KERNEL):
+            raise Unusable(f"{KERNEL} is not built; run 'make'")
+        if args.guest:
+            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem)
+        else:
+            if not os.path.exists(args.manifest):
+                raise Unusable(f"{args.manifest}: no such manifest")
+            system = System(directory, args.manifest, {})
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    if args.dry:
+        print(system.boot)
+        return
+    interactive = sys.stdin.isatty()
+    if interactive:
+        print("Ctrl-A X ends the run", file=sys.stderr)
+    settings = emu.Settings(
+        kernel=KERNEL, boot=system.boot, emu="qemu" if args.debug else args.emu,
+        cpus=args.host_cpus or max(args.cpus, 1 if args.guest else 2), mem=args.host_mem or system.mem,
+        cpu=args.cpu_model, icount=bool(args.icount), timeout=args.timeout, cmdline=args.cmdline,
+        interactive=interactive, directory=directory, gdb=args.debug, log_to_stderr=args.log)
+    if args.debug:
+        write_gdb_script(directory)
+    sys.exit(emu.run(settings))
+
+
+if __name__ == "__main__":
+    main()

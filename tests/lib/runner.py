@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""Run tests: unit test programs given as arguments, and the cases of tests/system/*.py.
+
+One line per test, output of each in build/test/NAME.log, shown when it fails, and a summary as the
+last line. Exit status 0 only if nothing failed. A test that hangs is killed with all it started.
+usage: runner.py [--full] [--no-system] [--jobs=N] [--only=TEXT] [--list] UNIT_TEST...
+"""
+import argparse
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(1, "tests/system")
+
+import case  # noqa: E402
+
+OUT = "build/test"
+UNIT_LIMIT_S = 120
+SKIP_STATUS = 77
+TAIL_LINES = 40
+# A unit test must not depend on the terminal, and sanitizers must end it at the first finding.
+UNIT_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+
+
+class Job:
+    """One test as a process."""
+
+    def __init__(self, name, command, cost, limit, env=None):
+        self.name, self.command, self.cost, self.limit = name, command, cost, limit
+        self.env = env or {}
+        self.process = None
+        self.log = os.path.join(OUT, name + ".log")
+        self.verdict, self.detail, self.seconds = None, "", 0.0
+
+    def start(self):
+        self.started_at = time.monotonic()
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT,
+                                            stdin=subprocess.DEVNULL, start_new_session=True,
+                                            env=dict(os.environ, **self.env))
+
+    def kill(self):
+        """The process and all it started that is still in its session's group."""
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            time.sleep(0.3)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    def poll(self):
+        """Whether it has ended; sets verdict."""
+        self.seconds = time.monotonic() - self.started_at
+        status = self.process.poll()
+        if status is None:
+            if self.seconds <= self.limit:
+                return False
+            self.kill()
+            self.verdict, self.detail = "FAIL", f"hangs: killed after {self.limit} s"
+        elif status == 0:
+            self.verdict = "PASS"
+        elif status == SKIP_STATUS:
+            self.verdict, self.detail = "SKIP", self.last_line()
+        else:
+            self.verdict, self.detail = "FAIL", f"exit status {status}"
+        return True
+
+    def tail(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read().splitlines()[-TAIL_LINES:]
+
+    def last_line(self):
+        lines = self.tail()
+        return lines[-1] if lines else ""
+
+
+def load_cases():
+    """Import every file of cases; its functions register themselves."""
+    for file in sorted(os.listdir("tests/system")):
+        if file.endswith(".py"):
+            importlib.import_module(file[:-3])
+    return case.CASES
+
+
+def run_one(name):
+    """In the child: run one case; the exit status tells the verdict."""
+    chosen = load_cases()[name]
+    context = case.Context(name, chosen.emulators)
+    try:
+        chosen.function(context, **chosen.parameters)
+    except case.Skipped as skipped:
+        print(skipped)
+        sys.exit(SKIP_STATUS)
+    except case.Failed as failed:
+        print("failed:", failed)
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        sys.exit(1)
+
+
+def collect(args):
+    """All jobs to run, the costly first."""
+    jobs = [Job("unit." + os.path.basename(path), [path], 1, UNIT_LIMIT_S, UNIT_ENV)
+            for path in args.unit]
+    if not args.no_system:
+        for name, one in load_cases().items():
+            if args.full or not one.full:
+                jobs.append(Job(name, [sys.executable, os.path.abspath(__file__), "--one", name],
+                                one.cost, one.limit))
+    jobs = [job for job in jobs if args.only in job.name]
+    return sorted(jobs, key=lambda job: -job.cost)
+
+
+def skipped_everywhere(jobs):
+    """Tests skipped in every emulator they are for: nobody has seen them work."""
+    verdicts = {}
+    for job in jobs:
+        verdicts.setdefault(job.name.partition("@")[0], []).append(job)
+    return [job for group in verdicts.values() if all(j.verdict == "SKIP" for j in group)
+            for job in group]
+
+
+def show(job):
+    detail = f"  ({job.detail})" if job.detail else ""
+    print(f"{job.verdict} {job.name} {job.seconds:.1f} s{detail}", flush=True)
+    if job.verdict == "FAIL":
+        for line in job.tail():
+            print("    " + line)
+        print(f"    [all of it: {job.log}]", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--no-system", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("unit", nargs="*")
+    args = parser.parse_args()
+    if args.one:
+        run_one(args.one)
+        return
+    os.makedirs(OUT, exist_ok=True)
+    waiting = collect(args)
+    if args.list:
+        print("\n".join(job.name for job in waiting))
+        return
+    if not waiting:
+        sys.exit(f"runner: no test has '{args.only}' in its name")
+
+    def stop(number, _frame):
+        raise SystemExit(128 + number)
+    signal.signal(signal.SIGTERM, stop)
+    running, done = [], []
+    try:
+        while waiting or running:
+            while waiting and len(running) < args.jobs:
+                job = waiting.pop(0)
+                job.start()
+                running.append(job)
+            time.sleep(0.05)
+            for job in [job for job in running if job.poll()]:
+                running.remove(job)
+                done.append(job)
+                show(job)
+    finally:
+        for job in running:
+            job.kill()
+    if not args.only:
+        for job in skipped_everywhere(done):
+            job.verdict, job.detail = "FAIL", "skipped in every emulator"
+            show(job)
+    counts = {verdict: sum(job.verdict == verdict for job in done)
+              for verdict in ("PASS", "FAIL", "SKIP")}
+    print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped")
+    sys.exit(1 if counts["FAIL"] else 0)
+
+
+if __name__ == "__main__":
+    main()

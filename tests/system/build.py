@@ -1,0 +1,88 @@
+"""The build itself: layout of the sources, both compilers, same bytes everywhere, size, proofs."""
+import hashlib
+import os
+import shutil
+import subprocess
+
+from case import case, check
+
+# What must not depend on who builds where.
+PRODUCTS = ["build/kernel/bulkhead.elf", "build/vmm/root.bin", "build/vmm/monitor",
+            "build/bulkhead.iso"]
+MAKE = os.environ.get("MAKE", "make")
+
+
+def copy_tree(t, name):
+    """A copy of the sources (not of what was built) that shares the downloads."""
+    tree = os.path.abspath(os.path.join(t.dir, name))
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                           check=True, capture_output=True).stdout.split(b"\0")
+    for file in filter(None, files):
+        path = os.fsdecode(file)
+        if os.path.isfile(path):
+            target = os.path.join(tree, path)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(path, target)
+    os.makedirs(os.path.join(tree, "build/guests"), exist_ok=True)
+    for download in ("build/third-party", "build/guests/linux"):
+        if os.path.exists(download):
+            shutil.copytree(download, os.path.join(tree, download), symlinks=True)
+    return tree
+
+
+def make(t, tree, *arguments, env=None):
+    """make in another tree, as if typed there."""
+    clean = {"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"}
+    t.command(MAKE, "-C", tree, *arguments, env=dict(clean, **(env or {})))
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+@case(cost=5)
+def check_format(t):
+    t.command("tests/lib/check-format.sh")
+
+
+@case(cost=5)
+def loc(t):
+    t.command("tests/lib/loc.sh")
+
+
+@case(cost=60, limit=900)
+def clang(t):
+    """Everything builds without a warning with the other compiler."""
+    make(t, copy_tree(t, "tree"), "CC=clang", "all")
+
+
+@case(cost=90, limit=900)
+def reproducible(t):
+    """Two builds that differ in path, locale, time zone, umask, HOME and -j give the same bytes."""
+    first = copy_tree(t, "a")
+    second = copy_tree(t, "another/and-longer/path")
+    make(t, first, "-j1", "all", "iso", env={"LANG": "C", "TZ": "UTC", "HOME": "/nonexistent"})
+    old = os.umask(0o077)
+    try:
+        make(t, second, "-j3", "all", "iso",
+             env={"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "USER": "nobody"})
+    finally:
+        os.umask(old)
+    different = [path for path in PRODUCTS
+                 if digest(os.path.join(first, path)) != digest(os.path.join(second, path))]
+    for tree in (first, os.path.dirname(os.path.dirname(second))):
+        shutil.rmtree(tree, ignore_errors=True)
+    check(not different, "differs between two builds: " + ", ".join(different))
+
+
+@case(cost=40, limit=900)
+def proofs(t):
+    t.command(MAKE, "prove")
+
+
+@case(cost=60, limit=900)
+def bench(t):
+    """The figures, and the ratchet against the committed ones."""
+    t.command(MAKE, "bench")

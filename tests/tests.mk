@@ -1,0 +1,86 @@
+# Running, testing and measuring. Owns the goals run, debug, iso, test, test-full, loc, check-format,
+# and bench and prove as far as their own fragments do not.
+
+EMU ?= auto
+MANIFEST ?= guests/demo.dts
+ROOT_BIN ?= build/vmm/root.bin
+MONITOR ?= build/vmm/monitor
+BHMANIFEST ?= build/policy/bhmanifest
+export ROOT_BIN MONITOR BHMANIFEST
+
+# ---- Running -------------------------------------------------------------------------------------
+.PHONY: run run-now debug iso
+RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='$(INITRD)' \
+    --append='$(APPEND)' --cpus='$(CPUS)' --mem='$(MEM)' --host-cpus='$(HOST_CPUS)' \
+    --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline='$(CMDLINE)' \
+    --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)
+# Our own images are built when they are what runs.
+RUN_IMAGES = $(if $(GUEST),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter guests/%,$(MANIFEST)),guests-linux))
+
+# make reports any failed recipe as 2; a run's exit status is the guest's, so it is kept in a file
+# and make ends with it through a loaded function (tests/lib/make_exit.c).
+ifneq ($(filter run debug,$(GOALS)),)
+-load build/make_exit.so(make_exit_gmk_setup)
+endif
+build/make_exit.so: tests/lib/make_exit.c
+	@mkdir -p build
+	$(Q)$(HOSTCC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $<
+
+run: run-now
+	@$(exit $(shell cat build/run.status))
+
+run-now: all $(RUN_IMAGES) build/make_exit.so
+	@mkdir -p build
+	@tests/lib/run.py $(RUN_ARGS); echo $$? >build/run.status
+
+debug: all $(RUN_IMAGES)
+	@tests/lib/run.py $(RUN_ARGS) --debug
+
+iso: build/bulkhead.iso
+build/bulkhead.iso: all $(RUN_IMAGES)
+	$(call say,ISO,$@)
+	$(Q)tests/lib/run.py $(RUN_ARGS) --dry --dir=build/iso >/dev/null
+	$(Q)tests/lib/mkiso.sh $@ $(KERNEL) build/iso/boot.img $(CMDLINE)
+
+# ---- Unit tests ----------------------------------------------------------------------------------
+# tests/unit/test_X.c says in its first lines what it is linked with:
+#   // sources: kernel/core/x.c kernel/core/y.c
+#   // flags: -Ikernel/core -lfdt                  (optional)
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    -I. -Ikernel/include -Ikernel -Iiommu
+UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+# $(call unit_says,KEYWORD,FILE)
+unit_says = $(shell sed -n '1,5s|^// $(1):||p' $(2))
+define unit_rule
+build/tests/unit/$(1): tests/unit/$(1).c $$(call unit_says,sources,tests/unit/$(1).c) tests/tests.mk
+	$$(call say,HOSTCC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out -l%,$$(call unit_says,flags,$$<)) \
+	    -MMD -MP -MF $$@.d -MT $$@ -o $$@ $$(filter %.c,$$^) \
+	    $$(filter -l%,$$(call unit_says,flags,$$<)) -lcmocka
+endef
+ifneq ($(filter-out clean help run debug loc,$(GOALS)),)
+$(foreach test,$(notdir $(UNIT_TESTS)),$(eval $(call unit_rule,$(test))))
+endif
+
+.PHONY: test test-full test-unit test-programs check-format loc
+test-programs: all guests $(UNIT_TESTS)
+
+# ONLY=text runs the tests with that text in their name; JOBS at a time.
+JOBS ?= 2
+RUNNER := tests/lib/runner.py --jobs=$(JOBS) --only='$(ONLY)'
+test: test-programs
+	@$(RUNNER) $(UNIT_TESTS)
+test-full: test-programs
+	@$(RUNNER) --full $(UNIT_TESTS)
+test-unit: $(UNIT_TESTS)
+	@$(RUNNER) --no-system $(UNIT_TESTS)
+
+# ---- Checks of the text --------------------------------------------------------------------------
+check-format:
+	@tests/lib/check-format.sh
+
+loc:
+	@tests/lib/loc.sh
