@@ -83,6 +83,14 @@ build/.toolchain: FORCE
 	@new='$(CC) $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null) $(KERNEL_CFLAGS) $(USER_CFLAGS)'; \
 	    [ "$$new" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$new" >$@
 
+# ---- Sources of others ----------------------------------------------------------------------------
+# Debian's source packages, pinned by checksum; `make clean` keeps them. Depend on the .stamp file.
+# (Zycore is headers only: package libzycore-dev. libfdt comes built: package libfdt-dev.)
+ZYDIS := build/third-party/zydis
+$(ZYDIS)/.stamp: tests/lib/fetch-source.sh
+	$(Q)$< zydis 4.0.0-1 8e7b771381f70bb00d915bba8af9a4bdd716576c3ff09a1dc8b57e77beba67f7
+	@touch $@
+
 # ---- Parts ---------------------------------------------------------------------------------------
 -include kernel/kernel.mk
 -include vmm/vmm.mk
