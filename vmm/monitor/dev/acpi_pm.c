@@ -147,7 +147,7 @@ bool acpi_pm_init(struct acpi_pm *pm, struct bus *bus, const struct dev_host *ho
     pm->control = CNT_SCI_EN;
     pm->timer_seen = timer_now(pm);
     pm->deadline_ns = NO_DEADLINE_NS;
-    return bus_add(bus, BUS_PIO, ACPI_PM_BASE, 16, &ops, pm, "acpi-pm");
+    return bus_add(bus, BUS_PIO, ACPI_PM_BASE, ACPI_PM_PORTS, &ops, pm, "acpi-pm");
 }
 
 void acpi_pm_tick(struct acpi_pm *pm, uint64_t now_ns)

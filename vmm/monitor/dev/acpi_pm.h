@@ -11,6 +11,7 @@
 #define ACPI_PM1_EVT     ACPI_PM_BASE        /* status, enable: 2 bytes each */
 #define ACPI_PM1_CNT     (ACPI_PM_BASE + 4u) /* 2 bytes */
 #define ACPI_PM_TIMER    (ACPI_PM_BASE + 8u) /* 4 bytes */
+#define ACPI_PM_PORTS    12u
 #define ACPI_PM_TIMER_HZ 3579545u
 #define ACPI_SCI_LINE    9u
 #define ACPI_S5_TYPE     7u /* value of SLP_TYP that the DSDT's \_S5 names */
@@ -27,7 +28,7 @@ struct acpi_pm {
 };
 
 /**
- * Register ports 0x600..0x60f.
+ * Register ports 0x600..0x60b.
  * @param timer_32bit counter width 32 instead of 24 bits; the FADT must say the same
  * @param power_off   the guest entered S5
  */
