@@ -6,8 +6,8 @@ COM2 is the system log: log.txt in the run's directory build/run/N. The system's
 
     bulkhead: end status=N reason=<words>
 
-gives the exit status; lines with `audit` in them are repeated on stderr when a VM was stopped by
-its monitor. Exit status otherwise: 124 after the timeout, 125 when the system ended without that
+gives the exit status; the log's `audit:` lines are repeated on stderr when N says that a VM did not
+end by itself (122, 123). Exit status otherwise: 124 after the timeout, 125 when the system ended without that
 line, 130 after Ctrl-A X. Nothing outlives the run: both emulators die with this process, and their
 console is a pseudo-terminal or a socket pair, so no port is opened.
 
@@ -31,6 +31,8 @@ import tty
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT, NO_END, QUIT = 124, 125, 130
+# Given by the system itself: a VM's images are unusable, a VM was stopped, the kernel panicked.
+IMAGE, STOPPED, PANIC = 122, 123, 70
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
@@ -397,11 +399,12 @@ class Terminal:
 def report(emulator, status):
     """On stderr: why a run did not end well."""
     log = emulator.log()
-    if "stopped by" in emulator.reason:
+    if status in (IMAGE, STOPPED):
         for line in log.splitlines():
-            if "audit" in line:
-                print("audit:", line.partition("audit")[2].lstrip(": "), file=sys.stderr)
-    if status in (TIMEOUT, NO_END) or "panic" in emulator.reason:
+            _, mark, rest = line.partition("audit:")
+            if mark:
+                print(mark + rest, file=sys.stderr)
+    if status in (TIMEOUT, NO_END, PANIC):
         print(f"emu: {emulator.reason}; end of {emulator.log_path}:", file=sys.stderr)
         for line in log.splitlines()[-25:]:
             print("    " + line, file=sys.stderr)

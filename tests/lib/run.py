@@ -84,7 +84,8 @@ def read(path):
         with open(path, "rb") as f:
             return f.read()
     except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from None
+        hint = "; run 'make'" if path.startswith("build/") else ""
+        raise Unusable(f"{path}: {error.strerror}{hint}") from None
 
 
 class System:
@@ -96,11 +97,12 @@ class System:
         compile_manifest(source, blob)
         folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS
         shown = name or source
-        files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))]
+        files = []
         for image in dict.fromkeys(checker("images", blob).split()):
             files.append((image, read(images.get(image) or find_image(image, folders))))
-        sizes = [f"{image}={len(data)}" for image, data in files[2:]]
+        sizes = [f"{image}={len(data)}" for image, data in files]
         checker("check", blob, "--name", shown, *(["--images"] + sizes if sizes else []))
+        files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))] + files
         self.boot = os.path.join(directory, "boot.img")
         with open(self.boot, "wb") as f:
             f.write(mkboot.boot_image(read(ROOT), files))
@@ -170,8 +172,6 @@ def main():
     directory = args.dir or emu.new_run_directory()
     os.makedirs(directory, exist_ok=True)
     try:
-        if not os.path.exists(KERNEL):
-            raise Unusable(f"{KERNEL} is not built; run 'make'")
         if args.guest:
             system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem)
         else:

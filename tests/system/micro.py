@@ -1,0 +1,38 @@
+"""The micro guests, tests/system/guests/*.c: each shows one fact about the virtual PC.
+
+A guest ends through the debug-exit port, so the run's exit status is its verdict (guests/rt/guest.h).
+"""
+import os
+
+import gaps
+from case import case, check, run_guest
+
+PASS, FAIL, SKIP = 33, 35, 37  # (value << 1) | 1 of EXIT_PASS, EXIT_FAIL, EXIT_SKIP
+SOURCES = "tests/system/guests"
+# Guests that cannot report for themselves, with what they expect; their command lines.
+ENDS_ABRUPTLY = {"triple_fault": r"triple"}
+APPEND = {"spin": "spin_ms=500"}
+
+
+def micro(t, guest):
+    known = gaps.FACTS.get((guest, t.emu), [])
+    append = " ".join(filter(None, [APPEND.get(guest), known and "gaps=" + ",".join(known)]))
+    result = run_guest(t, f"build/tests/guests/{guest}.elf", append=append, mem=64, timeout=90)
+    if guest in ENDS_ABRUPTLY:
+        check("BH-EXPECT" in result.console, "the guest has not reached its point", result)
+        check(result.status not in (PASS, FAIL, SKIP, 124, 125), "the VM did not end as it should", result)
+        check(ENDS_ABRUPTLY[guest] in result.log.lower(), "no audit record of why", result)
+        return
+    if result.status == SKIP:
+        gap = gaps.GUESTS.get((guest, t.emu))
+        check(gap, "the guest skips, and no gap of this emulator is known for it", result)
+        t.skip(gap)
+    check(result.status == PASS, "the guest's verdict", result)
+    print(result.console)
+
+
+for file in sorted(os.listdir(SOURCES)):
+    if file.endswith(".c"):
+        case(("qemu", "bochs"), cost=8, limit=120, name=file[:-2], guest=file[:-2])(micro)
+# Two boot protocols for the same guest.
+case(("qemu",), cost=8, limit=120, name="hello-pvh", guest="hello-pvh")(micro)
