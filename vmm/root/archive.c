@@ -1,0 +1,136 @@
+/* The boot module's archive; see archive.h. */
+#include "archive.h"
+#include <stddef.h>
+#include "caps.h"
+#include "layout.h"
+#include "log.h"
+#include "string.h"
+
+static struct archive_file files[ARCHIVE_FILES_MAX];
+static unsigned nfiles;
+
+/*
+ * A window of the module slides over it, so that root needs page tables for the window only.
+ * Headers are found in two pages: a header and the part of the name that counts are below 4 KiB.
+ */
+static enum cpio_result read_member(uint64_t window, uint64_t offset, struct cpio_member *m)
+{
+    uint64_t at = info()->boot_archive + offset;
+    uint64_t first = at / PAGE;
+    uint64_t pages = info()->boot_bytes / PAGE - first;
+    enum cpio_result result = CPIO_BAD;
+
+    if (at >= info()->boot_bytes)
+        return CPIO_END;
+    pages = pages < 2u ? pages : 2u;
+    if (map(window, ROOT_WINDOW, first, pages, BH_MAP_READ) == BH_OK)
+        result = cpio_decode((const uint8_t *)ROOT_WINDOW + at % PAGE, pages * PAGE - at % PAGE,
+                             offset, info()->boot_bytes - info()->boot_archive, m);
+    (void)bh_attach_unmap(window, ROOT_WINDOW, pages);
+    return result;
+}
+
+static bool read_index(uint64_t window)
+{
+    uint64_t offset = 0;
+
+    for (;;) {
+        struct cpio_member m;
+        struct archive_file *f = &files[nfiles];
+        enum cpio_result result = read_member(window, offset, &m);
+
+        if (result == CPIO_END)
+            return true;
+        if (result == CPIO_BAD) {
+            say("boot archive: malformed member at offset %lu", offset);
+            return false;
+        }
+        if (nfiles == ARCHIVE_FILES_MAX) {
+            say("boot archive: more than %u files", ARCHIVE_FILES_MAX);
+            return false;
+        }
+        if ((info()->boot_archive + m.data) % PAGE && m.size) {
+            say("boot archive: %s: contents do not start on a page; build the module with "
+                "mkboot.py",
+                m.name);
+            return false;
+        }
+        memcpy(f->name, m.name, sizeof(f->name));
+        f->bytes = m.size;
+        f->pages = (m.size + PAGE - 1u) / PAGE;
+        f->frame = (info()->boot_archive + m.data) / PAGE; /* page, until carve_files() */
+        nfiles++;
+        offset = m.next;
+    }
+}
+
+static bool carve_files(void)
+{
+    uint64_t slot = slots_take(nfiles);
+
+    if (nfiles && !slot)
+        return false;
+    for (unsigned i = 0; i < nfiles; i++, slot++) {
+        struct archive_file *f = &files[i];
+        uint64_t err;
+
+        if (f->pages == 0) {
+            f->frame = 0;
+            continue;
+        }
+        err = carve(BH_SLOT_BOOT_FRAME, f->frame, f->pages, slot);
+        if (err) {
+            say("boot archive: %s: no frame: %s", f->name, error_name(err));
+            return false;
+        }
+        f->frame = slot;
+    }
+    return true;
+}
+
+bool archive_open(void)
+{
+    uint64_t window = slots_take(1);
+    uint64_t err;
+    bool ok;
+
+    if (info()->boot_bytes == 0 || info()->boot_archive > info()->boot_bytes) {
+        say("no boot module");
+        return false;
+    }
+    err = attach(BH_SLOT_BOOT_FRAME, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, window);
+    if (err) {
+        say("boot module: cannot be attached: %s", error_name(err));
+        return false;
+    }
+    ok = read_index(window);
+    err = slot_delete(window);
+    if (err)
+        say("boot module: cannot be detached: %s", error_name(err));
+    return ok && !err && carve_files();
+}
+
+const struct archive_file *archive_find(const char *name)
+{
+    for (unsigned i = 0; i < nfiles; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return &files[i];
+    return NULL;
+}
+
+const void *archive_map(const struct archive_file *file, uint64_t va)
+{
+    uint64_t slot = slots_take(1);
+    uint64_t err;
+
+    if (!slot || !file->frame)
+        return NULL;
+    err = attach(file->frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, slot);
+    if (!err)
+        err = map(slot, va, 0, file->pages, BH_MAP_READ);
+    if (err) {
+        say("boot archive: %s: cannot be mapped: %s", file->name, error_name(err));
+        return NULL;
+    }
+    return (const void *)va;
+}

@@ -1,0 +1,84 @@
+/* Wall clock and seeds; see clock.h. */
+#include "clock.h"
+#include <stdbool.h>
+#include "caps.h"
+#include "log.h"
+
+/* MC146818 registers. */
+enum {
+    SECONDS = 0,
+    MINUTES = 2,
+    HOURS = 4,
+    DAY = 7,
+    MONTH = 8,
+    YEAR = 9,
+    STATUS_A = 10,
+    STATUS_B = 11
+};
+#define A_UPDATING 0x80u
+#define B_BINARY   0x04u
+#define B_24_HOURS 0x02u
+
+static uint8_t cmos(unsigned reg)
+{
+    port_out8(0x70, (uint8_t)(reg | 0x80u));
+    return port_in8(0x71);
+}
+
+static unsigned decoded(uint8_t v, bool binary)
+{
+    return binary ? v : (v >> 4) * 10u + (v & 15u);
+}
+
+/* Days since 1970-01-01 in the Gregorian calendar. */
+static uint64_t days_from_civil(uint64_t y, unsigned m, unsigned d)
+{
+    uint64_t year = m > 2u ? y : y - 1u;
+    uint64_t day_of_year = (153u * (m > 2u ? m - 3u : m + 9u) + 2u) / 5u + d - 1u;
+
+    return year * 365u + year / 4u - year / 100u + year / 400u + day_of_year - 719468u;
+}
+
+uint64_t wall_clock_s(uint64_t *tsc)
+{
+    static const uint8_t regs[6] = {SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR};
+    unsigned v[6];
+    uint8_t b, hours;
+    bool binary;
+
+    for (unsigned i = 0; i < 10000u && cmos(STATUS_A) & A_UPDATING; i++)
+        ;
+    b = cmos(STATUS_B);
+    binary = (b & B_BINARY) != 0;
+    hours = cmos(HOURS);
+    for (unsigned i = 0; i < 6u; i++)
+        v[i] = decoded(regs[i] == HOURS ? hours & 0x7fu : cmos(regs[i]), binary);
+    *tsc = rt_tsc();
+    if (!(b & B_24_HOURS))
+        v[2] = v[2] % 12u + (hours & 0x80u ? 12u : 0);
+    if (v[0] > 60u || v[1] > 59u || v[2] > 23u || v[3] == 0 || v[3] > 31u || v[4] == 0 ||
+        v[4] > 12u || v[5] > 99u)
+        return 0;
+    return days_from_civil(2000u + v[5], v[4], v[3]) * 86400u + v[2] * 3600u + v[1] * 60u + v[0];
+}
+
+/* One step of a permutation-based mixer (the finaliser of SplitMix64): not a cipher. The guest uses
+ * the seed as one of its entropy sources only. */
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= 0xbf58476d1ce4e5b9ull;
+    x ^= x >> 27;
+    x *= 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+void seed_vm(unsigned number, uint64_t seed[4])
+{
+    static uint64_t state[4];
+
+    for (unsigned i = 0; i < 4u; i++) {
+        state[i] = mix(state[i] ^ info()->entropy[i] ^ rt_tsc() ^ ((uint64_t)number << 32));
+        seed[i] = mix(state[i] ^ info()->entropy[4u + i]);
+    }
+}

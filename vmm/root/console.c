@@ -1,0 +1,183 @@
+/* The consoles on one serial port; see console.h. */
+#include "console.h"
+#include <stdarg.h>
+#include "fmt.h"
+#include "log.h"
+#include "syscall.h"
+#include "caps.h"
+
+#define KEPT_BYTES 65536u /* per VM, a power of two */
+#define KEY_SWITCH 0x1du  /* Ctrl-] */
+#define NOTE_BYTES 512u
+/* Per call: the port is shared with the log, and the loop has other work. */
+#define SEND_MAX  256u
+#define FLUSH_MAX 200000u
+
+/* Everything a VM has said; the last KEPT_BYTES of it. Counters run freely. */
+struct kept {
+    uint8_t bytes[KEPT_BYTES];
+    uint32_t put, sent;
+};
+
+static struct kept kept[VMS_MAX];
+static struct vm *vms;
+static unsigned nvms, shown;
+static char note[NOTE_BYTES]; /* root's own words, between the VMs' */
+static unsigned note_len, note_sent;
+
+static bool several(void)
+{
+    return nvms > 1u;
+}
+
+static void note_add(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void note_add(const char *format, ...)
+{
+    va_list args;
+
+    if (note_sent == note_len)
+        note_sent = note_len = 0;
+    va_start(args, format);
+    note_len += (unsigned)fmt_vbuf(note + note_len, sizeof(note) - note_len, format, args);
+    va_end(args);
+}
+
+static const char *label(const struct vm *vm)
+{
+    return vm->config->label ? vm->config->label : vm->config->name;
+}
+
+static void announce(void)
+{
+    note_add("\r\n--- %s (%u of %u)%s; Ctrl-] switches to the next console ---\r\n",
+             label(&vms[shown]), shown + 1u, nvms, vms[shown].state == VM_RUNNING ? "" : ", ended");
+}
+
+void console_init(struct vm *all, unsigned count)
+{
+    vms = all;
+    nvms = count;
+    shown = 0;
+    if (several())
+        announce();
+}
+
+/* Ring of a running VM into what is kept. @return bytes taken. */
+static unsigned take_output(struct vm *vm)
+{
+    struct bh_console *c = vm->console;
+    struct kept *k = &kept[vm->number];
+    uint32_t get = c->out_get;
+    uint32_t put = __atomic_load_n(&c->out_put, __ATOMIC_ACQUIRE);
+    uint32_t used = put - get, n = 0;
+
+    if (used > BH_CONSOLE_OUT_BYTES) /* a broken peer: drop it all */
+        get = put;
+    else
+        for (; n < used; n++) {
+            /* The VM shown must not lose a byte: what is not sent yet stays in the ring. */
+            if (k->put - k->sent == KEPT_BYTES) {
+                if (vm->number == shown)
+                    break;
+                k->sent++;
+            }
+            k->bytes[k->put++ % KEPT_BYTES] = c->out[get++ % BH_CONSOLE_OUT_BYTES];
+        }
+    __atomic_store_n(&c->out_get, get, __ATOMIC_RELEASE);
+    /* A monitor whose ring was nearly full is waiting for room. */
+    if (n && used > BH_CONSOLE_OUT_BYTES / 2u)
+        vm_signal_console(vm);
+    return n;
+}
+
+static int next_byte(void)
+{
+    struct kept *k = &kept[shown];
+
+    if (note_sent < note_len)
+        return (uint8_t)note[note_sent++];
+    if (k->sent != k->put)
+        return k->bytes[k->sent++ % KEPT_BYTES];
+    return -1;
+}
+
+static bool pending(void)
+{
+    return note_sent < note_len || kept[shown].sent != kept[shown].put;
+}
+
+/* @return false when the port takes no more now. */
+static bool send_some(unsigned max)
+{
+    while (pending() && max) {
+        unsigned room = serial_room(COM1);
+
+        if (!room)
+            return false;
+        for (; room && max; room--, max--) {
+            int byte = next_byte();
+
+            if (byte < 0)
+                break;
+            serial_put(COM1, (uint8_t)byte);
+        }
+    }
+    return true;
+}
+
+static void key(uint8_t byte, bool *signal)
+{
+    struct vm *vm;
+    struct bh_console *c;
+
+    if (several() && byte == KEY_SWITCH) {
+        shown = (shown + 1u) % nvms;
+        announce();
+        /* From the start of what is kept, so that the screen makes sense. */
+        kept[shown].sent = kept[shown].put > KEPT_BYTES ? kept[shown].put - KEPT_BYTES : 0;
+        return;
+    }
+    vm = &vms[shown];
+    if (vm->state != VM_RUNNING)
+        return;
+    c = vm->console;
+    if (c->in_put - __atomic_load_n(&c->in_get, __ATOMIC_ACQUIRE) >= BH_CONSOLE_IN_BYTES)
+        return; /* full: like a line without flow control */
+    c->in[c->in_put % BH_CONSOLE_IN_BYTES] = byte;
+    __atomic_store_n(&c->in_put, c->in_put + 1u, __ATOMIC_RELEASE);
+    *signal = true;
+}
+
+bool console_poll(void)
+{
+    bool signal = false;
+    int byte;
+
+    if (nvms == 0)
+        return false;
+    for (unsigned i = 0; i < nvms; i++)
+        if (vms[i].state == VM_RUNNING)
+            (void)take_output(&vms[i]);
+    for (unsigned i = 0; i < 64u && (byte = serial_get(COM1)) >= 0; i++)
+        key((uint8_t)byte, &signal);
+    if (signal)
+        vm_signal_console(&vms[shown]);
+    (void)send_some(SEND_MAX);
+    return pending();
+}
+
+void console_vm_ends(struct vm *vm)
+{
+    if (vm->number == shown)
+        console_flush();
+    if (vm->console)
+        (void)take_output(vm);
+    if (several())
+        note_add("\r\n--- %s has ended: %s ---\r\n", label(vm), vm->reason);
+}
+
+void console_flush(void)
+{
+    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++)
+        (void)send_some(SEND_MAX);
+}

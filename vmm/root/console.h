@@ -1,0 +1,25 @@
+/*
+ * The consoles of the VMs on one serial port. One VM: its bytes and nothing else. Several: one is
+ * shown, Ctrl-] switches to the next; what the others say is kept and shown when their turn comes.
+ * May call: the log's serial port, vm_signal_console().
+ */
+#ifndef VMM_ROOT_CONSOLE_H
+#define VMM_ROOT_CONSOLE_H
+
+#include <stdbool.h>
+#include "vm.h"
+
+/** @param vms array of @count VMs that live on */
+void console_init(struct vm *vms, unsigned count);
+
+/** Move bytes both ways. @return true while something is left to be sent that the port does not
+ *  take yet: call again soon. */
+bool console_poll(void);
+
+/** Take what the VM said last, before its pages go. */
+void console_vm_ends(struct vm *vm);
+
+/** Send everything that is kept for the VM shown; bounded time. */
+void console_flush(void);
+
+#endif

@@ -1,0 +1,136 @@
+/* Root's log and the serial ports; see log.h. */
+#include "log.h"
+#include <stdarg.h>
+#include "fmt.h"
+#include "syscall.h"
+
+/* 16550 registers, from the port's base (National PC16550D). */
+enum { REG_DATA = 0, REG_IER = 1, REG_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR = 5 };
+#define LSR_DATA_READY 0x01u
+#define LSR_THR_EMPTY  0x20u
+#define FIFO_BYTES     16u
+/* A transmitter that is not ready after this many polls is not there. */
+#define POLLS_MAX 20000u
+
+static unsigned log_port = COM2;
+static unsigned log_room;
+
+uint8_t port_in8(unsigned port)
+{
+    return (uint8_t)bh_ioports_in(BH_SLOT_IOPORTS, port, 1).value;
+}
+
+void port_out8(unsigned port, uint8_t value)
+{
+    (void)bh_ioports_out(BH_SLOT_IOPORTS, port, 1, value);
+}
+
+void port_out16(unsigned port, uint16_t value)
+{
+    (void)bh_ioports_out(BH_SLOT_IOPORTS, port, 2, value);
+}
+
+void serial_init(unsigned port)
+{
+    port_out8(port + REG_IER, 0);
+    port_out8(port + REG_LCR, 0x80);
+    port_out8(port + REG_DATA, 1);
+    port_out8(port + REG_IER, 0);
+    port_out8(port + REG_LCR, 3);
+    port_out8(port + REG_FCR, 7);
+    port_out8(port + REG_MCR, 0x0b);
+}
+
+unsigned serial_room(unsigned port)
+{
+    return port_in8(port + REG_LSR) & LSR_THR_EMPTY ? FIFO_BYTES : 0;
+}
+
+void serial_put(unsigned port, uint8_t byte)
+{
+    port_out8(port + REG_DATA, byte);
+}
+
+int serial_get(unsigned port)
+{
+    return port_in8(port + REG_LSR) & LSR_DATA_READY ? port_in8(port + REG_DATA) : -1;
+}
+
+static void log_byte(uint8_t byte)
+{
+    for (unsigned i = 0; log_room == 0 && i < POLLS_MAX; i++)
+        log_room = serial_room(log_port);
+    if (log_room) {
+        serial_put(log_port, byte);
+        log_room--;
+    }
+}
+
+static void log_put(void *ctx, char c)
+{
+    if (c == '\n')
+        log_byte('\r');
+    log_byte((uint8_t)c);
+}
+
+static void log_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void log_text(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fmt_v(log_put, NULL, format, args);
+    va_end(args);
+}
+
+void say(const char *format, ...)
+{
+    va_list args;
+
+    log_text("root: ");
+    va_start(args, format);
+    fmt_v(log_put, NULL, format, args);
+    va_end(args);
+    log_put(NULL, '\n');
+}
+
+void audit_begin(const char *event)
+{
+    log_text("audit: {\"event\": \"%s\"", event);
+}
+
+void audit_number(const char *key, uint64_t value)
+{
+    log_text(", \"%s\": %lu", key, value);
+}
+
+void audit_hex(const char *key, uint64_t value)
+{
+    log_text(", \"%s\": \"0x%lx\"", key, value);
+}
+
+void audit_text(const char *key, const char *value)
+{
+    log_text(", \"%s\": \"", key);
+    /* What comes from a monitor is printed without anything that could end the string or line. */
+    for (; *value; value++)
+        log_put(NULL,
+                *value < ' ' || *value > '~' || *value == '"' || *value == '\\' ? '?' : *value);
+    log_put(NULL, '"');
+}
+
+void audit_end(void)
+{
+    log_text("}\n");
+}
+
+void log_end(int status, const char *reason)
+{
+    log_text("bulkhead: end status=%d reason=%s\n", status, reason);
+}
+
+void log_to(unsigned port)
+{
+    log_port = port;
+    log_room = 0;
+}

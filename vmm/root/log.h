@@ -1,0 +1,43 @@
+/*
+ * Root's log (COM2, or COM1 when the manifest says so) and the raw serial ports under it.
+ * May call: the IoPorts capability. Never waits longer than a bounded number of polls.
+ */
+#ifndef VMM_ROOT_LOG_H
+#define VMM_ROOT_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COM1 0x3f8u
+#define COM2 0x2f8u
+
+/** Program a port: 115200 8N1, FIFOs on, no interrupts. */
+void serial_init(unsigned port);
+/** Bytes the transmitter takes now without loss: 16 or 0. */
+unsigned serial_room(unsigned port);
+void serial_put(unsigned port, uint8_t byte);
+/** @return the byte received, or -1. */
+int serial_get(unsigned port);
+
+uint8_t port_in8(unsigned port);
+void port_out8(unsigned port, uint8_t value);
+void port_out16(unsigned port, uint16_t value);
+
+/** One line on the log; the newline is added. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** Begin an audit record, a JSON object on one line, close it with audit_end(). */
+void audit_begin(const char *event);
+void audit_number(const char *key, uint64_t value);
+void audit_text(const char *key, const char *value);
+void audit_hex(const char *key, uint64_t value);
+void audit_end(void);
+
+/** The line that tells the launcher how the system ended. */
+void log_end(int status, const char *reason);
+
+/** Where the log goes from now on: COM1 or COM2. */
+void log_to(unsigned port);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * The root task: takes all capabilities, reads the manifest, makes the VMs, supervises them, ends
+ * the system. Single thread, one notification: a bit per VM. May call: everything in root.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include "archive.h"
+#include "caps.h"
+#include "console.h"
+#include "layout.h"
+#include "log.h"
+#include "manifest.h"
+#include "status.h"
+#include "string.h"
+#include "vm.h"
+
+void root_main(void);
+
+/* How often the serial port is looked at: idle, and while something waits to be sent. */
+#define POLL_IDLE_US 10000u
+#define POLL_BUSY_US 300u
+
+enum { STATUS_BROKEN = 121 }; /* root cannot start: bad module or manifest */
+
+static struct manifest manifest;
+static struct vm vms[VMS_MAX];
+
+static bool image_size(void *ctx, const char *name, uint64_t *size_bytes)
+{
+    const struct archive_file *f = archive_find(name);
+
+    if (f)
+        *size_bytes = f->bytes;
+    return f != NULL;
+}
+
+static void manifest_error(void *ctx, const char *rule, const char *line)
+{
+    say("%s", line);
+}
+
+static void read_manifest(void)
+{
+    const struct archive_file *f = archive_find("manifest.dtb");
+    const struct manifest_env env = {
+        .file = "manifest.dtb",
+        .host_cpus = info()->ncpus,
+        .host_memory_mib = info()->funtyped_bytes >> 20,
+        .image_size = image_size,
+        .report = manifest_error,
+    };
+    const void *blob;
+
+    if (!f || f->bytes > MANIFEST_MAX_BLOB_BYTES)
+        system_end(STATUS_BROKEN, "no manifest.dtb in the boot archive, or a too large one");
+    blob = archive_map(f, ROOT_MANIFEST);
+    if (!blob || manifest_load(blob, f->bytes, &env, &manifest) != 0)
+        system_end(STATUS_BROKEN, "the manifest is refused");
+    if (manifest.vm_count > VMS_MAX)
+        system_end(STATUS_BROKEN, "more VMs in the manifest than this version runs");
+}
+
+/* Memory that was used before the system started is cleaned before it is given out: as much as the
+ * manifest's VMs take. */
+static void clean_memory(void)
+{
+    uint64_t need = 0;
+
+    for (unsigned i = 0; i < manifest.vm_count; i++)
+        need += vm_memory_bytes(&manifest.vms[i]);
+    for (unsigned i = 0; i < info()->funtyped_count && need; i++) {
+        uint64_t left;
+
+        (void)scrub(BH_SLOT_FUNTYPED + i, need);
+        left = bh_untyped_left(BH_SLOT_FUNTYPED + i).value;
+        need -= left < need ? left : need;
+    }
+    if (need)
+        say("memory: %lu MiB less than the VMs may take", need >> 20);
+}
+
+static void log_machine(void)
+{
+    static const char *const backends[] = {"none", "VMX with EPT", "SVM with NPT"};
+    const struct bh_info *i = info();
+
+    say("Bulkhead: %u CPU%s, TSC %u kHz, virtualisation: %s", i->ncpus, i->ncpus == 1u ? "" : "s",
+        i->tsc_khz, backends[i->backend <= BH_BACKEND_SVM ? i->backend : 0]);
+    say("memory: kernel pool %lu KiB, for VMs %lu MiB", i->kuntyped_bytes >> 10,
+        i->funtyped_bytes >> 20);
+    status_log_protections();
+}
+
+/* The rules of the manifest for ending the system; does not return when one applies. */
+static void end_if_due(void)
+{
+    int status = 0;
+    bool all = true;
+
+    for (unsigned i = 0; i < manifest.vm_count; i++) {
+        if (vms[i].state == VM_RUNNING) {
+            all = false;
+            continue;
+        }
+        if (vms[i].status > status)
+            status = vms[i].status;
+        if (manifest.vms[i].on_stop == MANIFEST_ON_STOP_END_SYSTEM)
+            system_end(vms[i].status, vms[i].reason);
+    }
+    if (all && manifest.end_when_idle)
+        system_end(status, manifest.vm_count == 1u ? vms[0].reason : "all VMs have ended");
+}
+
+static __attribute__((noreturn)) void supervise(uint64_t ntfn)
+{
+    uint64_t khz = info()->tsc_khz;
+    bool busy = true;
+
+    for (;;) {
+        uint64_t us = busy ? POLL_BUSY_US : POLL_IDLE_US;
+        struct bh_result r = bh_wait(ntfn, rt_tsc() + khz * us / 1000u);
+
+        if (r.err == BH_OK)
+            for (unsigned i = 0; i < manifest.vm_count; i++)
+                if (r.value >> i & 1u)
+                    vm_check(&vms[i]);
+        busy = console_poll();
+        end_if_due();
+    }
+}
+
+void root_main(void)
+{
+    uint64_t ntfn;
+
+    serial_init(COM1);
+    serial_init(COM2);
+    if (info()->magic != BH_INFO_MAGIC || info()->abi_version != BH_ABI_VERSION)
+        system_end(STATUS_BROKEN, "kernel and root speak different versions of the ABI");
+    log_machine();
+    if (info()->backend == BH_BACKEND_NONE)
+        system_end(STATUS_BROKEN, "this machine cannot run VMs: no VMX with EPT, no SVM with NPT");
+    if (!archive_open())
+        system_end(STATUS_BROKEN, "the boot module cannot be read");
+    read_manifest();
+    if (manifest.log == MANIFEST_LOG_COM1)
+        log_to(COM1);
+    clean_memory();
+    ntfn = slots_take(1);
+    if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))
+        system_end(STATUS_BROKEN, "no memory for root's notification");
+    console_init(vms, manifest.vm_count);
+    for (unsigned i = 0; i < manifest.vm_count; i++) {
+        vms[i].number = i;
+        vms[i].config = &manifest.vms[i];
+        if (!vm_start(&vms[i], i, &manifest.vms[i], ntfn))
+            say("vm %s: not started", manifest.vms[i].name);
+    }
+    supervise(ntfn);
+}

@@ -1,0 +1,71 @@
+/*
+ * One VM as root sees it: its capabilities, its monitor, its end.
+ * May call: capabilities, archive, console, log.
+ */
+#ifndef VMM_ROOT_VM_H
+#define VMM_ROOT_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "bulkhead/console.h"
+#include "bulkhead/monitor.h"
+#include "manifest.h"
+
+#define VMS_MAX 8u
+
+/* Slots of one VM in root's CNode, from vm.slots on. */
+enum vm_slot {
+    VS_KUNTYPED,  /* what its kernel objects are made of; kept for good */
+    VS_FUNTYPED,  /* what its memory is made of; kept for good */
+    VS_HOSTSPACE, /* from here on: made at start, gone at the end */
+    VS_GUESTSPACE,
+    VS_CNODE,
+    VS_SC,
+    VS_NTFN,
+    VS_THREAD,
+    VS_VCPU,
+    VS_RAM,         /* Frame: guest RAM */
+    VS_CODE,        /* Frame: the monitor's image */
+    VS_SHARED,      /* Frame: start block, report, console */
+    VS_RAM_MONITOR, /* attachments */
+    VS_RAM_GUEST,
+    VS_CODE_MONITOR,
+    VS_SHARED_MONITOR,
+    VS_SHARED_ROOT,
+    VS_KERNEL_MONITOR,
+    VS_INITRD_MONITOR,
+    VS_SIGNAL, /* the VM's notification, badged: console */
+    VS_WINDOW, /* attachment of VS_CODE to root while the monitor is loaded */
+    VS_FAULT,  /* root's notification, badged with the VM's bit; kept for good */
+    VS_COUNT
+};
+
+enum vm_state { VM_ABSENT, VM_RUNNING, VM_ENDED };
+
+struct vm {
+    unsigned number;
+    enum vm_state state;
+    const struct manifest_vm *config;
+    uint64_t slots;
+    uint64_t kuntyped_bytes, funtyped_bytes; /* of the sub-untypeds, when nothing is made of them */
+    struct bh_monitor_start *start;          /* root's mappings of the shared pages */
+    struct bh_monitor_report *report;
+    struct bh_console *console;
+    int status; /* of an ended VM: what the system may end with */
+    char reason[96];
+};
+
+/** Bytes of FrameUntyped that a VM takes, alignment included. */
+uint64_t vm_memory_bytes(const struct manifest_vm *config);
+
+/** Make and start a VM. @param ntfn root's notification. @return false: said why; nothing is left
+ *  of it. */
+bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn);
+
+/** Something happened to the VM's monitor: see whether it has ended, and if so take all back. */
+void vm_check(struct vm *vm);
+
+/** Tell the monitor that the console has input, or room. */
+void vm_signal_console(const struct vm *vm);
+
+#endif
