@@ -1,0 +1,380 @@
+/*
+ * VMX: what the CPU must offer, control values, switching it on, the life of a VMCS, VPIDs.
+ * May call: asm.h, klog, percpu. Never touches capabilities, threads or page tables.
+ */
+#include "vmx.h"
+#include "../layout.h"
+
+struct vmx_config vmx_config;
+struct vmx_cpu vmx_cpus[BH_MAX_CPUS];
+uint8_t vmx_rsb_fill;
+uint8_t vmx_msr_bitmap[4096] __attribute__((aligned(4096), section(".bss.page")));
+
+/** Physical address of something in the kernel image. */
+static uint64_t image_phys(const void *p)
+{
+    return (uint64_t)(uintptr_t)p - KERNEL_BASE;
+}
+
+/* The MSRs that a guest reaches without an exit. What is not here exits to the monitor's table. */
+#define PASS_READ  1u
+#define PASS_WRITE 2u
+static const struct {
+    uint32_t msr;
+    uint32_t pass;
+} passed[] = {
+    {MSR_FS_BASE, PASS_READ | PASS_WRITE},
+    {MSR_GS_BASE, PASS_READ | PASS_WRITE},
+    {MSR_KERNEL_GS_BASE, PASS_READ | PASS_WRITE},
+    {MSR_SYSENTER_CS, PASS_READ | PASS_WRITE},
+    {MSR_SYSENTER_ESP, PASS_READ | PASS_WRITE},
+    {MSR_SYSENTER_EIP, PASS_READ | PASS_WRITE},
+    {MSR_STAR, PASS_READ},
+    {MSR_LSTAR, PASS_READ},
+    {MSR_SFMASK, PASS_READ},
+};
+
+/* Layout: SDM 25.6.9; a set bit exits. */
+static void build_msr_bitmap(void)
+{
+    for (unsigned i = 0; i < sizeof(vmx_msr_bitmap); i++)
+        vmx_msr_bitmap[i] = 0xff;
+    for (unsigned i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
+        uint32_t n = passed[i].msr & 0x1fffu;
+        uint32_t byte = (passed[i].msr >= 0xc0000000u ? 1024 : 0) + n / 8;
+        uint8_t keep = (uint8_t) ~(1u << (n % 8));
+
+        if ((passed[i].pass & PASS_READ) != 0)
+            vmx_msr_bitmap[byte] &= keep;
+        if ((passed[i].pass & PASS_WRITE) != 0)
+            vmx_msr_bitmap[byte + 2048] &= keep;
+    }
+}
+
+/** A control word: what is required and allowed, with what the CPU insists on (SDM A.3 to A.5). */
+static bool adjust(uint64_t cap, uint32_t required, uint32_t optional, uint32_t *value)
+{
+    uint32_t must = (uint32_t)cap, may = (uint32_t)(cap >> 32);
+
+    *value = ((required | optional) & may) | must;
+    return (required & ~may) == 0;
+}
+
+/** Fill in a configuration from this CPU's capability MSRs; else tell what is missing. */
+static const char *compute(struct vmx_config *c)
+{
+    uint32_t truth;
+    uint64_t ept;
+
+    c->basic = rdmsr(MSR_VMX_BASIC);
+    truth = (c->basic & VMX_BASIC_TRUE) != 0 ? 12 : 0;
+    if (!adjust(rdmsr(MSR_VMX_PIN + truth),
+                PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER, 0,
+                &c->pin))
+        return "this CPU's VT-x has no virtual NMIs or no preemption timer";
+    if (!adjust(rdmsr(MSR_VMX_CPU + truth),
+                CPU_TSC_OFFSET | CPU_HLT | CPU_MWAIT | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE |
+                    CPU_IO | CPU_MSR_BITMAP | CPU_MONITOR | CPU_SECONDARY,
+                0, &c->cpu))
+        return "this CPU's VT-x has no MSR bitmaps or no secondary controls";
+    if ((c->cpu & (CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG)) != 0)
+        return "this CPU's VT-x cannot run a guest without exits on CR3";
+    if (!adjust(rdmsr(MSR_VMX_CPU2), CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED,
+                CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_WBINVD | CPU2_ENCLS, &c->cpu2))
+        return "this CPU's VT-x lacks EPT, VPID or unrestricted guests";
+    if (!adjust(rdmsr(MSR_VMX_EXIT + truth),
+                EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
+                    EXIT_LOAD_EFER,
+                0, &c->exit) ||
+        !adjust(rdmsr(MSR_VMX_ENTRY + truth), ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+                0, &c->entry))
+        return "this CPU's VT-x cannot switch EFER or PAT";
+    ept = rdmsr(MSR_VMX_EPT_VPID);
+    if ((ept & EPT_CAP_WALK4) == 0 || (ept & EPT_CAP_WB) == 0 || (ept & EPT_CAP_2M) == 0)
+        return "this CPU's EPT has no four-level write-back tables with 2 MiB pages";
+    if ((ept & EPT_CAP_INVEPT_ALL) != EPT_CAP_INVEPT_ALL ||
+        (ept & EPT_CAP_INVVPID_ALL) != EPT_CAP_INVVPID_ALL)
+        return "this CPU cannot flush all EPT or VPID translations";
+    if ((c->basic & VMX_BASIC_INS_OUTS) == 0)
+        return "this CPU's VT-x does not describe string I/O";
+    c->cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
+    c->cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
+    c->cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
+    c->timer_shift = (uint32_t)rdmsr(MSR_VMX_MISC) & 31u;
+    c->phys_bits = cpuid(0x80000008u, 0).a & 0xffu;
+    return NULL;
+}
+
+/** vcpu_ops.probe. */
+const char *vmx_probe(void)
+{
+    struct vmx_config c = {0};
+    uint64_t control;
+
+    if ((cpuid(1, 0).c & (1u << 5)) == 0)
+        return "this CPU has no VT-x";
+    control = rdmsr(MSR_FEATURE_CONTROL);
+    if ((control & 5u) == 1u)
+        return "VT-x is switched off by the firmware";
+    return compute(&c);
+}
+
+/** vcpu_ops.cpu_enable. The first caller is alone. */
+bool vmx_cpu_enable(void)
+{
+    struct percpu *p = percpu();
+    struct vmx_cpu *cpu = vmx_this_cpu();
+    struct vmx_config c = {0};
+    bool bad;
+
+    if (vmx_probe() != NULL || compute(&c) != NULL)
+        return false;
+    if (vmx_config.basic == 0) {
+        build_msr_bitmap();
+        vmx_config = c;
+        /* With enhanced IBRS the CPU keeps a guest's predictions to itself. */
+        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (rdmsr(MSR_ARCH_CAP) & 2u) == 0)
+            vmx_rsb_fill = 1;
+    }
+    if (c.basic != vmx_config.basic || c.pin != vmx_config.pin || c.cpu != vmx_config.cpu ||
+        c.cpu2 != vmx_config.cpu2 || c.exit != vmx_config.exit || c.entry != vmx_config.entry)
+        return false; /* the CPUs differ: a VMCS could not move */
+    if ((rdmsr(MSR_FEATURE_CONTROL) & 1u) == 0)
+        wrmsr(MSR_FEATURE_CONTROL, rdmsr(MSR_FEATURE_CONTROL) | 5u);
+    write_cr0(read_cr0() | CR0_NE);
+    write_cr4(read_cr4() | CR4_VMXE);
+    *(uint32_t *)p->vmxon_page = (uint32_t)c.basic & 0x7fffffffu;
+    __asm__ volatile("vmxon %1" : "=@ccbe"(bad) : "m"(p->vmxon_phys) : "memory");
+    if (bad)
+        return false;
+    cpu->generation = 1;
+    cpu->next_vpid = 1;
+    vmx_flush_all();
+    return true;
+}
+
+static void invalidate_vpids(void)
+{
+    struct {
+        uint64_t vpid, address;
+    } all = {0, 0};
+    bool bad;
+
+    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(bad) : "m"(all), "r"(2ul) : "memory");
+    invariant(!bad, "INVVPID failed");
+}
+
+/** vcpu_ops.flush_all. All contexts of both kinds: SDM 29.4.3.1. */
+void vmx_flush_all(void)
+{
+    struct {
+        uint64_t eptp, reserved;
+    } all = {0, 0};
+    bool bad;
+
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(bad) : "m"(all), "r"(2ul) : "memory");
+    invariant(!bad, "INVEPT failed");
+    invalidate_vpids();
+}
+
+/* Host state is that of the CPU and of the backend; it is the same for every vCPU but for CR3. */
+static void write_host_state(struct vcpu *v, struct vmx_cpu *c)
+{
+    static const uint32_t swapped[SWAP_COUNT] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK,
+                                                 MSR_KERNEL_GS_BASE};
+    const struct percpu *p = percpu();
+
+    for (unsigned i = 0; i < SWAP_COUNT; i++) {
+        c->host_msrs[i].index = swapped[i];
+        c->host_msrs[i].value = rdmsr(swapped[i]);
+    }
+    vmwrite(EXIT_MSR_LOAD_ADDR, image_phys(c->host_msrs));
+    vmwrite(HOST_CR0, read_cr0());
+    vmwrite(HOST_CR4, read_cr4());
+    vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+    vmwrite(HOST_PAT, rdmsr(MSR_PAT));
+    vmwrite(HOST_FS_BASE, rdmsr(MSR_FS_BASE));
+    vmwrite(HOST_GS_BASE, (uint64_t)(uintptr_t)p);
+    vmwrite(HOST_TR_BASE, p->tss_base);
+    vmwrite(HOST_GDTR_BASE, p->gdt_base);
+    vmwrite(HOST_IDTR_BASE, p->idt_base);
+    v->host_rsp_slot = 0;
+    v->backend[B_HOST_CR3] = 0;
+}
+
+/**
+ * Give the vCPU what it lacks on this CPU: host state after VMCLEAR, a VPID. Its VMCS is current.
+ * A VPID is new, so nothing cached under it needs a flush; when they run out, all are flushed and
+ * every vCPU takes a new one at its next run.
+ */
+void vmx_prepare(struct vcpu *v, struct vmx_cpu *c)
+{
+    if (v->launched == 0)
+        write_host_state(v, c);
+    if (v->asid_generation != c->generation) {
+        if (c->next_vpid > 0xffffu) {
+            invalidate_vpids();
+            c->generation++;
+            c->next_vpid = 1;
+        }
+        v->asid = c->next_vpid++;
+        v->asid_generation = c->generation;
+        vmwrite(VMCS_VPID, v->asid);
+        vmwrite(EPT_POINTER, ept_pointer(v->nested_root));
+    }
+}
+
+static void save_debug_registers(struct vmx_cpu *c)
+{
+    uint64_t *dr = &c->dr_owner->backend[B_DR];
+
+    dr[0] = read_dr0();
+    dr[1] = read_dr1();
+    dr[2] = read_dr2();
+    dr[3] = read_dr3();
+    dr[4] = read_dr6();
+    c->dr_owner = NULL;
+}
+
+/** DR0-3 and DR6 of this vCPU into the registers. The host has no breakpoints: DR7 is 0x400. */
+void vmx_load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
+{
+    const uint64_t *dr = &v->backend[B_DR];
+
+    if (c->dr_owner != NULL)
+        save_debug_registers(c);
+    write_dr0(dr[0]);
+    write_dr1(dr[1]);
+    write_dr2(dr[2]);
+    write_dr3(dr[3]);
+    write_dr6(dr[4]);
+    c->dr_owner = v;
+}
+
+/** DR0-3 and DR6 of this vCPU into vcpu.backend[], if they are in the registers. */
+void vmx_store_debug_registers(struct vcpu *v, struct vmx_cpu *c)
+{
+    if (c->dr_owner == v)
+        save_debug_registers(c);
+}
+
+/** vcpu_ops.release. */
+void vmx_release(struct vcpu *v)
+{
+    struct vmx_cpu *c = vmx_this_cpu();
+
+    vmx_store_debug_registers(v, c);
+    vmclear(v->hw_phys);
+    if (c->current == v)
+        c->current = NULL;
+    v->launched = 0;
+    v->asid_generation = 0;
+}
+
+/** The state after reset but for what is zero: SDM vol. 3A, table 10-1. */
+static const struct bh_vcpu_state reset_state = {
+    .seg = {[BH_ES] = {0, 0x93, 0xffff, 0},
+            [BH_CS] = {0xf000, 0x9b, 0xffff, 0xffff0000},
+            [BH_SS] = {0, 0x93, 0xffff, 0},
+            [BH_DS] = {0, 0x93, 0xffff, 0},
+            [BH_FS] = {0, 0x93, 0xffff, 0},
+            [BH_GS] = {0, 0x93, 0xffff, 0},
+            [BH_LDTR] = {0, 0x82, 0xffff, 0},
+            [BH_TR] = {0, 0x8b, 0xffff, 0},
+            [BH_GDTR] = {0, 0, 0xffff, 0},
+            [BH_IDTR] = {0, 0, 0xffff, 0}},
+    .cr0 = CR0_CD | CR0_NW | CR0_ET,
+    .xcr0 = 1,
+    .dr6 = 0xffff0ff0,
+    .dr7 = 0x400,
+    .pat = 0x0007040600070406,
+};
+
+/** Fields that never change, or that are not part of struct bh_vcpu_state. The rest of a new VMCS
+ *  is written too: VMCLEAR leaves it undefined (SDM 25.11.3). */
+static const struct {
+    uint16_t field;
+    uint32_t value;
+} constants[] = {
+    {PF_ERROR_MASK, 0},
+    {PF_ERROR_MATCH, 0},
+    {CR3_TARGET_COUNT, 0},
+    {EXCEPTION_BITMAP, 1u << 1 | 1u << 17 | 1u << 18}, /* #DB and #AC loops; #MC is the host's */
+    {EXIT_MSR_STORE_COUNT, 1},
+    {EXIT_MSR_LOAD_COUNT, SWAP_COUNT},
+    {ENTRY_MSR_LOAD_COUNT, SWAP_COUNT},
+    {ENTRY_EVENT, 0},
+    {ENTRY_EVENT_CODE, 0},
+    {ENTRY_INSN_LENGTH, 0},
+    {HOST_ES_SELECTOR, 0},
+    {HOST_CS_SELECTOR, SEL_KCODE},
+    {HOST_SS_SELECTOR, SEL_KDATA},
+    {HOST_DS_SELECTOR, 0},
+    {HOST_FS_SELECTOR, 0},
+    {HOST_GS_SELECTOR, 0},
+    {HOST_TR_SELECTOR, SEL_TSS},
+    {HOST_SYSENTER_CS, 0},
+    {HOST_SYSENTER_ESP, 0},
+    {HOST_SYSENTER_EIP, 0},
+    {GUEST_DEBUGCTL, 0},
+    {GUEST_ACTIVITY, 0},
+    {GUEST_BLOCKING, 0},
+    {GUEST_PENDING_DB, 0},
+    {GUEST_RSP, 0},
+    {GUEST_RIP, 0xfff0},
+    {GUEST_RFLAGS, 2},
+};
+
+/** vcpu_ops.init. */
+void vmx_init(struct vcpu *v)
+{
+    static const uint32_t swapped[SWAP_COUNT] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK,
+                                                 MSR_KERNEL_GS_BASE};
+    const struct vmx_config *k = &vmx_config;
+    struct vmx_save *s = vmx_save(v);
+    /* The object is one physical extent: the XSAVE page follows the VMCS page. */
+    uint64_t msrs = v->hw_phys + 4096 + SAVE_OFFSET + offsetof(struct vmx_save, msrs);
+
+    vmx_release(v);
+    *(uint32_t *)v->hw = (uint32_t)k->basic & 0x7fffffffu;
+    vmx_make_current(v, vmx_this_cpu());
+    *s = (struct vmx_save){.controls = k->cpu, .rip = 0xfff0, .rflags = 2};
+    for (unsigned i = 0; i < SWAP_COUNT; i++)
+        s->msrs[i].index = swapped[i];
+    for (unsigned i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
+        vmwrite(constants[i].field, constants[i].value);
+    vmwrite(PIN_CONTROLS, k->pin);
+    vmwrite(PRIMARY_CONTROLS, k->cpu);
+    vmwrite(SECONDARY_CONTROLS, k->cpu2);
+    vmwrite(EXIT_CONTROLS, k->exit);
+    if ((k->cpu2 & CPU2_XSAVES) != 0)
+        vmwrite(XSS_EXIT_BITMAP, 0);
+    if ((k->cpu2 & CPU2_ENCLS) != 0)
+        vmwrite(ENCLS_EXIT_BITMAP, ~0ull);
+    vmwrite(MSR_BITMAP, image_phys(vmx_msr_bitmap));
+    vmwrite(ENTRY_MSR_LOAD_ADDR, msrs);
+    vmwrite(EXIT_MSR_STORE_ADDR, msrs + SWAP_KERNEL_GS * sizeof(struct msr_entry));
+    vmwrite(VMCS_LINK_POINTER, ~0ull);
+    vmwrite(HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_point);
+    vmwrite(CR0_MASK, CR0_OWNED);
+    vmwrite(CR4_MASK, CR4_OWNED);
+    vmx_load_state(v, &reset_state, BH_STATE_ALL);
+    for (unsigned i = 0; i < 16; i++)
+        v->page->gpr[i] = 0;
+    v->page->gpr[2] = cpuid(1, 0).a; /* EDX: the processor's signature */
+}
+
+const struct vcpu_ops vmx_ops = {
+    .name = "VMX",
+    .probe = vmx_probe,
+    .cpu_enable = vmx_cpu_enable,
+    .init = vmx_init,
+    .release = vmx_release,
+    .leaf_flags = ept_leaf_flags,
+    .table_flags = ept_table_flags,
+    .run = vmx_run,
+    .skip = vmx_skip,
+    .read_state = vmx_read_state,
+    .write_state = vmx_write_state,
+    .flush_all = vmx_flush_all,
+};
