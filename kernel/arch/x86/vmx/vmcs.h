@@ -65,7 +65,7 @@ enum vmcs_field {
     GUEST_GDTR_LIMIT = 0x4810,
     GUEST_IDTR_LIMIT = 0x4812,
     GUEST_ES_RIGHTS = 0x4814,
-    GUEST_BLOCKING = 0x4824, /* interruptibility state */
+    GUEST_BLOCKING = 0x4824,
     GUEST_ACTIVITY = 0x4826,
     GUEST_SYSENTER_CS = 0x482a,
     PREEMPTION_TIMER = 0x482e,
@@ -99,7 +99,7 @@ enum vmcs_field {
     HOST_IDTR_BASE = 0x6c0e,
     HOST_SYSENTER_ESP = 0x6c10,
     HOST_SYSENTER_EIP = 0x6c12,
-    HOST_RIP = 0x6c16,
+    HOST_RIP = 0x6c16
 };
 
 #define PIN_EXTERNAL_INTERRUPT (1u << 0)

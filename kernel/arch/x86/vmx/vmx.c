@@ -228,11 +228,8 @@ static void save_debug_registers(struct vmx_cpu *c)
 {
     uint64_t *dr = &c->dr_owner->backend[B_DR];
 
-    dr[0] = read_dr0();
-    dr[1] = read_dr1();
-    dr[2] = read_dr2();
-    dr[3] = read_dr3();
-    dr[4] = read_dr6();
+    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3; mov %%dr6, %4"
+                     : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]), "=r"(dr[4]));
     c->dr_owner = NULL;
 }
 
@@ -243,11 +240,9 @@ void vmx_load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
 
     if (c->dr_owner != NULL)
         save_debug_registers(c);
-    write_dr0(dr[0]);
-    write_dr1(dr[1]);
-    write_dr2(dr[2]);
-    write_dr3(dr[3]);
-    write_dr6(dr[4]);
+    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3; mov %4, %%dr6"
+                     :
+                     : "r"(dr[0]), "r"(dr[1]), "r"(dr[2]), "r"(dr[3]), "r"(dr[4]));
     c->dr_owner = v;
 }
 
@@ -290,40 +285,13 @@ static const struct bh_vcpu_state reset_state = {
     .pat = 0x0007040600070406,
 };
 
-/** Fields that never change, or that are not part of struct bh_vcpu_state. The rest of a new VMCS
- *  is written too: VMCLEAR leaves it undefined (SDM 25.11.3). */
-static const struct {
-    uint16_t field;
-    uint32_t value;
-} constants[] = {
-    {PF_ERROR_MASK, 0},
-    {PF_ERROR_MATCH, 0},
-    {CR3_TARGET_COUNT, 0},
-    {EXCEPTION_BITMAP, 1u << 1 | 1u << 17 | 1u << 18}, /* #DB and #AC loops; #MC is the host's */
-    {EXIT_MSR_STORE_COUNT, 1},
-    {EXIT_MSR_LOAD_COUNT, SWAP_COUNT},
-    {ENTRY_MSR_LOAD_COUNT, SWAP_COUNT},
-    {ENTRY_EVENT, 0},
-    {ENTRY_EVENT_CODE, 0},
-    {ENTRY_INSN_LENGTH, 0},
-    {HOST_ES_SELECTOR, 0},
-    {HOST_CS_SELECTOR, SEL_KCODE},
-    {HOST_SS_SELECTOR, SEL_KDATA},
-    {HOST_DS_SELECTOR, 0},
-    {HOST_FS_SELECTOR, 0},
-    {HOST_GS_SELECTOR, 0},
-    {HOST_TR_SELECTOR, SEL_TSS},
-    {HOST_SYSENTER_CS, 0},
-    {HOST_SYSENTER_ESP, 0},
-    {HOST_SYSENTER_EIP, 0},
-    {GUEST_DEBUGCTL, 0},
-    {GUEST_ACTIVITY, 0},
-    {GUEST_BLOCKING, 0},
-    {GUEST_PENDING_DB, 0},
-    {GUEST_RSP, 0},
-    {GUEST_RIP, 0xfff0},
-    {GUEST_RFLAGS, 2},
-};
+/* VMCLEAR leaves the fields undefined (SDM 25.11.3), so that all must be written; these are zero.
+ */
+static const uint16_t zero_fields[] = {
+    PF_ERROR_MASK,     PF_ERROR_MATCH,    CR3_TARGET_COUNT,  ENTRY_EVENT,      ENTRY_EVENT_CODE,
+    ENTRY_INSN_LENGTH, HOST_ES_SELECTOR,  HOST_DS_SELECTOR,  HOST_FS_SELECTOR, HOST_GS_SELECTOR,
+    HOST_SYSENTER_CS,  HOST_SYSENTER_ESP, HOST_SYSENTER_EIP, GUEST_DEBUGCTL,   GUEST_ACTIVITY,
+    GUEST_BLOCKING,    GUEST_PENDING_DB,  GUEST_RSP};
 
 /** vcpu_ops.init. */
 void vmx_init(struct vcpu *v)
@@ -341,12 +309,13 @@ void vmx_init(struct vcpu *v)
     *s = (struct vmx_save){.controls = k->cpu, .rip = 0xfff0, .rflags = 2};
     for (unsigned i = 0; i < SWAP_COUNT; i++)
         s->msrs[i].index = swapped[i];
-    for (unsigned i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
-        vmwrite(constants[i].field, constants[i].value);
+    for (unsigned i = 0; i < sizeof(zero_fields) / sizeof(zero_fields[0]); i++)
+        vmwrite(zero_fields[i], 0);
     vmwrite(PIN_CONTROLS, k->pin);
     vmwrite(PRIMARY_CONTROLS, k->cpu);
     vmwrite(SECONDARY_CONTROLS, k->cpu2);
     vmwrite(EXIT_CONTROLS, k->exit);
+    vmwrite(EXCEPTION_BITMAP, 1u << 1 | 1u << 17 | 1u << 18); /* #DB, #AC loops; #MC: the host's */
     if ((k->cpu2 & CPU2_XSAVES) != 0)
         vmwrite(XSS_EXIT_BITMAP, 0);
     if ((k->cpu2 & CPU2_ENCLS) != 0)
@@ -354,7 +323,15 @@ void vmx_init(struct vcpu *v)
     vmwrite(MSR_BITMAP, image_phys(vmx_msr_bitmap));
     vmwrite(ENTRY_MSR_LOAD_ADDR, msrs);
     vmwrite(EXIT_MSR_STORE_ADDR, msrs + SWAP_KERNEL_GS * sizeof(struct msr_entry));
+    vmwrite(ENTRY_MSR_LOAD_COUNT, SWAP_COUNT);
+    vmwrite(EXIT_MSR_STORE_COUNT, 1);
+    vmwrite(EXIT_MSR_LOAD_COUNT, SWAP_COUNT);
     vmwrite(VMCS_LINK_POINTER, ~0ull);
+    vmwrite(HOST_CS_SELECTOR, SEL_KCODE);
+    vmwrite(HOST_SS_SELECTOR, SEL_KDATA);
+    vmwrite(HOST_TR_SELECTOR, SEL_TSS);
+    vmwrite(GUEST_RIP, s->rip);
+    vmwrite(GUEST_RFLAGS, s->rflags);
     vmwrite(HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_point);
     vmwrite(CR0_MASK, CR0_OWNED);
     vmwrite(CR4_MASK, CR4_OWNED);

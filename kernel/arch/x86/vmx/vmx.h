@@ -77,7 +77,7 @@ _Static_assert(SAVE_OFFSET + sizeof(struct vmx_save) <= 4096, "fits behind the X
 
 static inline struct vmx_save *vmx_save(const struct vcpu *v)
 {
-    return (struct vmx_save *)((uint8_t *)v->xsave + SAVE_OFFSET);
+    return (struct vmx_save *)((uintptr_t)v->xsave + SAVE_OFFSET);
 }
 
 /** vcpu.backend[]: dr0..dr3 and dr6 while not in the registers (they are saved when another domain
@@ -186,22 +186,5 @@ static inline struct vmx_cpu *vmx_this_cpu(void)
 {
     return &vmx_cpus[percpu()->cpu];
 }
-
-#define DEFINE_DR(n)                                                                               \
-    static inline uint64_t read_dr##n(void)                                                        \
-    {                                                                                              \
-        uint64_t v;                                                                                \
-        __asm__ volatile("mov %%dr" #n ", %0" : "=r"(v));                                          \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void write_dr##n(uint64_t v)                                                     \
-    {                                                                                              \
-        __asm__ volatile("mov %0, %%dr" #n : : "r"(v));                                            \
-    }
-DEFINE_DR(0)
-DEFINE_DR(1)
-DEFINE_DR(2)
-DEFINE_DR(3)
-DEFINE_DR(6)
 
 #endif

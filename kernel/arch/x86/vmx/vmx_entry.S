@@ -4,18 +4,33 @@
  */
 #include "vmcs.h"
 
+    /* x86 numbers of the registers that are moved one by one; rsp lies in the VMCS, rdi is the array */
+    .macro each_register move
+    \move rax, 0
+    \move rcx, 1
+    \move rdx, 2
+    \move rbx, 3
+    \move rbp, 5
+    \move rsi, 6
+    .irp n, 8, 9, 10, 11, 12, 13, 14, 15
+    \move r\n, \n
+    .endr
+    .endm
+    .macro load_register reg, n
+    mov 8*\n(%rdi), %\reg
+    .endm
+    .macro store_register reg, n
+    mov %\reg, 8*\n(%rdi)
+    .endm
+
     .text
     /* unsigned vmx_enter(uint64_t *gpr, uint64_t launched, uint64_t *rsp) */
     .globl vmx_enter
     .balign 16
 vmx_enter:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    push %rdi
+    .irp reg, rbp, rbx, r12, r13, r14, r15, rdi
+    push %\reg
+    .endr
     cmp %rsp, (%rdx)
     je 1f
     mov %rsp, (%rdx)
@@ -23,21 +38,8 @@ vmx_enter:
     vmwrite %rsp, %rax
     jbe failed
 1:  test %esi, %esi             /* MOV leaves the flags alone */
-    mov 0(%rdi), %rax
-    mov 8(%rdi), %rcx
-    mov 16(%rdi), %rdx
-    mov 24(%rdi), %rbx
-    mov 40(%rdi), %rbp
-    mov 48(%rdi), %rsi
-    mov 64(%rdi), %r8
-    mov 72(%rdi), %r9
-    mov 80(%rdi), %r10
-    mov 88(%rdi), %r11
-    mov 96(%rdi), %r12
-    mov 104(%rdi), %r13
-    mov 112(%rdi), %r14
-    mov 120(%rdi), %r15
-    mov 56(%rdi), %rdi
+    each_register load_register
+    mov 8*7(%rdi), %rdi
     jz 2f
     vmresume
     jmp failed
@@ -51,30 +53,12 @@ failed:
 vmx_exit_point:
     push %rdi
     mov 8(%rsp), %rdi
-    mov %rax, 0(%rdi)
-    mov %rcx, 8(%rdi)
-    mov %rdx, 16(%rdi)
-    mov %rbx, 24(%rdi)
-    mov %rbp, 40(%rdi)
-    mov %rsi, 48(%rdi)
-    mov %r8, 64(%rdi)
-    mov %r9, 72(%rdi)
-    mov %r10, 80(%rdi)
-    mov %r11, 88(%rdi)
-    mov %r12, 96(%rdi)
-    mov %r13, 104(%rdi)
-    mov %r14, 112(%rdi)
-    mov %r15, 120(%rdi)
-    pop 56(%rdi)
+    each_register store_register
+    pop 8*7(%rdi)
     /* No guest value stays in a register that C code could use speculatively. */
-    xor %eax, %eax
-    xor %ecx, %ecx
-    xor %edx, %edx
-    xor %esi, %esi
-    xor %r8d, %r8d
-    xor %r9d, %r9d
-    xor %r10d, %r10d
-    xor %r11d, %r11d
+    .irp reg, eax, ecx, edx, esi, r8d, r9d, r10d, r11d
+    xor %\reg, %\reg
+    .endr
     /* The guest has trained the return predictor: overwrite its 32 entries before the first RET. */
     testb $1, vmx_rsb_fill(%rip)
     jz leave
@@ -86,12 +70,9 @@ vmx_exit_point:
     add $32 * 8, %rsp
 leave:
     add $8, %rsp
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
+    .irp reg, r15, r14, r13, r12, rbx, rbp
+    pop %\reg
+    .endr
     ret
 
     .section .note.GNU-stack, "", @progbits

@@ -51,8 +51,7 @@ static const struct exit_row exit_rows[REASON_COUNT] = {
     [REASON_WBINVD] = INSTRUCTION(CACHE),
     [REASON_XSETBV] = INSTRUCTION(XSETBV),
     [REASON_VMFUNC] = INSTRUCTION(UNDEFINED),
-    [REASON_ENCLS] = INSTRUCTION(UNDEFINED),
-};
+    [REASON_ENCLS] = INSTRUCTION(UNDEFINED)};
 
 /*
  * Guest time is bounded by the VMX preemption timer: by the host's next timer event, because an
@@ -216,7 +215,10 @@ static unsigned exit_exception(struct vmx_save *s, struct bh_vcpu_page *page)
     if (vector == 1) {
         /* The exit comes before DR6 and DR7.GD are updated (28.1); the injected #DB will not. */
         uint64_t cause = vmread(EXIT_QUALIFICATION) & 0x600fu;
-        write_dr6((read_dr6() & ~0xfull) | cause);
+        __asm__ volatile("mov %%dr6, %%rax; and $~15, %%rax; or %0, %%rax; mov %%rax, %%dr6"
+                         :
+                         : "r"(cause)
+                         : "rax");
         vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~(1ull << 13));
         page->info = cause;
     } else if (vector == 18) {
@@ -265,7 +267,7 @@ static unsigned exit_io(struct bh_vcpu_page *page)
  * the value is one the guest may have, its view of the owned bits is updated and the instruction
  * started again: now it changes none, and the CPU does all the rest, checks included.
  */
-static unsigned exit_cr(struct vcpu *v, struct bh_vcpu_page *page)
+static unsigned exit_cr(struct bh_vcpu_page *page)
 {
     uint64_t q = vmread(EXIT_QUALIFICATION);
     unsigned number = (unsigned)q & 15u, gpr = (unsigned)(q >> 8) & 15u;
@@ -291,7 +293,6 @@ static unsigned exit_cr(struct vcpu *v, struct bh_vcpu_page *page)
             vmwrite(CR4_SHADOW, value);
         return EXIT_RESUME;
     }
-    (void)v;
     page->qual = REASON_CR;
     page->info = q;
     return BH_EXIT_UNKNOWN;
@@ -338,7 +339,7 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
     case REASON_WRMSR:
         return exit_msr(v, s, page, reason == REASON_WRMSR);
     case REASON_CR:
-        return exit_cr(v, page);
+        return exit_cr(page);
     case REASON_EXCEPTION:
         return exit_exception(s, page);
     case REASON_TASK_SWITCH:
