@@ -13,10 +13,10 @@
 
 uint64_t cap_freeze(uint64_t w)
 {
-    return cap_frozen(w) == 1u ? w : w + CAP_FROZEN_UNIT;
+    return cap_pack(cap_type(w), cap_rights(w), cap_obj(w)) + CAP_FROZEN_UNIT;
 }
 
 uint64_t cap_thaw(uint64_t w)
 {
-    return cap_frozen(w) == 0u ? w : w - CAP_FROZEN_UNIT;
+    return cap_pack(cap_type(w), cap_rights(w), cap_obj(w));
 }

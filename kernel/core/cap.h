@@ -111,8 +111,22 @@ static inline uint32_t rights_meet(uint32_t a, uint32_t b)
 }
 
 /** The word with its frozen bit set. */
+/*@ requires w < CAP_WORDS;
+    assigns \nothing;
+    ensures value: \result == c_pack(c_type(w), c_rights(w), 1, c_obj(w));
+    ensures set: c_frozen(\result) == 1;
+    ensures rest: c_type(\result) == c_type(w) && c_rights(\result) == c_rights(w) &&
+                  c_obj(\result) == c_obj(w);
+    ensures range: \result < CAP_WORDS; */
 uint64_t cap_freeze(uint64_t w);
 /** The word with its frozen bit clear. */
+/*@ requires w < CAP_WORDS;
+    assigns \nothing;
+    ensures value: \result == c_pack(c_type(w), c_rights(w), 0, c_obj(w));
+    ensures set: c_frozen(\result) == 0;
+    ensures rest: c_type(\result) == c_type(w) && c_rights(\result) == c_rights(w) &&
+                  c_obj(\result) == c_obj(w);
+    ensures range: \result < CAP_WORDS; */
 uint64_t cap_thaw(uint64_t w);
 
 #endif

@@ -7,6 +7,13 @@ void cnode_init(uint32_t first, uint32_t count)
 {
     uint32_t i;
 
+    /*@ loop invariant 0 <= i <= count;
+        INVARIANT_CORE
+        loop invariant made: \forall integer k; first <= k < first + i ==> live(k) && empty(k);
+        loop invariant rest: \forall integer k; first + i <= k < first + count ==>
+            cell_live[k] == 0 && cells[k].w0 == 0;
+        loop assigns i, cells[first .. first + count - 1], cell_live[first .. first + count - 1];
+        loop variant count - i; */
     for (i = 0; i < count; i++)
         cdt_cell_init(first + i);
 }
@@ -19,6 +26,13 @@ err_t cnode_lookup(uint32_t first, uint32_t count, uint32_t slot, uint32_t *cell
     return BH_OK;
 }
 
+/*@ requires x < POOL_CELLS;
+    assigns cells[x].w0, cells[x].badge, cells[x].count, cells[x].a, cells[x].b, cells[x].c,
+            cells[x].d;
+    ensures word: cells[x].w0 == w0;
+    ensures payload: cells[x].badge == badge && cells[x].count == 0 && cells[x].a == a &&
+        cells[x].b == b && cells[x].c == 0 && cells[x].d == 0;
+*/
 static void cell_fill(uint32_t x, uint64_t w0, uint64_t badge, uint64_t a, uint64_t b)
 {
     cells[x].w0 = w0;
@@ -38,6 +52,8 @@ void cnode_commit_new(uint32_t parent, uint32_t dst, uint64_t w0, uint64_t badge
 }
 
 /* 1 for types that may have several capabilities to one object; the others are linear. */
+/*@ assigns \nothing;
+    ensures value: \result != 0 <==> t_copies(type); */
 static uint32_t type_copies(uint32_t type)
 {
     switch (type) {
@@ -56,6 +72,8 @@ static uint32_t type_copies(uint32_t type)
     }
 }
 
+/*@ assigns \nothing;
+    ensures value: \result != 0 <==> t_badges(type); */
 static uint32_t type_badges(uint32_t type)
 {
     switch (type) {
@@ -124,6 +142,23 @@ err_t cnode_decode_move(uint32_t src, uint32_t dst)
 void cnode_commit_move(uint32_t src, uint32_t dst)
 {
     cdt_move(src, dst);
+    /*@ ghost
+      ext_from[dst] = ext_from[src];
+      ext_lo[dst] = ext_lo[src];
+      ext_hi[dst] = ext_hi[src];
+      ext_from[src] = 0;
+      uint32_t k;
+      /@ loop invariant 0 <= k <= POOL_CELLS;
+         loop invariant done: \forall integer i; 0 <= i < k ==>
+           ext_from[i] == (\at(ext_from[i], LoopEntry) == src ? dst : \at(ext_from[i], LoopEntry));
+         loop invariant rest: \forall integer i; k <= i < POOL_CELLS ==>
+           ext_from[i] == \at(ext_from[i], LoopEntry);
+         loop assigns k, ext_from[0 .. POOL_CELLS - 1];
+         loop variant POOL_CELLS - k; @/
+      for (k = 0; k < POOL_CELLS; k++) {
+        if (ext_from[k] == src)
+          ext_from[k] = dst;
+      } */
 }
 
 err_t cnode_decode_delete(uint32_t cell)
@@ -139,6 +174,7 @@ void cnode_commit_delete(uint32_t cell)
 {
     cdt_remove(cell);
     cell_fill(cell, 0, 0, 0, 0);
+    /*@ ghost ext_from[cell] = 0; */
 }
 
 void cnode_commit_freeze(uint32_t cell)

@@ -18,6 +18,10 @@ uint32_t epoch_passed(uint64_t epoch)
 {
     uint32_t i;
 
+    /*@ loop invariant 0 <= i <= epoch_cpus;
+        loop invariant so_far: \forall integer k; 0 <= k < i ==> epoch_cpu[k] >= epoch;
+        loop assigns i;
+        loop variant epoch_cpus - i; */
     for (i = 0; i < epoch_cpus; i++) {
         if (epoch_cpu[i] < epoch)
             return 0;

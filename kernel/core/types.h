@@ -59,8 +59,7 @@ struct cell {
 struct cell cells[POOL_CELLS];
 #else
 extern struct cell cells[]; /* unit index */
-#endif
-
 _Static_assert(sizeof(struct cell) == UNIT_BYTES, "a cell is one unit");
+#endif
 
 #endif

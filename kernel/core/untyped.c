@@ -2,15 +2,14 @@
  * Untyped memory: see untyped.h.
  */
 #include "untyped.h"
-#include "cap.h"
-#include "cdt.h"
-#include "cnode.h"
-#include "epoch.h"
 
 #define THREAD_UNITS (BH_THREAD_BYTES / UNIT_BYTES)
 #define SC_UNITS     (BH_SC_BYTES / UNIT_BYTES)
 #define VCPU_UNITS   (BH_VCPU_BYTES / UNIT_BYTES)
 
+/*@ assigns \nothing;
+    ensures value: bits <= RETYPE_ALIGN_BITS_MAX ==> \result == p2(bits);
+    ensures range: 1 <= \result <= 0x40000; */
 static uint64_t pow2(uint32_t bits)
 {
     switch (bits) {
@@ -56,6 +55,12 @@ static uint64_t pow2(uint32_t bits)
 }
 
 /* Size of one CNode or space of 2^bits slots or pages; 0: not allowed. */
+/*@ requires type == BH_CAP_CNODE || t_space(type);
+    assigns \nothing;
+    ensures value: \result == u_kernel(type, bits);
+    ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
+    ensures space: t_space(type) ==> \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS &&
+        \result % PAGE_UNITS == 0; */
 static uint64_t sized_units(uint32_t type, uint32_t bits)
 {
     uint64_t n;
@@ -71,6 +76,11 @@ static uint64_t sized_units(uint32_t type, uint32_t bits)
 }
 
 /* Units of one object made from a KUNTYPED (of a KUNTYPED: of one page); 0: not allowed. */
+/*@ assigns \nothing;
+    ensures value: \result == u_kernel(type, bits);
+    ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
+    ensures space: t_space(type) ==> \result % PAGE_UNITS == 0;
+    ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
 static uint64_t kernel_units(uint32_t type, uint32_t bits)
 {
     if (type == BH_CAP_CNODE || type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
@@ -95,6 +105,18 @@ static uint64_t kernel_units(uint32_t type, uint32_t bits)
 }
 
 /* Units of one object of the source's kind of memory; 0: not allowed. */
+/*@ requires t_untyped(from);
+    assigns \nothing;
+    ensures value: \result == u_units(from, type, bits);
+    ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
+    ensures space: t_space(type) ==> \result % PAGE_UNITS == 0;
+    ensures page: type == BH_CAP_KUNTYPED ==> \result <= PAGE_UNITS;
+    ensures frame: from == BH_CAP_FUNTYPED ==> \result <= 1;
+    ensures kind: \result != 0 && (type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME) ==>
+        from == BH_CAP_FUNTYPED && \result == 1 && bits <= RETYPE_ALIGN_BITS_MAX;
+    ensures other: \result != 0 && !(type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME) ==>
+        from == BH_CAP_KUNTYPED && 0 < type < BH_CAP_NTYPES;
+    ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
 static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
 {
     if (from == BH_CAP_KUNTYPED)
@@ -105,12 +127,20 @@ static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
 }
 
 /* 1: `count` pages make one object; 0: there are `count` objects. */
+/*@ assigns \nothing;
+    ensures value: \result != 0 <==> is_extent(type); */
 static uint32_t type_is_extent(uint32_t type)
 {
     return type == BH_CAP_KUNTYPED || type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME ? 1u : 0u;
 }
 
 /* The largest count for a type whose objects take `units` each. */
+/*@ requires 0 < units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    assigns \nothing;
+    ensures value: \result == u_max(type, units);
+    ensures extent: is_extent(type) ==> \result <= PFN_MAX;
+    ensures object: !is_extent(type) ==> \result <= RETYPE_MAX;
+    ensures pool: type == BH_CAP_KUNTYPED ==> \result <= POOL_PAGES_MAX; */
 static uint64_t retype_max(uint32_t type, uint64_t units)
 {
     switch (type) {
@@ -127,6 +157,11 @@ static uint64_t retype_max(uint32_t type, uint64_t units)
     }
 }
 
+/*@ requires 0 < align <= 0x40000 && x <= PFN_MAX;
+    assigns \nothing;
+    ensures value: \result == up(x, align);
+    ensures aligned: \result % align == 0;
+    ensures range: x <= \result < x + align; */
 static uint64_t align_up(uint64_t x, uint64_t align)
 {
     uint64_t r = x % align;
@@ -134,10 +169,17 @@ static uint64_t align_up(uint64_t x, uint64_t align)
     return r == 0u ? x : x + (align - r);
 }
 
+/*@ requires dst + count <= POOL_CELLS;
+    assigns \nothing;
+    ensures value: \result != 0 <==> all_empty(dst, count); */
 static uint32_t cells_empty(uint32_t dst, uint32_t count)
 {
     uint32_t i;
 
+    /*@ loop invariant 0 <= i <= count;
+        loop invariant so_far: all_empty(dst, i);
+        loop assigns i;
+        loop variant count - i; */
     for (i = 0; i < count; i++) {
         if (cap_type(cells[dst + i].w0) != BH_CAP_NULL)
             return 0;
@@ -146,6 +188,17 @@ static uint32_t cells_empty(uint32_t dst, uint32_t count)
 }
 
 /* May anything be made from this cell at all? */
+/*@ requires ut < POOL_CELLS;
+    assigns \nothing;
+    ensures cap: \result == BH_ERR_CAP <==> !t_untyped(c_type(cells[ut].w0));
+    ensures rights: \result == BH_ERR_RIGHTS <==> t_untyped(c_type(cells[ut].w0)) &&
+        c_grant(cells[ut].w0) == 0;
+    ensures state: \result == BH_ERR_STATE <==> t_untyped(c_type(cells[ut].w0)) &&
+        c_grant(cells[ut].w0) != 0 && c_frozen(cells[ut].w0) != 0;
+    ensures limit: \result == BH_ERR_LIMIT <==> t_untyped(c_type(cells[ut].w0)) &&
+        c_grant(cells[ut].w0) != 0 && c_frozen(cells[ut].w0) == 0 &&
+        cells[ut].depth >= CDT_DEPTH_MAX;
+    ensures ok: \result == BH_OK <==> source_ok(ut); */
 static err_t retype_check_source(uint32_t ut)
 {
     uint64_t w = cells[ut].w0;
@@ -162,6 +215,16 @@ static err_t retype_check_source(uint32_t ut)
 }
 
 /* Object index and payload of what is to be made: how types.h wants them. */
+/*@ requires \valid(p);
+    requires sizes: 0 < p->obj_units && 0 < p->count <= RETYPE_MAX && p->start <= PFN_MAX + 0x40000;
+    requires small: !is_extent(p->type) ==> p->start < POOL_UNITS_MAX &&
+        p->obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS && p->start % p->obj_units == 0;
+    requires pages: t_space(p->type) ==> p->obj_units % PAGE_UNITS == 0 &&
+        p->start % PAGE_UNITS == 0;
+    assigns p->obj, p->obj_step, p->a, p->b;
+    ensures extent: is_extent(p->type) ==> p->a == p->start && p->b == p->obj_units;
+    ensures range: p->obj <= POOL_UNITS_MAX && p->obj_step <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    ensures index: plan_index(*p); */
 static void plan_payload(struct retype_plan *p)
 {
     p->obj = 0;
@@ -217,17 +280,48 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
 void untyped_commit_retype(const struct retype_plan *p)
 {
     uint32_t i;
-    uint64_t at = p->start, obj = p->obj;
+    uint64_t obj = p->obj;
+    /*@ ghost uint64_t at = p->start; */
+    /*@ ghost uint32_t behind = cells[p->ut].next; */
 
     cells[p->ut].c = p->start + p->count * p->obj_units - cells[p->ut].a;
     cells[p->ut].d = 0; /* a scrub begun before has to wait for the new children's epoch */
+    /*@ loop invariant 0 <= i <= p->count;
+        loop invariant at: at == p->start + i * p->obj_units;
+        loop invariant obj: obj == p->obj + i * p->obj_step;
+        INVARIANT_CORE
+        loop invariant source: t_untyped(c_type(cells[p->ut].w0)) &&
+            cells[p->ut].depth < CDT_DEPTH_MAX;
+        loop invariant next: cells[p->ut].next == (i == 0 ? behind : p->dst + i - 1);
+        loop invariant below: \forall integer k; taken(k) && ext_from[k] == p->ut ==>
+            ext_hi[k] <= at;
+        loop invariant rest: \forall integer k; p->dst + i <= k < p->dst + p->count ==>
+            live(k) && empty(k);
+        loop invariant type: \forall integer k; 0 <= k < i ==>
+            c_type(cells[p->dst + k].w0) == p->type &&
+            c_obj(cells[p->dst + k].w0) == p->obj + k * p->obj_step;
+        loop invariant payload: \forall integer k; 0 <= k < i ==>
+            cells[p->dst + k].a == p->a && cells[p->dst + k].b == p->b &&
+            cells[p->dst + k].c == 0;
+        loop invariant depth_of: \forall integer k; 0 <= k < i ==>
+            cells[p->dst + k].depth == cells[p->ut].depth + 1;
+        loop invariant taken: \forall integer k; 0 <= k < i ==>
+            ext_from[p->dst + k] == p->ut && ext_lo[p->dst + k] == p->start + k * p->obj_units &&
+            ext_hi[p->dst + k] == p->start + k * p->obj_units + p->obj_units;
+        loop assigns i, obj, at, cells[p->ut].next, cells[behind].prev,
+            cells[p->dst .. p->dst + p->count - 1], ext_from[p->dst .. p->dst + p->count - 1],
+            ext_lo[p->dst .. p->dst + p->count - 1], ext_hi[p->dst .. p->dst + p->count - 1];
+        loop variant p->count - i; */
     for (i = 0; i < p->count; i++) {
         cnode_commit_new(p->ut, p->dst + i, cap_pack(p->type, BH_RIGHTS_ALL, (uint32_t)obj), 0,
                          p->a, p->b);
-        at = at + p->obj_units;
+        /*@ ghost
+          ext_from[p->dst + i] = p->ut;
+          ext_lo[p->dst + i] = at;
+          ext_hi[p->dst + i] = at + p->obj_units;
+          at = at + p->obj_units; */
         obj = obj + p->obj_step;
     }
-    (void)at;
 }
 
 uint64_t untyped_left(uint32_t ut)
