@@ -1,0 +1,35 @@
+/*
+ * Fact: MOV to CR0 and CR4 that would leave long mode in an impossible way raise #GP(0). A platform
+ * that accepts one of them loses the guest: it ends without a verdict after "TRY name".
+ */
+#include "guest.h"
+
+static uint64_t value;
+
+static void set_cr0(void)
+{
+    write_cr0(value);
+}
+
+static void set_cr4(void)
+{
+    write_cr4(value);
+}
+
+static void refused(const char *name, void (*set)(void), uint64_t v)
+{
+    unsigned f;
+
+    print("TRY %s\n", name);
+    value = v;
+    f = expect_fault(set);
+    fact(name, f == FAULT(VEC_GP, 0), "%lx gives %x", v, f);
+}
+
+void guest_main(void)
+{
+    refused("pe-clear", set_cr0, read_cr0() & ~1ULL);
+    refused("pae-clear", set_cr4, read_cr4() & ~0x20ULL);
+    refused("la57-set", set_cr4, read_cr4() | 1 << 12);
+    refused("pg-clear", set_cr0, read_cr0() & ~(1ULL << 31));
+}
