@@ -6,6 +6,7 @@
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
 # Same bytes whoever builds, wherever and when.
@@ -70,7 +71,7 @@ FREESTANDING_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noe
 ifeq ($(COMPILER),clang)
 FREESTANDING += -Wno-gnu-statement-expression -Wno-unused-command-line-argument
 # GNU ld for both, so that linker scripts mean the same.
-FREESTANDING_LDFLAGS += -fuse-ld=bfd
+FREESTANDING_LDFLAGS += -fuse-ld=bfd -Wno-unused-command-line-argument
 endif
 
 # Unprivileged host-side programs: static, linked at BH_ROOT_BASE.

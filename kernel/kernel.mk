@@ -3,7 +3,7 @@
 # DEFS=-D... adds test-only switches (deliberately broken kernels); they are never set by default.
 
 KERNEL := build/kernel/bulkhead.elf
-KERNEL_SOURCES := $(sort $(shell find kernel iommu -name '*.c' -o -name '*.S'))
+KERNEL_SOURCES := $(sort $(shell find $(wildcard kernel iommu) -name '*.c' -o -name '*.S'))
 KERNEL_LDS := kernel/arch/x86/kernel.lds
 
 KERNEL_CFLAGS = $(FREESTANDING) -mcmodel=kernel -mno-red-zone -fno-jump-tables \

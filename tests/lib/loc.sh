@@ -9,7 +9,10 @@ format=$(command -v clang-format-14 || command -v clang-format)
 
 rm -rf "$out"
 mkdir -p "$out"
-files=$(find kernel iommu -name '*.[chS]')
+folders=kernel
+[ ! -d iommu ] || folders='kernel iommu'
+# shellcheck disable=SC2086
+files=$(find $folders -name '*.[chS]')
 [ -n "$files" ] || { echo "loc: no sources"; exit 0; }
 generated=$(find build/kernel -name '*.[chS]' -not -name '*-empty.S' 2>/dev/null || true)
 # shellcheck disable=SC2086
