@@ -78,11 +78,12 @@ endif
 USER_CFLAGS := $(FREESTANDING) -mno-red-zone -Ikernel/include -Ivmm/rt
 USER_LDFLAGS := $(FREESTANDING_LDFLAGS) -Wl,-Ttext-segment=0x400000
 
+# $(call if_changed,TEXT): the recipe of a file that holds TEXT and is only written when that changes.
+if_changed = mkdir -p $(@D); [ '$(1)' = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' '$(1)' >$@
+CC_VERSION := $(CC) $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
 # Objects name this file, so another compiler or other flags rebuild them.
 build/.toolchain: FORCE
-	@mkdir -p build
-	@new='$(CC) $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null) $(KERNEL_CFLAGS) $(USER_CFLAGS)'; \
-	    [ "$$new" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$new" >$@
+	@$(call if_changed,$(CC_VERSION) $(USER_CFLAGS))
 
 # ---- Sources of others ----------------------------------------------------------------------------
 # Debian's source packages, pinned by checksum; `make clean` keeps them. Depend on the .stamp file.
@@ -111,7 +112,7 @@ build/vmm/obj/%.o: %.S build/.toolchain
 	$(Q)$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Header dependencies of whatever has been compiled before.
--include $(shell find build/kernel build/vmm build/guests build/tests -type f -name '*.d' \
+-include $(shell find $(KERNEL_OUT) build/vmm build/guests build/tests -type f -name '*.d' \
     -not -path 'build/guests/linux/*' 2>/dev/null)
 
 # ---- Goals ---------------------------------------------------------------------------------------

@@ -10,9 +10,11 @@ export ROOT_BIN MONITOR BHMANIFEST
 
 # ---- Running -------------------------------------------------------------------------------------
 .PHONY: run run-now debug iso
+# $(call quoted,TEXT): for the shell, whatever quotes the text has.
+quoted = '$(subst ','\'',$(1))'
 RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='$(INITRD)' \
-    --append='$(APPEND)' --cpus='$(CPUS)' --mem='$(MEM)' --host-cpus='$(HOST_CPUS)' \
-    --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline='$(CMDLINE)' \
+    --append=$(call quoted,$(APPEND)) --cpus='$(CPUS)' --mem='$(MEM)' --host-cpus='$(HOST_CPUS)' \
+    --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline=$(call quoted,$(CMDLINE)) \
     --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)
 # Our own images are built when they are what runs.
 RUN_IMAGES = $(if $(GUEST),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter guests/%,$(MANIFEST)),guests-linux))

@@ -115,6 +115,14 @@ class Context:
         return done.stdout
 
 
+def broken_kernel(t, switch):
+    """Build a kernel with a test-only switch -D<switch>; its path, for kernel=."""
+    out = f"build/broken/{switch.lower()}"
+    t.command(os.environ.get("MAKE", "make"), "--no-print-directory", "kernel", f"KERNEL_OUT={out}",
+              f"DEFS=-D{switch}", env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
+    return f"{out}/bulkhead.elf"
+
+
 def start_system(t, system, host_cpus=1, host_mem=None, timeout=120, kernel=run.KERNEL, **settings):
     """An emu.Emulator, started. For scripted sessions; use it in a with statement."""
     chosen = emu.Settings(kernel=kernel, boot=system.boot, emu=t.emu or "qemu", cpus=host_cpus,
