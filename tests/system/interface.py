@@ -1,0 +1,77 @@
+"""`make run` as a person or a script sees it: exit status, what is on stdout, keys on a terminal."""
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+
+from case import case, check
+
+MAKE = os.environ.get("MAKE", "make")
+GUESTS = "build/tests/guests"
+CLEAN = {"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"}
+
+
+def make_run(*arguments):
+    """Run `make run ...` without a terminal: (status, stdout, stderr)."""
+    done = subprocess.run([MAKE, "--no-print-directory", "run", *arguments], capture_output=True,
+                          text=True, errors="replace", env=dict(os.environ, **CLEAN),
+                          stdin=subprocess.DEVNULL, check=False)
+    print(f"$ make run {' '.join(arguments)}\n{done.stdout}\n{done.stderr}\n-> {done.returncode}")
+    return done.returncode, done.stdout, done.stderr
+
+
+@case(("qemu", "bochs"), cost=10)
+def guest_status(t):
+    """The guest's debug-exit status is make's; its serial port is stdout."""
+    status, out, _ = make_run(f"GUEST={GUESTS}/hello.elf", f"EMU={t.emu}", "MEM=64M", "TIMEOUT=60")
+    check(status == 33 and "hello from a guest" in out, "status 33 and the greeting")
+
+
+@case(("qemu",), cost=12)
+def timeout(t):
+    status, _, err = make_run(f"GUEST={GUESTS}/spin.elf", "EMU=qemu", "MEM=64M", "TIMEOUT=5")
+    check(status == 124 and "timeout" in err, "status 124, and said so")
+
+
+@case(("qemu",), cost=10)
+def stopped(t):
+    """A VM that its monitor stops: status 123, the audit record on stderr."""
+    status, _, err = make_run(f"GUEST={GUESTS}/triple_fault.elf", "EMU=qemu", "MEM=64M", "TIMEOUT=30")
+    check(status == 123 and re.search(r"^audit: ", err, re.M), "status 123 and an audit line")
+
+
+@case(("qemu",), cost=10)
+def bad_image(t):
+    """A file that is no image: refused with a reason, not started."""
+    path = os.path.join(t.new_dir(), "noise")
+    with open(path, "wb") as f:
+        f.write(b"noise " * 10000)
+    status, _, err = make_run(f"GUEST={path}", "EMU=qemu", "TIMEOUT=30")
+    check(status == 122 and "noise" in err, "status 122, and the image is named")
+
+
+@case(cost=3)
+def missing_image(t):
+    status, _, err = make_run("GUEST=/nowhere/kernel")
+    check(status == 2 and "/nowhere/kernel" in err, "status 2, and the file is named")
+
+
+@case(("qemu", "bochs"), cost=15)
+def terminal(t):
+    """On a terminal the run is interactive, and Ctrl-A X ends it with 130 and a sane terminal."""
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen([MAKE, "--no-print-directory", "run", f"GUEST={GUESTS}/spin.elf",
+                            f"EMU={t.emu}", "MEM=64M", "TIMEOUT=60"], stdin=theirs, stdout=theirs,
+                           stderr=theirs, start_new_session=True, env=dict(os.environ, **CLEAN))
+    said, sent, deadline = b"", False, time.monotonic() + 70
+    while run.poll() is None and time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.2)[0]:
+            said += os.read(ours, 4096)
+        if b"BH-EXPECT spinning" in said and not sent:
+            os.write(ours, b"\x01x")
+            sent = True
+    run.kill()
+    print(said.decode("utf-8", "replace"))
+    check(sent and run.wait() == 130, f"status 130, not {run.returncode}")
