@@ -51,8 +51,8 @@ DTC ?= dtc
 V ?= 0
 ifeq ($(V),0)
 Q := @
-# $(call say,VERB,FILE): the progress line of a recipe.
-say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+# $(call say,VERB,FILE): the progress line of a recipe. What `make run` says on stdout is the guest's.
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'$(if $(filter run,$(GOALS)), >&2)
 else
 Q :=
 say = @:
@@ -84,14 +84,6 @@ CC_VERSION := $(CC) $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
 # Objects name this file, so another compiler or other flags rebuild them.
 build/.toolchain: FORCE
 	@$(call if_changed,$(CC_VERSION) $(USER_CFLAGS))
-
-# ---- Sources of others ----------------------------------------------------------------------------
-# Debian's source packages, pinned by checksum; `make clean` keeps them. Depend on the .stamp file.
-# (Zycore is headers only: package libzycore-dev. libfdt comes built: package libfdt-dev.)
-ZYDIS := build/third-party/zydis
-$(ZYDIS)/.stamp: tests/lib/fetch-source.sh
-	$(Q)$< zydis 4.0.0-1 8e7b771381f70bb00d915bba8af9a4bdd716576c3ff09a1dc8b57e77beba67f7
-	@touch $@
 
 # ---- Parts ---------------------------------------------------------------------------------------
 -include kernel/kernel.mk
