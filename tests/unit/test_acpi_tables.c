@@ -93,6 +93,7 @@ static void test_structure(void **state)
         assert_int_equal(le(fadt + 152, 8), ACPI_PM1_EVT);
         assert_int_equal(le(fadt + 64, 4), ACPI_PM1_CNT);
         assert_int_equal(le(fadt + 76, 4), ACPI_PM_TIMER);
+        assert_int_equal(le(fadt + 112, 4) & 0x100, 0x100); /* 32-bit PM timer */
         assert_int_equal(le(fadt + 120, 8), 0xcf9);
         madt = find("APIC", used);
         for (size_t at = 44; at < le(madt + 4, 4); at += madt[at + 1]) {

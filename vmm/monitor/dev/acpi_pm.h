@@ -29,7 +29,7 @@ struct acpi_pm {
 
 /**
  * Register ports 0x600..0x60b.
- * @param timer_32bit counter width 32 instead of 24 bits; the FADT must say the same
+ * @param timer_32bit counter width 32 instead of 24 bits; our FADT says 32
  * @param power_off   the guest entered S5
  */
 bool acpi_pm_init(struct acpi_pm *pm, struct bus *bus, const struct dev_host *host,

@@ -21,14 +21,15 @@
 #define RESET_VALUE 0x06u
 
 /* FADT flags (table 5-34) and IA-PC boot flags (table 5-35) */
-#define FADT_WBINVD     0x00000001u
-#define FADT_PROC_C1    0x00000004u
-#define FADT_NO_SLPBTN  0x00000020u /* no fixed-feature sleep button */
-#define FADT_NO_FIX_RTC 0x00000040u /* RTC wake status is not in PM1 */
-#define FADT_RESET_REG  0x00000400u
-#define BOOT_LEGACY     0x0001u
-#define BOOT_8042       0x0002u
-#define BOOT_NO_VGA     0x0004u
+#define FADT_WBINVD      0x00000001u
+#define FADT_PROC_C1     0x00000004u
+#define FADT_NO_SLPBTN   0x00000020u /* no fixed-feature sleep button */
+#define FADT_NO_FIX_RTC  0x00000040u /* RTC wake status is not in PM1 */
+#define FADT_TIMER_32BIT 0x00000100u
+#define FADT_RESET_REG   0x00000400u
+#define BOOT_LEGACY      0x0001u
+#define BOOT_8042        0x0002u
+#define BOOT_NO_VGA      0x0004u
 
 struct out {
     uint8_t *buf;
@@ -228,7 +229,9 @@ static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt)
     set_le(p + 98, 0xfff, 2);
     p[108] = 0x32; /* CMOS index of the century */
     set_le(p + 109, BOOT_LEGACY | BOOT_8042 | BOOT_NO_VGA, 2);
-    set_le(p + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLPBTN | FADT_NO_FIX_RTC | FADT_RESET_REG,
+    set_le(p + 112,
+           FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLPBTN | FADT_NO_FIX_RTC | FADT_TIMER_32BIT |
+               FADT_RESET_REG,
            4);
     gas_set(p + 116, RESET_PORT, 8, 1);
     p[128] = RESET_VALUE;
