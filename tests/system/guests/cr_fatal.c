@@ -1,6 +1,6 @@
 /*
- * Fact: MOV to CR0 and CR4 that would leave long mode in an impossible way raise #GP(0). A platform
- * that accepts one of them loses the guest: it ends without a verdict after "TRY name".
+ * Fact: MOV to CR0, CR3 and CR4 that would leave long mode in an impossible way raise #GP(0). A
+ * platform that accepts one of them loses the guest: it ends without a verdict after "TRY name".
  */
 #include "guest.h"
 
@@ -9,6 +9,11 @@ static uint64_t value;
 static void set_cr0(void)
 {
     write_cr0(value);
+}
+
+static void set_cr3(void)
+{
+    write_cr3(value);
 }
 
 static void set_cr4(void)
@@ -28,6 +33,7 @@ static void refused(const char *name, void (*set)(void), uint64_t v)
 
 void guest_main(void)
 {
+    refused("cr3-reserved", set_cr3, read_cr3() | 1ULL << 62);
     refused("pe-clear", set_cr0, read_cr0() & ~1ULL);
     refused("pae-clear", set_cr4, read_cr4() & ~0x20ULL);
     refused("la57-set", set_cr4, read_cr4() | 1 << 12);

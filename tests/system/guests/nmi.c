@@ -72,5 +72,5 @@ void guest_main(void)
     pit_oneshot(10000);
     __asm__ volatile("hlt" ::: "memory");
     pic_mask_all();
-    fact("wakes-hlt", count == 1, "%u, through LINT0 with IF clear", count);
+    fact("wakes-hlt", count >= 1, "%u, through LINT0 with IF clear", count);
 }
