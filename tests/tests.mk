@@ -46,7 +46,7 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 
 # ---- Unit tests ----------------------------------------------------------------------------------
 # tests/unit/test_X.c says in its first lines what it is linked with:
-#   // sources: kernel/core/x.c kernel/core/y.c
+#   // sources: kernel/core/x.c kernel/core/y.c     (.c, .S, .o or .a; built when make knows how)
 #   // flags: -Ikernel/core -lfdt                  (optional)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
@@ -55,12 +55,15 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tes
 
 # $(call unit_says,KEYWORD,FILE)
 unit_says = $(shell sed -n '1,5s|^// $(1):||p' $(2))
+# $(call headers_of,SOURCES): all headers next to them; a compiler run over several sources lists no more.
+headers_of = $(wildcard $(addsuffix *.h,$(sort $(dir $(1)) tests/unit/ kernel/include/bulkhead/)))
 define unit_rule
-build/tests/unit/$(1): tests/unit/$(1).c $$(call unit_says,sources,tests/unit/$(1).c) tests/tests.mk
+$(1)_SOURCES := $$(call unit_says,sources,tests/unit/$(1).c)
+build/tests/unit/$(1): tests/unit/$(1).c $$($(1)_SOURCES) $$(call headers_of,$$($(1)_SOURCES)) tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out -l%,$$(call unit_says,flags,$$<)) \
-	    -MMD -MP -MF $$@.d -MT $$@ -o $$@ $$(filter %.c,$$^) \
+	    -o $$@ $$(filter %.c %.S %.o %.a,$$^) \
 	    $$(filter -l%,$$(call unit_says,flags,$$<)) -lcmocka
 endef
 ifneq ($(filter-out clean help run debug loc,$(GOALS)),)
