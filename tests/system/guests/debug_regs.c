@@ -77,6 +77,7 @@ static void breakpoints(void)
 {
     uint64_t at;
 
+    reset();
     __asm__ volatile("leaq 1f(%%rip), %0; movq %0, %%dr0; movl $0x401, %%eax; movq %%rax, %%dr7\n"
                      "nop; 1: nop; nop"
                      : "=&r"(at)::"rax", "memory");

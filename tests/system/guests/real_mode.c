@@ -69,13 +69,13 @@ __asm__(".text\n.globl real_run\nreal_run:\n"
         "real_irq: incw 0x7004; pushw %ax; movb $0x20, %al; outb %al, $0x20; popw %ax; iret\n"
         "real_end:\n.code64\n.text\n");
 
-static void vector_set(unsigned vector, const char *handler)
+/* In assembly, because C takes the vector table's address for a null pointer. */
+static void vector_set(uint64_t vector, const char *handler)
 {
-    ((volatile uint32_t *)0)[vector] = REAL_CODE + (uint32_t)(handler - real_start);
-}
+    uint32_t to = REAL_CODE + (uint32_t)(handler - real_start);
 
-/* Real mode's vector table starts at address 0, which C takes for a null pointer. */
-#pragma GCC diagnostic ignored "-Warray-bounds"
+    __asm__ volatile("movl %0, (%1)" ::"r"(to), "r"(4 * vector) : "memory");
+}
 
 void guest_main(void)
 {
