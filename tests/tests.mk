@@ -49,7 +49,7 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 #   // sources: kernel/core/x.c kernel/core/y.c     (.c, .S, .o or .a; built when make knows how)
 #   // flags: -Ikernel/core -lfdt                  (optional)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -no-pie \
     -I. -Ikernel/include -Ikernel -Iiommu
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 

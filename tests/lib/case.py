@@ -1,6 +1,6 @@
 """What a system test is written with. A file tests/system/*.py registers functions:
 
-    from case import case, run_guest, start_guest, check
+    from case import case, check, run_guest, run_vms, start_guest
 
     @case(emulators=("qemu", "bochs"), cost=40)
     def linux_boots(t):
@@ -131,9 +131,9 @@ def start_system(t, system, host_cpus=1, host_mem=None, timeout=120, kernel=run.
     return emu.Emulator(chosen).start()
 
 
-def start_manifest(t, source, images=None, **settings):
+def start_manifest(t, source, **settings):
     """Start the system with a manifest file."""
-    return start_system(t, run.System(t.new_dir(), source, images or {}), **settings)
+    return start_system(t, run.System(t.new_dir(), source, {}), **settings)
 
 
 def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, **settings):
@@ -143,21 +143,33 @@ def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, **settings):
     return start_system(t, system, **settings)
 
 
+def start_vms(t, vms, **settings):
+    """Start the system with {name: {property: value}}, see run.manifest_source()."""
+    source = os.path.join(t.new_dir(), "manifest.dts")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(run.manifest_source(vms))
+    return start_manifest(t, source, **settings)
+
+
+def to_the_end(emulator):
+    """Wait for the end of a started system; a Result."""
+    try:
+        emulator.wait()
+    finally:
+        result = Result(emulator)
+    return result
+
+
 def run_guest(t, guest, **arguments):
-    """The same to the end; a Result."""
-    emulator = start_guest(t, guest, **arguments)
-    try:
-        emulator.wait()
-    finally:
-        result = Result(emulator)
-    return result
+    """start_guest() to the end."""
+    return to_the_end(start_guest(t, guest, **arguments))
 
 
-def run_manifest(t, source, images=None, **settings):
-    """start_manifest() to the end; a Result."""
-    emulator = start_manifest(t, source, images, **settings)
-    try:
-        emulator.wait()
-    finally:
-        result = Result(emulator)
-    return result
+def run_manifest(t, source, **arguments):
+    """start_manifest() to the end."""
+    return to_the_end(start_manifest(t, source, **arguments))
+
+
+def run_vms(t, vms, **settings):
+    """start_vms() to the end."""
+    return to_the_end(start_vms(t, vms, **settings))

@@ -37,20 +37,24 @@ def mebibytes(text):
     return int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
 
 
-def shortcut_manifest(guest, initrd, append, cpus, mem):
-    """Device tree source of a system with one VM; see docs/MANIFEST.md."""
-    def text(value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', "    vms {",
-             "        guest {", f"            memory-mib = <{mem}>;", f"            cpus = <{cpus}>;",
-             f"            kernel = {text(guest)};"]
-    if initrd:
-        lines.append(f"            initrd = {text(initrd)};")
-    if append:
-        lines.append(f"            append = {text(append)};")
-    lines += ["            debug-exit;", '            on-stop = "end-system";', "        };", "    };",
-              '    system { log = "com2"; end-when-idle; };', "};", ""]
-    return "\n".join(lines)
+def manifest_source(vms):
+    """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
+
+    A value is a text, a number, or True for a switch; None leaves the property out.
+    """
+    def line(name, value):
+        if value is True:
+            return f"            {name};"
+        if isinstance(value, int):
+            return f"            {name} = <{value}>;"
+        text = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'            {name} = "{text}";'
+    lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', "    vms {"]
+    for vm, properties in vms.items():
+        lines += [f"        {vm} {{"]
+        lines += [line(*item) for item in properties.items() if item[1] not in (None, "")]
+        lines += ["        };"]
+    return "\n".join(lines + ["    };", '    system { log = "com2"; end-when-idle; };', "};", ""])
 
 
 def compile_manifest(source, blob):
@@ -129,7 +133,9 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256):
     initrd_name = image(initrd, "guest-initrd") if initrd else None
     source = os.path.join(directory, "manifest.dts")
     with open(source, "w", encoding="utf-8") as f:
-        f.write(shortcut_manifest(kernel_name, initrd_name, append, cpus, mem))
+        f.write(manifest_source({"guest": {
+            "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
+            "append": append, "debug-exit": True, "on-stop": "end-system"}}))
     return System(directory, source, images, name="make run GUEST=...")
 
 

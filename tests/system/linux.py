@@ -3,34 +3,10 @@
 What "boots" means is checked by the initrd inside the guest (guests/linux/init): a clean dmesg, a
 right `sleep 1`, a timer that ticks, a workload with a known digest.
 """
-import os
-
-from case import case, check, run_guest, run_manifest
+from case import case, check, run_guest, run_vms
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
-
-TWO_VMS = """/dts-v1/;
-/ {
-    compatible = "bulkhead,manifest-v1";
-    vms {
-        one {
-            memory-mib = <192>;
-            kernel = "vmlinuz-cloud";
-            initrd = "initrd.cpio";
-            append = "console=ttyS0 quiet bh.test=%s bh.secs=%d bh.seed=1 bh.name=one";
-        };
-        two {
-            memory-mib = <192>;
-            kernel = "vmlinuz-cloud";
-            initrd = "initrd.cpio";
-            append = "console=ttyS0 quiet bh.test=%s bh.secs=%d bh.seed=2 bh.name=two";
-        };
-    };
-    system { log = "com2"; end-when-idle; };
-};
-"""
-
 
 def boots(t, host_cpus, timeout):
     result = run_guest(t, KERNEL, initrd=INITRD, append="console=ttyS0 quiet bh.test=boot", mem=192,
@@ -55,10 +31,11 @@ def exit_status(t):
 
 
 def two(t, test, host_cpus, seconds, timeout):
-    source = os.path.join(t.new_dir(), "two.dts")
-    with open(source, "w", encoding="utf-8") as f:
-        f.write(TWO_VMS % (test, seconds, test, seconds))
-    result = run_manifest(t, source, host_cpus=host_cpus, timeout=timeout)
+    vms = {name: {"memory-mib": 192, "kernel": "vmlinuz-cloud", "initrd": "initrd.cpio",
+                  "append": f"console=ttyS0 quiet bh.test={test} bh.secs={seconds} bh.seed={seed} "
+                            f"bh.name={name}"}
+           for seed, name in enumerate(("one", "two"), 1)}
+    result = run_vms(t, vms, host_cpus=host_cpus, timeout=timeout)
     done = result.console.count(f"BH-DONE {test} pass")
     check(done == 2, f"{done} of 2 guests are content", result)
     check(result.status == 0, "the system ends when both are off", result)

@@ -1,0 +1,46 @@
+"""Promise 1: a VM's memory, registers and time are its own, whatever its neighbour does."""
+from case import case, check, run_vms, start_vms
+
+
+def vm(guest, append="", **more):
+    """A micro guest as a VM of a manifest."""
+    return {"memory-mib": 64, "kernel": f"{guest}.elf", "append": append, "debug-exit": True, **more}
+
+
+def both_pass(t, guests, host_cpus):
+    """Two VMs {guest: command line}, named after their guests, both say PASS."""
+    vms = {f"vm{i}": vm(guest, append) for i, (guest, append) in enumerate(guests)}
+    result = run_vms(t, vms, host_cpus=host_cpus, timeout=150)
+    for guest in {guest for guest, _ in guests}:
+        expected = sum(guest == name for name, _ in guests)
+        passed = result.console.count(f"BH-PASS {guest} ")
+        check(passed == expected, f"{passed} of {expected} {guest} passed", result)
+    print(result.console)
+
+
+PAIRS = {
+    # The neighbour writes all of its guest-physical space and beyond.
+    "attacked": (("ram_pattern", "secs=3 seed=1"), ("ram_attack", "secs=2")),
+    "patterns": (("ram_pattern", "secs=3 seed=1"), ("ram_pattern", "secs=3 seed=2")),
+    "fpu": (("fpu_state", "seed=1"), ("fpu_state", "seed=2")),
+}
+for name, guests in PAIRS.items():
+    for cpus in (1, 2):
+        case(("qemu", "bochs"), cost=15, limit=240, name=f"{name}_on_{cpus}", guests=guests,
+             host_cpus=cpus)(both_pass)
+
+
+@case(("qemu", "bochs"), cost=15, limit=200)
+def spinning_neighbour(t):
+    """A VM that spins for ever with interrupts off leaves the other its time, on the same CPU."""
+    with start_vms(t, {"spinner": vm("spin"), "worker": vm("hello")}, timeout=120) as system:
+        check(system.expect(r"BH-EXPECT spinning", 60), "the spinner started")
+        check(system.expect(r"BH-PASS hello ", 60), "the worker finished")
+
+
+@case(("qemu", "bochs"), cost=15, limit=200)
+def stopped_neighbour(t):
+    """A VM that is stopped for its own fault ends alone."""
+    result = run_vms(t, {"faulty": vm("triple_fault"), "worker": vm("ram_pattern", "secs=2")},
+                     timeout=150)
+    check("BH-PASS ram_pattern " in result.console, "the other went on", result)
