@@ -127,6 +127,23 @@ static void test_reload_at_period_end(void **state)
     assert_int_equal(count(0), 10);
 }
 
+/* Looking at the counter must not swallow an edge that nobody has delivered yet. */
+static void test_read_keeps_edge(void **state)
+{
+    (void)state;
+    setup();
+    program(0, 2, 1000);
+    at(501);
+    out8(0x40, 0x10);
+    out8(0x40, 0x27);
+    assert_int_equal(rises[0], 1);
+    at(1005);
+    (void)in8(0x40);
+    pit_tick(&p, now);
+    assert_int_equal(rises[0], 2);
+    assert_true(p.deadline_ns == ticks_to_ns(1001 + 10000, PIT_HZ));
+}
+
 static void test_mode3(void **state)
 {
     (void)state;
@@ -300,7 +317,8 @@ int main(void)
         cmocka_unit_test(test_mode2),       cmocka_unit_test(test_reload_at_period_end),
         cmocka_unit_test(test_mode3),       cmocka_unit_test(test_mode4_and_5),
         cmocka_unit_test(test_calibration), cmocka_unit_test(test_read_back),
-        cmocka_unit_test(test_port61),      cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_port61),      cmocka_unit_test(test_read_keeps_edge),
+        cmocka_unit_test(test_hammer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

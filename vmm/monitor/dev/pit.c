@@ -323,10 +323,15 @@ static uint8_t data_read(struct pit_channel *c, uint64_t t)
 static uint8_t reg_read(void *dev, unsigned reg)
 {
     struct pit *p = dev;
+    uint64_t t = tick_now(p);
 
     if (reg > 2u)
         return 0xff; /* the control word register cannot be read */
-    return data_read(&p->ch[reg], tick_now(p));
+    if (reg == 0) {  /* a read may end a period: deliver that period's edge first */
+        irq_sync(p, t);
+        deadline_update(p, t);
+    }
+    return data_read(&p->ch[reg], t);
 }
 
 static void reg_write(void *dev, unsigned reg, uint8_t value)
