@@ -48,3 +48,6 @@ $(MANIFEST_OUT)/%.dtb: %.dts
 test-manifest: $(MANIFEST_OUT)/bhmanifest $(MANIFEST_OUT)/guests/demo.dtb
 	tests/system/manifest/check.sh $< $(DTC) $(MANIFEST_OUT)/examples
 	$< check $(MANIFEST_OUT)/guests/demo.dtb --name guests/demo.dts --cpus 1
+
+# The decoder's library. Order does not matter: it only adds prerequisites and flags.
+include vmm/monitor/zydis.mk
