@@ -1,0 +1,240 @@
+/*
+ * The CPUID policy: one row per leaf. What no row allows reads as zero. The host's own values are
+ * read once, at start. Bit positions: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
+ * May call: CPUID itself, the local APIC model.
+ */
+#include "monitor.h"
+
+struct regs {
+    uint32_t a, b, c, d;
+};
+
+/* Rows for leaves without sub-leaves that matter (0), or one sub-leaf. */
+struct row {
+    uint32_t leaf, sub;
+    struct regs mask;            /* of the host's value that the guest sees */
+    struct regs fixed;           /* ORed in */
+    void (*now)(struct regs *r); /* what depends on the vCPU's state; NULL: nothing */
+};
+
+#define ALL 0xffffffffu
+
+/* Leaf 1 ECX: SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
+#define L1_C                                                                                       \
+    (1u << 0 | 1u << 1 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 |          \
+     1u << 23 | 1u << 25 | 1u << 26 | 1u << 28 | 1u << 29 | 1u << 30)
+/* x2APIC and the TSC deadline timer are ours; bit 31 says that this is a virtual machine. */
+#define L1_C_FIXED (1u << 21 | 1u << 24 | 1u << 31)
+/* EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE
+ * SSE2. */
+#define L1_D         (0x0783fbffu)
+#define L1_C_OSXSAVE (1u << 27)
+#define L1_D_APIC    (1u << 9)
+/* Leaf 7 EBX: FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS ZERO_FCS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA;
+ * TSC_ADJUST is ours. ECX: UMIP VAES VPCLMUL. EDX: FSRM MD_CLEAR. */
+#define L7_B                                                                                       \
+    (1u << 0 | 1u << 3 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 13 | 1u << 18 |   \
+     1u << 19 | 1u << 20 | 1u << 23 | 1u << 24 | 1u << 29)
+#define L7_B_FIXED (1u << 1)
+#define L7_C       (1u << 2 | 1u << 9 | 1u << 10)
+#define L7_D       (1u << 4 | 1u << 10)
+/* Leaf 0x80000001 ECX: LAHF ABM SSE4A MISALIGN 3DNOWPREFETCH XOP FMA4 TBM. */
+#define E1_C (1u << 0 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 16 | 1u << 21)
+/* EDX: the copy of leaf 1 on AMD, SYSCALL NX MMXEXT FXSR_OPT 1GB LM 3DNOWEXT 3DNOW; no RDTSCP. */
+#define E1_D                                                                                       \
+    (0x0183f3ffu | 1u << 11 | 1u << 20 | 1u << 22 | 1u << 25 | 1u << 26 | 1u << 29 | 1u << 30 |    \
+     1u << 31)
+
+#define XCR0_MASK 7u /* x87, SSE, AVX: what the kernel's save area holds */
+
+static struct {
+    bool intel;
+    uint32_t max, max_extended;
+    uint64_t xcr0;
+} host;
+
+static struct regs cpuid(uint32_t leaf, uint32_t sub)
+{
+    struct regs r;
+
+    __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "0"(leaf), "2"(sub));
+    return r;
+}
+
+static uint32_t xsave_bytes(uint64_t xcr0)
+{
+    return xcr0 & 4u ? 832u : 576u;
+}
+
+static void now_features(struct regs *r)
+{
+    read_state(BH_STATE_CR);
+    if (!(page()->state.cr4 & CR4_OSXSAVE))
+        r->c &= ~L1_C_OSXSAVE;
+    if (!lapic_enabled(platform_lapic()))
+        r->d &= ~L1_D_APIC;
+}
+
+static void now_xsave(struct regs *r)
+{
+    read_state(BH_STATE_CR);
+    r->b = xsave_bytes(page()->state.xcr0);
+}
+
+static void now_topology(struct regs *r)
+{
+    r->c |= (uint32_t)page()->gpr[RCX] & 0xffu;
+}
+
+/* Filled in by cpuid_init() where the value is not a constant: leaf 0, 1, 0xd, 0x15, 0x16 and the
+ * extended maximum. */
+static struct row rows[] = {
+    {0x0, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x1,
+     0,
+     {ALL, 0x0000ffff, L1_C, L1_D},
+     {0, 0x00010000, L1_C_FIXED | L1_C_OSXSAVE, L1_D_APIC},
+     now_features},
+    {0x2, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x4, 0, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x4, 1, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x4, 2, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x4, 3, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x6, 0, {0, 0, 0, 0}, {1u << 2, 0, 0, 0}, NULL}, /* ARAT: the APIC timer never stops */
+    {0x7, 0, {0, L7_B, L7_C, L7_D}, {0, L7_B_FIXED, 0, 0}, NULL},
+    {0xb, 0, {0, 0, 0, 0}, {0, 1, 0x100, 0}, now_topology},
+    {0xb, 1, {0, 0, 0, 0}, {0, 1, 0x200, 0}, now_topology},
+    {0xd, 0, {XCR0_MASK, 0, 0, 0}, {0, 0, 0, 0}, now_xsave},
+    {0xd, 1, {0x7, 0, 0, 0}, {0, 0, 0, 0}, now_xsave}, /* XSAVEOPT XSAVEC XGETBV1 */
+    {0xd, 2, {ALL, ALL, ALL, 0}, {0, 0, 0, 0}, NULL},
+    {0x15, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
+    {0x16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
+    /* No hypervisor interface is offered yet but our own leaves. */
+    {0x40000000, 0, {0, 0, 0, 0}, {0x40000000, 0x6b6c7542, 0x64616568, 0x6b6c7542}, NULL},
+    {0x40000100, 0, {0, 0, 0, 0}, {0x40000100, 0x6b6c7542, 0x64616568, 0x6b6c7542}, NULL},
+    {0x80000000, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000001, 0, {ALL, ALL, E1_C, E1_D}, {0, 0, 0, 0}, NULL},
+    {0x80000002, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000003, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000004, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000005, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000006, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
+    {0x80000007, 0, {0, 0, 0, 0}, {0, 0, 0, 1u << 8}, NULL}, /* invariant TSC */
+    {0x80000008, 0, {0x0000ffff, 1u << 0 | 1u << 2, 0, 0}, {0, 0, 0, 0}, NULL},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* Row number + 1 of a leaf's first row, directly. */
+#define INDEX_LEAVES 0x20u
+static uint8_t index_basic[INDEX_LEAVES], index_extended[INDEX_LEAVES];
+static struct regs values[ROWS]; /* host value & mask | fixed */
+
+static struct row *row_of(uint32_t leaf, uint32_t sub)
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        if (rows[i].leaf == leaf && rows[i].sub == sub)
+            return &rows[i];
+    return &rows[0]; /* not reached: callers name rows that exist */
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Intel says its TSC frequency: 1 GHz crystal, which is the APIC timer's clock, times a ratio.
+ * Linux takes that as known; AMD kernels calibrate with the PIT. */
+static void init_frequency(void)
+{
+    uint32_t khz = start_block()->tsc_khz;
+
+    if (!host.intel)
+        return;
+    row_of(0x15, 0)->fixed = (struct regs){1000000u, khz, LAPIC_TIMER_HZ, 0};
+    row_of(0x16, 0)->fixed = (struct regs){khz / 1000u, khz / 1000u, 100, 0};
+}
+
+void cpuid_init(void)
+{
+    struct regs zero = cpuid(0, 0);
+
+    host.intel = zero.b == 0x756e6547u;
+    host.max = zero.a;
+    host.max_extended = cpuid(0x80000000u, 0).a;
+    host.xcr0 = host.max >= 0xdu ? cpuid(0xd, 0).a & XCR0_MASK : 3u;
+    row_of(0, 0)->fixed.a = host.intel ? 0x16u : min_u32(host.max, 0xd);
+    row_of(0x80000000u, 0)->fixed.a = min_u32(host.max_extended, 0x80000008u);
+    row_of(0xd, 0)->fixed.c = xsave_bytes(host.xcr0);
+    init_frequency();
+    for (unsigned i = ROWS; i-- > 0;) {
+        const struct row *r = &rows[i];
+        bool absent = r->leaf >= 0x80000000u ? r->leaf > host.max_extended : r->leaf > host.max;
+        struct regs h = cpuid(r->leaf, r->sub);
+
+        if (absent)
+            h = (struct regs){0, 0, 0, 0};
+        values[i] = (struct regs){(h.a & r->mask.a) | r->fixed.a, (h.b & r->mask.b) | r->fixed.b,
+                                  (h.c & r->mask.c) | r->fixed.c, (h.d & r->mask.d) | r->fixed.d};
+        if (r->leaf < INDEX_LEAVES)
+            index_basic[r->leaf] = (uint8_t)(i + 1u);
+        else if (r->leaf - 0x80000000u < INDEX_LEAVES)
+            index_extended[r->leaf - 0x80000000u] = (uint8_t)(i + 1u);
+    }
+    /* OSXSAVE must not be seen where the host has no XSAVE. */
+    if (!(values[1].c & 1u << 26))
+        values[1].c &= ~L1_C_OSXSAVE;
+}
+
+uint64_t cpuid_xcr0_mask(void)
+{
+    return host.xcr0;
+}
+
+static bool has_subleaves(uint32_t leaf)
+{
+    return leaf == 0x4u || leaf == 0x7u || leaf == 0xbu || leaf == 0xdu;
+}
+
+static unsigned lookup(uint32_t leaf, uint32_t sub)
+{
+    unsigned i;
+
+    if (leaf < INDEX_LEAVES)
+        i = index_basic[leaf];
+    else if (leaf - 0x80000000u < INDEX_LEAVES)
+        i = index_extended[leaf - 0x80000000u];
+    else {
+        for (i = 1; i <= ROWS && rows[i - 1u].leaf != leaf; i++)
+            ;
+        return i <= ROWS ? i : 0;
+    }
+    if (!i || sub == 0 || !has_subleaves(leaf))
+        return i;
+    for (; i <= ROWS && rows[i - 1u].leaf == leaf; i++)
+        if (rows[i - 1u].sub == sub)
+            return i;
+    return 0;
+}
+
+void exit_cpuid(void)
+{
+    struct bh_vcpu_page *p = page();
+    unsigned i = lookup((uint32_t)p->gpr[RAX], (uint32_t)p->gpr[RCX]);
+    struct regs r = {0, 0, 0, 0};
+
+    if (i) {
+        r = values[i - 1u];
+        if (rows[i - 1u].now)
+            rows[i - 1u].now(&r);
+    } else {
+        vcpu.holes++;
+        if ((uint32_t)p->gpr[RAX] == 0xbu) /* beyond the last level: type 0, the level echoed */
+            now_topology(&r);
+    }
+    p->gpr[RAX] = r.a;
+    p->gpr[RBX] = r.b;
+    p->gpr[RCX] = r.c;
+    p->gpr[RDX] = r.d;
+    insn_skip(0xa20f, 2, 0);
+}

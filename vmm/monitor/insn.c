@@ -1,0 +1,108 @@
+/*
+ * Skipping the instruction that has exited. The hardware often says where the next one is; where it
+ * does not (AMD without next-RIP save), the instruction is known from the exit reason and only its
+ * prefixes are not. May call: walk.c.
+ */
+#include "monitor.h"
+#include "string.h"
+
+void insn_go(uint64_t rip)
+{
+    page()->rip = rip;
+    vcpu.flags |= BH_RUN_RIP;
+}
+
+static uint64_t linear_rip(void)
+{
+    const struct bh_vcpu_page *p = page();
+
+    return mode_64() ? p->rip : (p->state.seg[BH_CS].base + p->rip) & 0xffffffffu;
+}
+
+size_t insn_fetch(uint8_t bytes[16])
+{
+    memset(bytes, 0, 16);
+    return linear_read(linear_rip(), bytes, 15);
+}
+
+static bool is_prefix(uint8_t b, bool long_mode)
+{
+    switch (b) {
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3:
+        return true;
+    default:
+        return long_mode && (b & 0xf0u) == 0x40u;
+    }
+}
+
+static uint32_t mask_of(unsigned length)
+{
+    return length >= 4u ? UINT32_MAX : (1u << length * 8u) - 1u;
+}
+
+/* Remember the page just fetched from, if the hint's arithmetic applies to it: 64-bit mode. */
+static void hint_set(void)
+{
+    uint64_t gpa;
+
+    vcpu.hint_bytes = NULL;
+    if (!mode_64() || !walk(page()->rip & ~(uint64_t)4095u, &gpa))
+        return;
+    vcpu.hint_bytes = guest_mem_ptr(&guest_mem, gpa, 4096);
+    vcpu.hint_page = page()->rip >> 12;
+}
+
+static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
+{
+    struct bh_vcpu_page *p = page();
+    uint8_t bytes[16];
+    size_t have, at = 0;
+    uint32_t found = 0;
+    uint64_t next;
+
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    have = insn_fetch(bytes);
+    while (at < have && is_prefix(bytes[at], mode_64()))
+        at++;
+    if (at + length + mod_rm > have)
+        vm_stop("instruction not readable");
+    memcpy(&found, bytes + at, length);
+    if (found != opcode)
+        vm_stop("instruction is not the one that exited");
+    next = p->rip + at + length + mod_rm;
+    if (!mode_64())
+        next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
+    hint_set();
+    insn_go(next);
+}
+
+void insn_skip(uint32_t opcode, unsigned length, unsigned mod_rm)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t at = p->rip & 4095u;
+
+    if (p->next_rip) {
+        insn_go(p->next_rip);
+        return;
+    }
+    if (vcpu.hint_bytes && p->rip >> 12 == vcpu.hint_page && at <= 4096u - 5u) {
+        uint32_t found;
+
+        memcpy(&found, vcpu.hint_bytes + at, sizeof(found));
+        if ((found & mask_of(length)) == opcode) {
+            insn_go(p->rip + length + mod_rm);
+            return;
+        }
+    }
+    skip_slow(opcode, length, mod_rm);
+}

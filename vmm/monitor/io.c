@@ -1,0 +1,106 @@
+/*
+ * Port accesses of the guest, string forms included (Intel SDM vol. 2A, INS and OUTS).
+ * May call: platform.c for the access, walk.c for string operands.
+ */
+#include "monitor.h"
+
+/* String elements done per exit: interrupts are looked at in between. */
+#define STRING_STEPS 4096u
+
+static const uint64_t width_mask[8] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffffu};
+
+static uint64_t address_mask(uint64_t qual)
+{
+    return qual & BH_IO_A16 ? 0xffffu : qual & BH_IO_A32 ? 0xffffffffu : ~(uint64_t)0;
+}
+
+/* Update a register by the width of the address size: 32-bit forms clear the upper half. */
+static void set_masked(unsigned reg, uint64_t value, uint64_t mask)
+{
+    uint64_t *gpr = &page()->gpr[reg];
+
+    *gpr = mask == 0xffffu ? (*gpr & ~mask) | (value & mask) : value & mask;
+}
+
+/* #PF as the instruction would have raised it. */
+static void string_fault(uint64_t linear, bool write)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t gpa;
+    int64_t user = (p->state.seg[BH_SS].attr >> 5 & 3u) == 3u ? 4 : 0;
+
+    if (walk(linear, &gpa))
+        vm_stop("string I/O with an operand outside RAM");
+    p->state.cr2 = linear;
+    vcpu.flags |= BH_STATE_CR;
+    inject_exception(VEC_PF, user | (write ? 2 : 0));
+}
+
+static void exit_string(uint64_t qual)
+{
+    struct bh_vcpu_page *p = page();
+    unsigned size = BH_IO_SIZE(qual), port = BH_IO_PORT(qual);
+    bool in = (qual & BH_IO_IN) != 0;
+    uint64_t mask = address_mask(qual);
+    uint64_t step = p->rflags & RFLAGS_DF ? 0u - (uint64_t)size : size;
+    uint64_t count = qual & BH_IO_REP ? p->gpr[RCX] & mask : 1u;
+    unsigned reg = in ? RDI : RSI, seg = in ? BH_ES : BH_IO_SEG(qual);
+    uint64_t base;
+
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    base = p->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
+    if (mode_64() && seg != BH_FS && seg != BH_GS)
+        base = 0;
+    for (unsigned i = 0; count && i < STRING_STEPS; i++, count--) {
+        uint64_t linear = base + (p->gpr[reg] & mask), value = 0;
+
+        if (!mode_64())
+            linear &= 0xffffffffu;
+        if (in) {
+            uint64_t gpa;
+
+            /* A port read may have effects: be sure first that the value can be stored. */
+            if (!walk(linear, &gpa) || !walk(linear + size - 1u, &gpa)) {
+                string_fault(linear, true);
+                return;
+            }
+            value = pio_read(port, size);
+            if (linear_write(linear, &value, size) < size) {
+                string_fault(linear, true);
+                return;
+            }
+        } else {
+            if (linear_read(linear, &value, size) < size) {
+                string_fault(linear, false);
+                return;
+            }
+            pio_write(port, size, value);
+        }
+        set_masked(reg, p->gpr[reg] + step, mask);
+        if (qual & BH_IO_REP)
+            set_masked(RCX, count - 1u, mask);
+    }
+    if (count == 0)
+        insn_go(p->next_rip);
+}
+
+void exit_io(void)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t qual = p->qual;
+    unsigned size = BH_IO_SIZE(qual), port = BH_IO_PORT(qual);
+    uint64_t mask = width_mask[size];
+
+    if (qual & BH_IO_STRING) {
+        exit_string(qual);
+        return;
+    }
+    if (qual & BH_IO_IN) {
+        uint64_t value = pio_read(port, size) & mask;
+
+        p->gpr[RAX] = size == 4u ? value : (p->gpr[RAX] & ~mask) | value;
+    } else {
+        pio_write(port, size, p->gpr[RAX] & mask);
+    }
+    insn_go(p->next_rip);
+}

@@ -1,0 +1,372 @@
+/*
+ * The monitor's event loop: run the vCPU, handle the exit, look at devices and interrupts when
+ * something has changed. May call: everything in the monitor. Nothing here formats text or walks
+ * over devices unless time has passed.
+ */
+#include "monitor.h"
+#include "fmt.h"
+#include "string.h"
+
+void monitor_main(unsigned number);
+
+struct vcpu vcpu;
+
+void read_state(uint64_t groups)
+{
+    if (bh_vcpu_read(BH_MONITOR_SLOT_VCPU, groups).err)
+        vm_end(BH_END_STOPPED, 0, "vCPU state cannot be read");
+}
+
+void inject_exception(unsigned vector, int64_t code)
+{
+    page()->inject = BH_EVENT_VALID | BH_EVENT_EXCEPTION | vector |
+                     (code < 0 ? 0 : BH_EVENT_CODE | (uint64_t)code << 32);
+    vcpu.flags |= BH_RUN_INJECT;
+}
+
+/* ---- interrupts ---- */
+
+static bool can_interrupt(void)
+{
+    const struct bh_vcpu_page *p = page();
+
+    /* A skipped instruction ends the shadow. */
+    return (p->rflags & RFLAGS_IF) && (!(p->shadow & BH_SHADOW_STI) || (vcpu.flags & BH_RUN_RIP)) &&
+           !(vcpu.flags & BH_RUN_INJECT);
+}
+
+/* @return true while an NMI still waits. */
+static bool nmi_evaluate(void)
+{
+    struct lapic *lapic = platform_lapic();
+
+    if ((vcpu.flags & BH_RUN_INJECT) || (page()->shadow & BH_SHADOW_NMI)) {
+        vcpu.flags |= BH_RUN_NMI_WINDOW;
+        return true;
+    }
+    lapic->nmi_pending = false;
+    page()->inject = BH_EVENT_VALID | BH_EVENT_NMI | 2u;
+    vcpu.flags |= BH_RUN_INJECT;
+    return false;
+}
+
+static void irq_evaluate(void)
+{
+    bool waits = platform_lapic()->nmi_pending && nmi_evaluate();
+
+    if (platform_pending()) {
+        if (can_interrupt()) {
+            int vector = platform_ack();
+
+            if (vector >= 0) {
+                page()->inject = BH_EVENT_VALID | BH_EVENT_INTR | (unsigned)vector;
+                vcpu.flags |= BH_RUN_INJECT;
+            }
+        }
+        if (platform_pending()) {
+            vcpu.flags |= BH_RUN_WINDOW;
+            waits = true;
+        }
+    }
+    if (!waits)
+        vcpu.dirty &= ~DIRTY_IRQ;
+}
+
+static void settle(void)
+{
+    if (vcpu.dirty & DIRTY_TIME) {
+        vcpu.dirty &= ~DIRTY_TIME;
+        vcpu.deadline_tsc = clock_ns_to_tsc(platform_deadline_ns());
+    }
+    if (vcpu.dirty & DIRTY_IRQ)
+        irq_evaluate();
+}
+
+/* ---- exits that need no file of their own ---- */
+
+static void exit_timeout(void)
+{
+    platform_tick();
+}
+
+static bool woken(void)
+{
+    return platform_lapic()->nmi_pending || platform_pending();
+}
+
+/* HLT: the instruction is over; nothing runs until an event that the guest takes. */
+static void exit_hlt(void)
+{
+    insn_skip(0xf4, 1, 0);
+    while (!woken() || (!(page()->rflags & RFLAGS_IF) && !platform_lapic()->nmi_pending)) {
+        struct bh_result r;
+
+        vcpu.dirty &= ~DIRTY_TIME;
+        r = bh_wait(BH_MONITOR_SLOT_NTFN, clock_ns_to_tsc(platform_deadline_ns()));
+        if (r.err == BH_OK)
+            platform_signalled(r.value);
+        else if (r.err != BH_ERR_TIMEOUT)
+            vm_end(BH_END_STOPPED, 0, "cannot wait");
+        platform_tick();
+    }
+}
+
+static void exit_window(void)
+{
+    vcpu.dirty |= DIRTY_IRQ;
+}
+
+static void exit_shutdown(void)
+{
+    vm_end(BH_END_TRIPLE_FAULT, 0, "triple fault");
+}
+
+/* No hypercall is offered yet: an unknown number is an error, as Linux's KVM answers it. */
+static void exit_hypercall(void)
+{
+    page()->gpr[RAX] = 0u - (uint64_t)1000u;
+    insn_skip(start_block()->backend == BH_BACKEND_SVM ? 0xd9010f : 0xc1010f, 3, 0);
+}
+
+static void exit_cache(void)
+{
+    struct bh_vcpu_page *p = page();
+    uint8_t bytes[16];
+    size_t n;
+
+    if (p->next_rip) {
+        insn_go(p->next_rip);
+        return;
+    }
+    /* INVD (0F 08) or WBINVD (0F 09): the exit does not say which. */
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    n = insn_fetch(bytes);
+    for (size_t i = 0; i + 1u < n && i < 14u; i++)
+        if (bytes[i] == 0x0f) {
+            insn_skip((uint32_t)bytes[i] | (uint32_t)bytes[i + 1u] << 8, 2, 0);
+            return;
+        }
+    vm_stop("cache instruction not found");
+}
+
+static void exit_undefined(void)
+{
+    inject_exception(VEC_UD, -1);
+}
+
+static void exit_rdpmc(void)
+{
+    inject_exception(VEC_GP, 0);
+}
+
+/* The kernel intercepts these only to break endless loops: hand them on. */
+static void exit_exception(void)
+{
+    const struct bh_vcpu_page *p = page();
+    bool has_code = p->qual == 8u || (p->qual >= 10u && p->qual <= 14u) || p->qual == 17u;
+
+    inject_exception((unsigned)p->qual & 31u, has_code ? (int64_t)(p->info & 0xffffu) : -1);
+}
+
+static void exit_invalid(void)
+{
+    vm_stop("the processor refuses this vCPU state");
+}
+
+static void exit_unknown(void)
+{
+    vm_stop("unknown exit reason");
+}
+
+static void exit_unexpected(void)
+{
+    vm_stop("exit reason that is not handled");
+}
+
+typedef void (*exit_fn)(void);
+
+static const exit_fn exit_table[BH_NEXITS] = {
+    [BH_EXIT_SIGNALLED] = NULL, /* handled in the loop: it has a value */
+    [BH_EXIT_TIMEOUT] = exit_timeout,
+    [BH_EXIT_CPUID] = exit_cpuid,
+    [BH_EXIT_IO] = exit_io,
+    [BH_EXIT_RDMSR] = exit_rdmsr,
+    [BH_EXIT_WRMSR] = exit_wrmsr,
+    [BH_EXIT_HLT] = exit_hlt,
+    [BH_EXIT_MEMORY] = exit_memory,
+    [BH_EXIT_WINDOW] = exit_window,
+    [BH_EXIT_SHUTDOWN] = exit_shutdown,
+    [BH_EXIT_HYPERCALL] = exit_hypercall,
+    [BH_EXIT_CR] = exit_cr,
+    [BH_EXIT_XSETBV] = exit_xsetbv,
+    [BH_EXIT_CACHE] = exit_cache,
+    [BH_EXIT_MWAIT] = exit_undefined,
+    [BH_EXIT_UNDEFINED] = exit_undefined,
+    [BH_EXIT_RDPMC] = exit_rdpmc,
+    [BH_EXIT_NMI_WINDOW] = exit_window,
+    [BH_EXIT_EXCEPTION] = exit_exception,
+    [BH_EXIT_TASK_SWITCH] = exit_unexpected,
+    [BH_EXIT_INIT] = exit_unexpected,
+    [BH_EXIT_INVALID] = exit_invalid,
+    [BH_EXIT_UNKNOWN] = exit_unknown,
+    [BH_EXIT_DR] = exit_unexpected,
+};
+
+static __attribute__((noreturn)) void run(void)
+{
+    for (;;) {
+        struct bh_result r;
+
+        if (vcpu.dirty)
+            settle();
+        r = bh_vcpu_run(vcpu.deadline_tsc, vcpu.flags);
+        if (r.err >= BH_NEXITS) {
+            char text[64];
+
+            (void)fmt_buf(text, sizeof(text), "vcpu_run: error %lu, flags 0x%lx", 0u - r.err,
+                          vcpu.flags);
+            vm_end(BH_END_STOPPED, 0, text);
+        }
+        vcpu.exits[r.err]++;
+        vcpu.exit_reason = (uint32_t)r.err;
+        /* An event whose delivery the exit has interrupted is delivered again. */
+        vcpu.flags = page()->inject & BH_EVENT_VALID ? BH_RUN_INJECT : 0;
+        if (r.err == BH_EXIT_SIGNALLED)
+            platform_signalled(r.value);
+        else
+            exit_table[r.err]();
+    }
+}
+
+/* ---- setup ---- */
+
+static struct bh_segment segment(const struct boot_segment *s)
+{
+    return (struct bh_segment){
+        .selector = s->selector,
+        .attr = (uint16_t)((s->attributes & 0xffu) | (s->attributes >> 4 & 0xf00u)),
+        .limit = s->limit_bytes,
+        .base = s->base,
+    };
+}
+
+static void state_init(const struct boot_state *b)
+{
+    struct bh_vcpu_page *p = page();
+    struct bh_vcpu_state *s = &p->state;
+
+    memset(p->gpr, 0, sizeof(p->gpr));
+    p->gpr[RAX] = b->rax;
+    p->gpr[RBX] = b->rbx;
+    p->gpr[RSI] = b->rsi;
+    p->gpr[RSP] = b->rsp;
+    p->rip = b->rip;
+    p->rflags = 2;
+    p->shadow = 0;
+    memset(s, 0, sizeof(*s));
+    s->seg[BH_CS] = segment(&b->cs);
+    for (unsigned i = BH_SS; i <= BH_GS; i++)
+        s->seg[i] = segment(&b->data);
+    s->seg[BH_ES] = segment(&b->data);
+    s->seg[BH_TR] = segment(&b->tr);
+    s->seg[BH_LDTR] = segment(&b->ldtr);
+    if (!(b->ldtr.attributes & 0x80u))
+        s->seg[BH_LDTR].attr = 0x1000; /* unusable */
+    s->seg[BH_GDTR] = (struct bh_segment){0, 0, b->gdt_limit, b->gdt_base};
+    s->seg[BH_IDTR] = (struct bh_segment){0, 0, 0, 0};
+    s->cr0 = b->cr0;
+    s->cr3 = b->cr3;
+    s->cr4 = b->cr4;
+    s->efer = b->efer;
+    s->xcr0 = 1;
+    s->dr6 = 0xffff0ff0u;
+    s->dr7 = 0x400;
+    s->pat = 0x0007040600070406ull;
+    vcpu.tsc_offset = 0u - rt_tsc();
+    s->tsc_offset = vcpu.tsc_offset;
+    vcpu.flags = BH_STATE_ALL | BH_RUN_RIP | BH_RUN_SHADOW;
+}
+
+/* The guest's RAM at its guest-physical addresses: a hole for VGA, and from 3 GiB to 4 GiB. */
+static bool map_ram(void)
+{
+    uint64_t low = guest_mem_low_end(&guest_mem), high = guest_mem_high_bytes(&guest_mem);
+    const struct {
+        uint64_t gpa, offset, end;
+    } parts[] = {
+        {0, 0, low < GUEST_VGA_HOLE ? low : GUEST_VGA_HOLE},
+        {GUEST_VGA_END, GUEST_VGA_END, low},
+        {GUEST_HIGH_RAM_BASE, low, low + high},
+    };
+
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint64_t gpa = parts[i].gpa, at = parts[i].offset;
+
+        while (at < parts[i].end) {
+            uint64_t pages = (parts[i].end - at) / 4096u;
+            struct bh_result r;
+
+            if (pages > BH_MAP_MAX_PAGES)
+                pages = BH_MAP_MAX_PAGES;
+            r = bh_attach_map(BH_MONITOR_SLOT_RAM, gpa,
+                              at | BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, pages);
+            if (r.err == BH_ERR_PREEMPTED)
+                pages = r.value;
+            else if (r.err)
+                return false;
+            gpa += pages * 4096u;
+            at += pages * 4096u;
+        }
+    }
+    return true;
+}
+
+static void load_images(struct boot_state *state)
+{
+    const struct bh_monitor_start *st = start_block();
+    struct boot_error error = {"", "", "", 0};
+    const struct boot_request request = {
+        .mem = guest_mem,
+        .kernel = (const uint8_t *)st->kernel_va,
+        .kernel_bytes = st->kernel_bytes,
+        .initrd = (const uint8_t *)st->initrd_va,
+        .initrd_bytes = st->initrd_bytes,
+        .cmdline = st->cmdline,
+        .acpi_rsdp_gpa = 0xf0000,
+        .protocol = (enum boot_protocol)st->protocol,
+    };
+
+    if (!boot_load(&request, state, &error)) {
+        char text[160];
+
+        (void)fmt_buf(text, sizeof(text), "%s: %s (%lu); %s", error.where, error.what, error.value,
+                      error.remedy);
+        vm_end(BH_END_IMAGE, 0, text);
+    }
+}
+
+/* What each exit brings along: enough for its handler, and no more. */
+static bool want_groups(void)
+{
+    return bh_vcpu_want(BH_MONITOR_SLOT_VCPU, BH_EXIT_MEMORY, BH_GROUP_MMIO).err == BH_OK;
+}
+
+void monitor_main(unsigned number)
+{
+    struct boot_state state;
+
+    if (start_block()->magic != BH_MONITOR_MAGIC || start_block()->version != BH_MONITOR_VERSION)
+        vm_end(BH_END_STOPPED, 0, "root and monitor speak different versions");
+    clock_init();
+    if (!platform_init())
+        vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
+    cpuid_init();
+    load_images(&state);
+    if (!map_ram())
+        vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
+    if (!want_groups())
+        vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
+    state_init(&state);
+    vcpu.dirty = DIRTY_TIME | DIRTY_IRQ;
+    run();
+}

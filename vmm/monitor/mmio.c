@@ -1,0 +1,156 @@
+/*
+ * Accesses of the guest to memory that is not RAM: decode the instruction, do the access, carry out
+ * the rest. May call: decode.h, platform.c, walk.c.
+ */
+#include "decode.h"
+#include "monitor.h"
+#include "string.h"
+
+#define STRING_STEPS 1024u
+
+static struct decode_cache cache;
+
+static enum decode_mode mode(void)
+{
+    if (mode_64())
+        return DECODE_64;
+    return page()->state.seg[BH_CS].attr & CS_32 ? DECODE_32 : DECODE_16;
+}
+
+/* An access that crosses a page would need a second translation: bytes are done one by one. */
+static uint64_t device_read(uint64_t gpa, unsigned size_bytes)
+{
+    uint64_t value = 0;
+
+    if ((gpa & 4095u) + size_bytes <= 4096u)
+        return mmio_read(gpa, size_bytes);
+    for (unsigned i = 0; i < size_bytes; i++)
+        value |= (mmio_read(gpa + i, 1) & 0xffu) << (8u * i);
+    return value;
+}
+
+static void device_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
+{
+    if ((gpa & 4095u) + size_bytes <= 4096u) {
+        mmio_write(gpa, size_bytes, value);
+        return;
+    }
+    for (unsigned i = 0; i < size_bytes; i++)
+        mmio_write(gpa + i, 1, value >> (8u * i) & 0xffu);
+}
+
+/* What the guest's own space maps: RAM without the VGA window. */
+static void *ram(uint64_t gpa, unsigned size_bytes)
+{
+    if (gpa < GUEST_VGA_END && gpa + size_bytes > GUEST_VGA_HOLE)
+        return NULL;
+    return guest_mem_ptr(&guest_mem, gpa, size_bytes);
+}
+
+static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *value)
+{
+    uint64_t gpa;
+    void *p;
+
+    if (!mode_64())
+        linear &= 0xffffffffu;
+    if (!walk(linear, &gpa)) {
+        read_state(BH_STATE_SEG | BH_STATE_CR);
+        page()->state.cr2 = linear;
+        vcpu.flags |= BH_STATE_CR;
+        inject_exception(VEC_PF, write ? 2 : 0);
+        return false;
+    }
+    p = ram(gpa, size);
+    if (write && p)
+        memcpy(p, value, size);
+    else if (write)
+        device_write(gpa, size, *value);
+    else if (p)
+        memcpy(value, p, size);
+    else
+        *value = device_read(gpa, size);
+    return true;
+}
+
+static uint64_t segment_base(unsigned seg)
+{
+    if (mode_64() && seg != BH_FS && seg != BH_GS)
+        return 0;
+    return page()->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
+}
+
+/* @return true when the instruction is complete. */
+static bool string_instruction(const struct insn *insn)
+{
+    struct bh_vcpu_page *p = page();
+
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    if (insn_string_idle(insn, p->gpr))
+        return true;
+    for (unsigned i = 0; i < STRING_STEPS; i++) {
+        uint64_t value = 0;
+
+        if ((insn->flags & INSN_READS) &&
+            !string_access(segment_base(insn->segment) + insn_string_source(insn, p->gpr),
+                           insn->size_bytes, false, &value))
+            return false;
+        value = insn_apply(insn, p->gpr, &p->rflags, value);
+        if ((insn->flags & INSN_WRITES) &&
+            !string_access(segment_base(BH_ES) + insn_string_destination(insn, p->gpr),
+                           insn->size_bytes, true, &value))
+            return false;
+        if (insn_string_next(insn, p->gpr, p->rflags))
+            return true;
+    }
+    return false;
+}
+
+static const struct insn *decode_exit(void)
+{
+    struct bh_vcpu_page *p = page();
+    uint8_t bytes[16];
+    size_t n = p->insn_bytes_len;
+
+    if (n && n < sizeof(bytes))
+        memcpy(bytes, p->insn_bytes, sizeof(bytes));
+    else
+        n = insn_fetch(bytes);
+    return decode(&cache, bytes, (unsigned)n, mode());
+}
+
+void exit_memory(void)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t gpa = p->qual, memory = 0, rflags = p->rflags, next;
+    const struct insn *insn;
+
+    if (p->info & BH_MEM_WALK)
+        vm_stop("page tables outside RAM");
+    if (p->info & BH_MEM_FETCH) {
+        /* A hole reads all ones, and FF FF is no instruction. */
+        inject_exception(VEC_UD, -1);
+        return;
+    }
+    insn = decode_exit();
+    if (!insn || insn->op == INSN_OTHER)
+        vm_stop("instruction that accesses a device is not supported");
+    next = p->rip + insn->length;
+    if (insn->op >= INSN_MOVS) {
+        if (string_instruction(insn))
+            insn_go(next);
+        return;
+    }
+    if (insn->flags & INSN_READS)
+        memory = device_read(gpa, insn->size_bytes);
+    memory = insn_apply(insn, p->gpr, &rflags, memory);
+    if (insn->flags & INSN_WRITES)
+        device_write(gpa, insn->size_bytes, memory);
+    if (rflags != p->rflags) {
+        p->rflags = rflags;
+        vcpu.flags |= BH_STATE_FLAGS;
+    }
+    if (insn->reg == RSP)
+        vcpu.flags |= BH_STATE_RSP;
+    insn_go(next);
+}

@@ -1,0 +1,164 @@
+/*
+ * What the parts of a monitor share: one VM, one vCPU, one thread. Each .c file owns what its
+ * section below names. May call: rt, device models, loaders, decoder.
+ */
+#ifndef VMM_MONITOR_MONITOR_H
+#define VMM_MONITOR_MONITOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "bulkhead/console.h"
+#include "bulkhead/info.h"
+#include "bulkhead/monitor.h"
+#include "bulkhead/vcpu.h"
+#include "bus.h"
+#include "lapic.h"
+#include "loader.h"
+#include "syscall.h"
+
+#define VEC_UD 6u
+#define VEC_GP 13u
+#define VEC_PF 14u
+
+#define CR0_PE      0x1u
+#define CR0_PG      0x80000000u
+#define CR4_PSE     0x10u
+#define CR4_PAE     0x20u
+#define CR4_OSXSAVE 0x40000u
+#define EFER_SCE    0x1u
+#define EFER_LME    0x100u
+#define EFER_LMA    0x400u
+#define EFER_NXE    0x800u
+#define RFLAGS_IF   0x200u
+#define RFLAGS_DF   0x400u
+#define CS_LONG     0x200u /* bh_segment.attr: L */
+#define CS_32       0x400u /* D/B */
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
+
+/** The window of a VGA card that is not there: not mapped, reads all ones. */
+#define GUEST_VGA_HOLE 0xa0000u
+#define GUEST_VGA_END  0xc0000u
+
+/** What has to be looked at before the guest runs again. */
+#define DIRTY_IRQ  1u /* an interrupt may have become deliverable, or still waits */
+#define DIRTY_TIME 2u /* a device may have changed its deadline */
+
+/** What the vCPU's thread keeps at hand. Single-threaded: no locks. */
+struct vcpu {
+    uint64_t flags;        /* of the next vcpu_run: BH_RUN_*, BH_STATE_* */
+    uint64_t deadline_tsc; /* host TSC of the next device event */
+    uint32_t dirty;        /* DIRTY_* */
+    uint32_t exit_reason;  /* of the exit being handled */
+    uint64_t tsc_offset;   /* guest TSC - host TSC */
+    uint64_t tsc_adjust;
+    /* Where the page of the last instruction fetched is: a hint, never believed without comparing
+     * the bytes found there with the instruction that the hardware says has exited. */
+    uint64_t hint_page;
+    const uint8_t *hint_bytes;
+    uint64_t exits[BH_NEXITS];
+    uint64_t holes; /* accesses to absent MSRs, CPUID leaves, memory */
+};
+
+extern struct vcpu vcpu;
+extern struct guest_mem guest_mem;
+
+static inline struct bh_vcpu_page *page(void)
+{
+    return (struct bh_vcpu_page *)BH_MONITOR_VCPU;
+}
+
+static inline const struct bh_monitor_start *start_block(void)
+{
+    return (const struct bh_monitor_start *)BH_MONITOR_START;
+}
+
+/* ---- main.c: the event loop ---- */
+
+/** Inject an exception; the instruction is not skipped. @param code error code; -1: none */
+void inject_exception(unsigned vector, int64_t code);
+/** Bring state groups into the page (BH_STATE_*). */
+void read_state(uint64_t groups);
+
+/* ---- end.c ---- */
+
+/** End the VM: tell root, wait for the end. */
+__attribute__((noreturn)) void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text);
+/** An exit that this monitor does not handle. */
+__attribute__((noreturn)) void vm_stop(const char *text);
+
+/* ---- clock.c ---- */
+
+void clock_init(void);
+/** Nanoseconds of guest time since the VM's start. */
+uint64_t clock_ns(void);
+/** Host TSC at which clock_ns() reaches @ns; BH_FOREVER for NO_DEADLINE_NS. */
+uint64_t clock_ns_to_tsc(uint64_t ns);
+
+/* ---- platform.c: devices and their wiring ---- */
+
+bool platform_init(void);
+/** Let time pass in every device whose deadline is due; sets vcpu.dirty. */
+void platform_tick(void);
+/** The earliest deadline of all devices. */
+uint64_t platform_deadline_ns(void);
+/** Root has signalled: console input, or room for output. */
+void platform_signalled(uint64_t bits);
+struct lapic *platform_lapic(void);
+/** Vector to inject now: acknowledges it. -1: none. */
+int platform_ack(void);
+/** Would platform_ack() give one? */
+bool platform_pending(void);
+uint64_t platform_holes(void);
+
+/** One access of 1, 2 or 4 bytes. */
+uint64_t pio_read(unsigned port, unsigned size_bytes);
+void pio_write(unsigned port, unsigned size_bytes, uint64_t value);
+/** One access of 1, 2, 4 or 8 bytes. */
+uint64_t mmio_read(uint64_t gpa, unsigned size_bytes);
+void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value);
+
+/* ---- cpuid.c, msr.c ---- */
+
+void cpuid_init(void);
+void exit_cpuid(void);
+void exit_rdmsr(void);
+void exit_wrmsr(void);
+/** XCR0 bits that the guest may set. */
+uint64_t cpuid_xcr0_mask(void);
+
+/* ---- walk.c: the guest's page tables ---- */
+
+/** Is the vCPU in 64-bit mode? Needs BH_GROUP_MMIO state. */
+bool mode_64(void);
+/** Guest-linear to guest-physical with the page tables in force. Needs BH_GROUP_MMIO state.
+ *  @return false: not mapped, or its tables are not in RAM */
+bool walk(uint64_t linear, uint64_t *gpa);
+/** Read or write guest-linear memory, RAM only. @return bytes done; less than @n: the byte after
+ *  them is not mapped RAM. */
+size_t linear_read(uint64_t linear, void *buf, size_t n);
+size_t linear_write(uint64_t linear, const void *buf, size_t n);
+
+/* ---- insn.c: lengths of the instructions that exit ---- */
+
+/** Bytes at RIP, up to 15. Needs BH_GROUP_MMIO state. */
+size_t insn_fetch(uint8_t bytes[16]);
+/**
+ * Skip the instruction that has exited.
+ * @param opcode its opcode bytes, little-endian, without prefixes
+ * @param length of the opcode in bytes, 1..4; @param mod_rm 1 if a ModR/M byte of register form
+ *               follows
+ */
+void insn_skip(uint32_t opcode, unsigned length, unsigned mod_rm);
+/** Go on at @rip. */
+void insn_go(uint64_t rip);
+
+/* ---- io.c, mmio.c, cr.c ---- */
+
+void exit_io(void);
+void exit_memory(void);
+void exit_cr(void);
+void exit_xsetbv(void);
+
+#endif

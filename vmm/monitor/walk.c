@@ -1,0 +1,122 @@
+/*
+ * The guest's page tables as the processor would walk them (Intel SDM vol. 3A, chapter 4), to fetch
+ * instructions and string operands. Reads guest RAM only; accessed and dirty bits are not set.
+ * May call: guest_mem_ptr().
+ */
+#include "monitor.h"
+#include "string.h"
+
+#define PTE_PRESENT 1u
+#define PTE_LARGE   0x80u
+#define ADDR_MASK   0x000ffffffffff000ull
+
+bool mode_64(void)
+{
+    return (page()->state.efer & EFER_LMA) && (page()->state.seg[BH_CS].attr & CS_LONG);
+}
+
+static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
+{
+    const void *p = guest_mem_ptr(&guest_mem, gpa, size);
+
+    *entry = 0;
+    if (p)
+        memcpy(entry, p, size);
+    return *entry & PTE_PRESENT;
+}
+
+/* Two levels of 32-bit entries. */
+static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa)
+{
+    uint64_t e;
+
+    if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e))
+        return false;
+    if (pse && (e & PTE_LARGE)) {
+        *gpa = (e & 0xffc00000u) | (e & 0x1fe000u) << 19 | (linear & 0x3fffffu);
+        return true;
+    }
+    if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e))
+        return false;
+    *gpa = (e & 0xfffff000u) | (linear & 0xfffu);
+    return true;
+}
+
+bool walk(uint64_t linear, uint64_t *gpa)
+{
+    const struct bh_vcpu_state *s = &page()->state;
+    uint64_t table = s->cr3 & ADDR_MASK, e;
+    unsigned shift = 39;
+
+    if (!(s->cr0 & CR0_PG)) {
+        *gpa = linear & 0xffffffffu;
+        return true;
+    }
+    if (!(s->cr4 & CR4_PAE))
+        return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa);
+    if (!(s->efer & EFER_LMA)) {
+        linear &= 0xffffffffu;
+        if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e))
+            return false;
+        table = e & ADDR_MASK;
+        shift = 21;
+    }
+    for (;; shift -= 9u) {
+        uint64_t below = ((uint64_t)1 << shift) - 1u;
+
+        if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e))
+            return false;
+        if (shift == 12u || (shift < 39u && (e & PTE_LARGE))) {
+            *gpa = (e & ADDR_MASK & ~below) | (linear & below);
+            return true;
+        }
+        table = e & ADDR_MASK;
+    }
+}
+
+/* Bytes from @linear to the end of its page, or @n. */
+static size_t in_page(uint64_t linear, size_t n)
+{
+    size_t room = 4096u - (linear & 4095u);
+
+    return n < room ? n : room;
+}
+
+static void *linear_ptr(uint64_t linear, size_t n)
+{
+    uint64_t gpa;
+
+    return walk(linear, &gpa) ? guest_mem_ptr(&guest_mem, gpa, n) : NULL;
+}
+
+size_t linear_read(uint64_t linear, void *buf, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        size_t part = in_page(linear + done, n - done);
+        const void *p = linear_ptr(linear + done, part);
+
+        if (!p)
+            break;
+        memcpy((uint8_t *)buf + done, p, part);
+        done += part;
+    }
+    return done;
+}
+
+size_t linear_write(uint64_t linear, const void *buf, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        size_t part = in_page(linear + done, n - done);
+        void *p = linear_ptr(linear + done, part);
+
+        if (!p)
+            break;
+        memcpy(p, (const uint8_t *)buf + done, part);
+        done += part;
+    }
+    return done;
+}
