@@ -21,17 +21,14 @@ endif
 $(KERNEL_OUT)/.flags: FORCE
 	@$(call if_changed,$(CC_VERSION) $(KERNEL_CFLAGS))
 
-KERNEL_OBJECTS := $(patsubst %,$(KERNEL_OUT)/obj/%.o,$(basename $(KERNEL_SOURCES)))
-ifneq ($(words $(KERNEL_OBJECTS)),$(words $(sort $(KERNEL_OBJECTS))))
-$(error kernel: a .c and a .S file share a name)
-endif
+KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(KERNEL_OUT)/obj/%.o)
 
-$(KERNEL_OUT)/obj/%.o: %.c $(KERNEL_OUT)/.flags
+$(KERNEL_OUT)/obj/%.c.o: %.c $(KERNEL_OUT)/.flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(KERNEL_OUT)/obj/%.o: %.S $(KERNEL_OUT)/.flags
+$(KERNEL_OUT)/obj/%.S.o: %.S $(KERNEL_OUT)/.flags
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
