@@ -3,18 +3,12 @@
  * May call: asm.h, klog, percpu. Never touches capabilities, threads or page tables.
  */
 #include "vmx.h"
-#include "../layout.h"
+#include "../mem.h"
 
 struct vmx_config vmx_config;
 struct vmx_cpu vmx_cpus[BH_MAX_CPUS];
 uint8_t vmx_rsb_fill;
 uint8_t vmx_msr_bitmap[4096] __attribute__((aligned(4096), section(".bss.page")));
-
-/** Physical address of something in the kernel image. */
-static uint64_t image_phys(const void *p)
-{
-    return (uint64_t)(uintptr_t)p - KERNEL_BASE;
-}
 
 /* The MSRs that a guest reaches without an exit. What is not here exits to the monitor's table. */
 #define PASS_READ  1u
@@ -202,13 +196,39 @@ static void write_host_state(struct vcpu *v, struct vmx_cpu *c)
     v->backend[B_HOST_CR3] = 0;
 }
 
+static void save_debug_registers(struct vmx_cpu *c)
+{
+    uint64_t *dr = &c->dr_owner->backend[B_DR];
+
+    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3; mov %%dr6, %4"
+                     : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]), "=r"(dr[4]));
+    c->dr_owner = NULL;
+    c->ready = NULL;
+}
+
+/* DR0-3 and DR6 of this vCPU into the registers. The host has no breakpoints: DR7 is 0x400. */
+static void load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
+{
+    const uint64_t *dr = &v->backend[B_DR];
+
+    if (c->dr_owner == v)
+        return;
+    if (c->dr_owner != NULL)
+        save_debug_registers(c);
+    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3; mov %4, %%dr6"
+                     :
+                     : "r"(dr[0]), "r"(dr[1]), "r"(dr[2]), "r"(dr[3]), "r"(dr[4]));
+    c->dr_owner = v;
+}
+
 /**
- * Give the vCPU what it lacks on this CPU: host state after VMCLEAR, a VPID. Its VMCS is current.
- * A VPID is new, so nothing cached under it needs a flush; when they run out, all are flushed and
- * every vCPU takes a new one at its next run.
+ * Make the vCPU's VMCS current and give it what it lacks on this CPU: host state after VMCLEAR, a
+ * VPID, its debug registers. A VPID is new, so nothing cached under it needs a flush; when they run
+ * out, all are flushed and every vCPU takes a new one when it is prepared next.
  */
 void vmx_prepare(struct vcpu *v, struct vmx_cpu *c)
 {
+    vmx_make_current(v, c);
     if (v->launched == 0)
         write_host_state(v, c);
     if (v->asid_generation != c->generation) {
@@ -222,28 +242,8 @@ void vmx_prepare(struct vcpu *v, struct vmx_cpu *c)
         vmwrite(VMCS_VPID, v->asid);
         vmwrite(EPT_POINTER, ept_pointer(v->nested_root));
     }
-}
-
-static void save_debug_registers(struct vmx_cpu *c)
-{
-    uint64_t *dr = &c->dr_owner->backend[B_DR];
-
-    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3; mov %%dr6, %4"
-                     : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]), "=r"(dr[4]));
-    c->dr_owner = NULL;
-}
-
-/** DR0-3 and DR6 of this vCPU into the registers. The host has no breakpoints: DR7 is 0x400. */
-void vmx_load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
-{
-    const uint64_t *dr = &v->backend[B_DR];
-
-    if (c->dr_owner != NULL)
-        save_debug_registers(c);
-    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3; mov %4, %%dr6"
-                     :
-                     : "r"(dr[0]), "r"(dr[1]), "r"(dr[2]), "r"(dr[3]), "r"(dr[4]));
-    c->dr_owner = v;
+    load_debug_registers(v, c);
+    c->ready = v;
 }
 
 /** DR0-3 and DR6 of this vCPU into vcpu.backend[], if they are in the registers. */
@@ -261,7 +261,7 @@ void vmx_release(struct vcpu *v)
     vmx_store_debug_registers(v, c);
     vmclear(v->hw_phys);
     if (c->current == v)
-        c->current = NULL;
+        c->current = c->ready = NULL;
     v->launched = 0;
     v->asid_generation = 0;
 }

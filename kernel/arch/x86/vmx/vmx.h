@@ -87,6 +87,7 @@ enum { B_DR, B_DR6 = 4, B_HOST_CR3 };
 struct vmx_cpu {
     struct msr_entry host_msrs[SWAP_COUNT];
     struct vcpu *current;  /* whose VMCS is current */
+    struct vcpu *ready;    /* = current, and nothing is left for vmx_prepare() to do */
     struct vcpu *dr_owner; /* whose DR0-3 and DR6 are in the registers */
     uint64_t generation;   /* of VPIDs */
     uint32_t next_vpid;
@@ -120,7 +121,6 @@ void vmx_flush_all(void);
 void vmx_prepare(struct vcpu *v, struct vmx_cpu *c);
 void vmx_init(struct vcpu *v);
 void vmx_release(struct vcpu *v);
-void vmx_load_debug_registers(struct vcpu *v, struct vmx_cpu *c);
 void vmx_store_debug_registers(struct vcpu *v, struct vmx_cpu *c);
 
 /* vmx_run.c */
@@ -179,6 +179,7 @@ static inline void vmx_make_current(struct vcpu *v, struct vmx_cpu *c)
     if (c->current != v) {
         vmptrld(v->hw_phys);
         c->current = v;
+        c->ready = NULL;
     }
 }
 

@@ -383,11 +383,8 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     const struct exit_row *row;
     uint32_t controls, reason;
 
-    vmx_make_current(v, c);
-    if (v->launched == 0 || v->asid_generation != c->generation)
+    if (c->ready != v)
         vmx_prepare(v, c);
-    if (c->dr_owner != v)
-        vmx_load_debug_registers(v, c);
     if (v->backend[B_HOST_CR3] != p->cr3) {
         vmwrite(HOST_CR3, p->cr3);
         v->backend[B_HOST_CR3] = p->cr3;
