@@ -15,6 +15,8 @@ ifeq ($(COMPILER),clang)
 KERNEL_RETPOLINE := -mretpoline
 else
 KERNEL_RETPOLINE := -mindirect-branch=thunk-inline -mindirect-branch-register
+# Low physical addresses are ordinary memory to a kernel (gcc 12 takes them for null dereferences).
+KERNEL_CFLAGS += --param=min-pagesize=0
 endif
 
 # Objects name this file, so another compiler or other flags rebuild them.
