@@ -10,6 +10,7 @@
 #include "layout.h"
 #include "log.h"
 #include "manifest.h"
+#include "program.h"
 #include "status.h"
 #include "string.h"
 #include "vm.h"
@@ -142,6 +143,8 @@ void root_main(void)
         system_end(STATUS_BROKEN, "this machine cannot run VMs: no VMX with EPT, no SVM with NPT");
     if (!archive_open())
         system_end(STATUS_BROKEN, "the boot module cannot be read");
+    if (!program_open())
+        system_end(STATUS_BROKEN, "the monitor cannot be loaded");
     read_manifest();
     if (manifest.log == MANIFEST_LOG_COM1)
         log_to(COM1);

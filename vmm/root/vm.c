@@ -4,10 +4,10 @@
 #include "clock.h"
 #include "console.h"
 #include "caps.h"
-#include "elf.h"
 #include "fmt.h"
 #include "layout.h"
 #include "log.h"
+#include "program.h"
 #include "string.h"
 #include "bulkhead/vcpu.h"
 
@@ -42,14 +42,9 @@ static unsigned log2_up(uint64_t n)
     return bits;
 }
 
-static uint64_t code_pages(void)
-{
-    return ROOT_LOAD_BYTES / PAGE;
-}
-
 uint64_t vm_memory_bytes(const struct manifest_vm *config)
 {
-    return config->memory_mib * MIB + (code_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
+    return config->memory_mib * MIB + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
 }
 
 /* Page tables a region of @bytes at an aligned address takes below the root table, with entries of
@@ -170,7 +165,7 @@ static bool make_memory(struct vm *vm)
     return !failed(vm, "guest RAM",
                    retype(f, BH_CAP_FRAME, log2_up(LARGE_PAGES), 0, ram_pages, s + VS_RAM)) &&
            !failed(vm, "monitor's memory",
-                   retype(f, BH_CAP_FRAME, 0, 0, code_pages(), s + VS_CODE)) &&
+                   retype(f, BH_CAP_FRAME, 0, 0, program_pages(), s + VS_CODE)) &&
            !failed(vm, "shared pages",
                    retype(f, BH_CAP_FRAME, 0, 0, SHARED_PAGES, s + VS_SHARED)) &&
            !failed(vm, "guest RAM: monitor",
@@ -227,78 +222,14 @@ static bool map_image(struct vm *vm, const char *name, unsigned slot, uint64_t v
     return !failed(vm, name, err);
 }
 
-/* One ELF segment: bytes through root's window, then the monitor's mapping with its own rights. */
-static bool load_segment(struct vm *vm, const uint8_t *elf, uint64_t elf_bytes,
-                         const struct elf_segment *p)
+static bool load_monitor(struct vm *vm)
 {
-    uint64_t flags = (p->flags & ELF_READ ? BH_MAP_READ : 0) |
-                     (p->flags & ELF_WRITE ? BH_MAP_WRITE : 0) |
-                     (p->flags & ELF_EXEC ? BH_MAP_EXEC : 0);
-    uint64_t at = p->vaddr - BH_MONITOR_BASE;
+    uint64_t s = vm->slots;
 
-    if (p->memsz == 0)
-        return true;
-    if (p->vaddr < BH_MONITOR_BASE || p->vaddr % PAGE || p->memsz > ROOT_LOAD_BYTES ||
-        at > ROOT_LOAD_BYTES - p->memsz || p->filesz > p->memsz || p->offset > elf_bytes ||
-        p->filesz > elf_bytes - p->offset ||
-        (p->flags & (ELF_WRITE | ELF_EXEC)) == (ELF_WRITE | ELF_EXEC)) {
-        say("vm %s: monitor: bad segment at 0x%lx", vm->config->name, p->vaddr);
-        return false;
-    }
-    memcpy((void *)(ROOT_LOAD + at), elf + p->offset, p->filesz);
-    return !failed(
-        vm, "monitor's segment",
-        map(vm->slots + VS_CODE_MONITOR, p->vaddr, at / PAGE, pages_of(p->memsz), flags));
-}
-
-static bool load_monitor(struct vm *vm, uint64_t *entry)
-{
-    static const uint8_t *elf; /* mapped once, stays */
-    static uint64_t elf_bytes;
-    uint64_t window = vm->slots + VS_WINDOW;
-    struct elf_header h;
-    bool ok = true;
-
-    if (!elf) {
-        const struct archive_file *f = archive_find("monitor");
-
-        if (!f || f->bytes > ROOT_MONITOR_BYTES) {
-            say("no monitor in the boot archive, or a too large one");
-            return false;
-        }
-        elf = archive_map(f, ROOT_MONITOR);
-        elf_bytes = f->bytes;
-        if (!elf)
-            return false;
-    }
-    if (elf_bytes < sizeof(h))
-        return false;
-    memcpy(&h, elf, sizeof(h));
-    if (memcmp(h.ident, "\177ELF\2\1\1", 7) || h.machine != ELF_X86_64 ||
-        h.phentsize != sizeof(struct elf_segment) || h.phnum > ELF_PH_MAX || h.phoff > elf_bytes ||
-        h.phnum * sizeof(struct elf_segment) > elf_bytes - h.phoff) {
-        say("monitor: not an ELF64 program for x86-64");
-        return false;
-    }
-    if (failed(vm, "monitor's memory",
-               attach(vm->slots + VS_CODE, vm->slots + VS_HOSTSPACE, BH_RIGHTS_ALL,
-                      vm->slots + VS_CODE_MONITOR)) ||
-        failed(vm, "monitor's memory: root",
-               attach(vm->slots + VS_CODE, BH_SLOT_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
-                      window)) ||
-        failed(vm, "monitor's memory: root",
-               map(window, ROOT_LOAD, 0, code_pages(), BH_MAP_READ | BH_MAP_WRITE)))
-        return false;
-    for (unsigned i = 0; i < h.phnum && ok; i++) {
-        struct elf_segment p;
-
-        memcpy(&p, elf + h.phoff + i * sizeof(p), sizeof(p));
-        if (p.type == ELF_LOAD)
-            ok = load_segment(vm, elf, elf_bytes, &p);
-    }
-    *entry = h.entry;
-    /* Nobody writes to the monitor's text from now on. */
-    return !failed(vm, "monitor's memory: root", slot_delete(window)) && ok;
+    return !failed(vm, "monitor's memory",
+                   attach(s + VS_CODE, s + VS_HOSTSPACE, BH_RIGHTS_ALL, s + VS_CODE_MONITOR)) &&
+           !failed(vm, "monitor's program",
+                   program_load(s + VS_CODE, s + VS_CODE_MONITOR, s + VS_WINDOW));
 }
 
 static void fill_start(struct vm *vm, uint64_t kernel_bytes, uint64_t initrd_va,
@@ -363,12 +294,12 @@ static bool build(struct vm *vm, uint64_t ntfn)
         (kernel ? kernel->pages : 0) * PAGE + (initrd ? initrd->pages : 0) * PAGE;
     uint64_t host_pages = (uint64_t)1 << log2_up(hostspace_pages(c, image_bytes));
     uint64_t guest_pages = (uint64_t)1 << log2_up(guestspace_pages(c));
-    uint64_t kernel_bytes, initrd_bytes = 0, initrd_va = 0, entry;
+    uint64_t kernel_bytes, initrd_bytes = 0, initrd_va = 0;
     uint64_t s = vm->slots;
 
     if (!make_untypeds(vm, host_pages, guest_pages) ||
         !make_objects(vm, 0, host_pages, guest_pages, ntfn) || !make_memory(vm) ||
-        !share_pages(vm) || !load_monitor(vm, &entry) ||
+        !share_pages(vm) || !load_monitor(vm) ||
         !map_image(vm, c->kernel, VS_KERNEL_MONITOR, BH_MONITOR_IMAGES, &kernel_bytes))
         return false;
     if (c->initrd) {
@@ -385,7 +316,7 @@ static bool build(struct vm *vm, uint64_t ntfn)
                    .err) ||
         failed(vm, "vCPU",
                bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_VCPU, s + VS_VCPU, BH_RIGHTS_ALL).err) ||
-        failed(vm, "thread: start", bh_thread_start(s + VS_THREAD, entry, 0, 0).err))
+        failed(vm, "thread: start", bh_thread_start(s + VS_THREAD, program_entry(), 0, 0).err))
         return false;
     return true;
 }
