@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: %.o
 MAKEFLAGS += --no-builtin-rules
 
 # Same bytes whoever builds, wherever and when.
