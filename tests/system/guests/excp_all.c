@@ -22,7 +22,8 @@ static volatile uint32_t *const window = (uint32_t *)(1ULL << 39);
         __asm__ volatile(text ::: "rax", "rcx", "rdx", "memory");                                  \
     }
 
-/* INTO and BOUND exist in 32-bit code only: go there by a far return, and back if nothing happens.
+/* INTO and BOUND (62 04 24 is BOUND EAX, [ESP]) exist in 32-bit code only: go there by a far
+ * return, and back if nothing happens.
  */
 #define RAISE32(name, text)                                                                        \
     RAISE(name, "pushq $0x18; pushq $1f; lretq\n"                                                  \
@@ -34,7 +35,7 @@ RAISE(step, "pushfq; orl $0x100, (%%rsp); popfq; nop; nop")
 RAISE(icebp, ".byte 0xf1")
 RAISE(int3, "int3")
 RAISE32(into, "movl $0x7fffffff, %%eax; incl %%eax; into")
-RAISE32(bound, "pushl $20; pushl $10; movl $30, %%eax; boundl %%eax, (%%esp); addl $8, %%esp")
+RAISE32(bound, "pushl $20; pushl $10; movl $30, %%eax; .byte 0x62, 0x04, 0x24; addl $8, %%esp")
 RAISE(ud2, "ud2")
 RAISE(x87, "fninit")
 RAISE(int_absent, "int $0x81")
