@@ -136,6 +136,7 @@ class Emulator:
         self.reason = ""
         self.end_seen_at = None
         self.log_shown = 0
+        self.log_size = 0  # when it was last searched
 
     # -- starting ----------------------------------------------------------------------------------
 
@@ -280,7 +281,9 @@ class Emulator:
             text = self.log()
             sys.stderr.write(text[self.log_shown:])
             self.log_shown = len(text)
-        if self.end_seen_at is None and (over or os.path.getsize(self.log_path)):
+        size = os.path.getsize(self.log_path)
+        if self.end_seen_at is None and (over or size != self.log_size):
+            self.log_size = size
             match = END.search(self.log())
             if match and (over or match[3]):  # the whole line
                 self.end_seen_at = now
