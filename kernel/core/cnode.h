@@ -71,31 +71,31 @@
 */
 #ifdef __FRAMAC__
 #define ENSURES_CORE                                                                               \
-    ensures links: links_ok;                                                                       \
-    ensures free: free_ok;                                                                         \
-    ensures depth: depth_ok;                                                                       \
-    ensures root: root_ok;                                                                         \
-    ensures words: words_ok;                                                                       \
-    ensures used: used_ok;                                                                         \
-    ensures ranges: ranges_ok;                                                                     \
-    ensures attach: attach_ok;                                                                     \
-    ensures ext_used: ext_used;                                                                    \
-    ensures ext_in: ext_in;                                                                        \
-    ensures ext_disjoint: ext_disjoint;                                                            \
-    ensures ext_self: ext_self;
+    ensures links : links_ok;                                                                      \
+    ensures free : free_ok;                                                                        \
+    ensures depth : depth_ok;                                                                      \
+    ensures root : root_ok;                                                                        \
+    ensures words : words_ok;                                                                      \
+    ensures used : used_ok;                                                                        \
+    ensures ranges : ranges_ok;                                                                    \
+    ensures attach : attach_ok;                                                                    \
+    ensures ext_used : ext_used;                                                                   \
+    ensures ext_in : ext_in;                                                                       \
+    ensures ext_disjoint : ext_disjoint;                                                           \
+    ensures ext_self : ext_self;
 #define INVARIANT_CORE                                                                             \
-    loop invariant links: links_ok;                                                                \
-    loop invariant free: free_ok;                                                                  \
-    loop invariant depth: depth_ok;                                                                \
-    loop invariant root: root_ok;                                                                  \
-    loop invariant words: words_ok;                                                                \
-    loop invariant used: used_ok;                                                                  \
-    loop invariant ranges: ranges_ok;                                                              \
-    loop invariant attach: attach_ok;                                                              \
-    loop invariant ext_used: ext_used;                                                             \
-    loop invariant ext_in: ext_in;                                                                 \
-    loop invariant ext_disjoint: ext_disjoint;                                                     \
-    loop invariant ext_self: ext_self;
+    loop invariant links : links_ok;                                                               \
+    loop invariant free : free_ok;                                                                 \
+    loop invariant depth : depth_ok;                                                               \
+    loop invariant root : root_ok;                                                                 \
+    loop invariant words : words_ok;                                                               \
+    loop invariant used : used_ok;                                                                 \
+    loop invariant ranges : ranges_ok;                                                             \
+    loop invariant attach : attach_ok;                                                             \
+    loop invariant ext_used : ext_used;                                                            \
+    loop invariant ext_in : ext_in;                                                                \
+    loop invariant ext_disjoint : ext_disjoint;                                                    \
+    loop invariant ext_self : ext_self;
 #endif
 
 /** Make @count cells from @first, all zero memory, empty cells of a CNode. */

@@ -1,6 +1,6 @@
 /*
- * Page-table arithmetic shared by HostSpace and GuestSpace. May call nothing. Never touches hardware: stores that
- * hardware sees go through the caller.
+ * Page-table arithmetic shared by HostSpace and GuestSpace. May call nothing. Never touches
+ * hardware: stores that hardware sees go through the caller.
  */
 #include "core/ptab.h"
 

@@ -1,6 +1,7 @@
 /*
- * Page tables as indexes: the tables of a space are pages of the pool, an entry's frame number minus the
- * pool's is the next table. The same for host, EPT and NPT: an entry is 0 or present. No hardware access.
+ * Page tables as indexes: the tables of a space are pages of the pool, an entry's frame number
+ * minus the pool's is the next table. The same for host, EPT and NPT: an entry is 0 or present. No
+ * hardware access.
  */
 #ifndef CORE_PTAB_H
 #define CORE_PTAB_H

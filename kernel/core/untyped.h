@@ -114,11 +114,9 @@ struct retype_plan {
 /*@ requires core_ok && live(ut);
     requires room: 0 < dst && dst + dst_avail <= POOL_CELLS &&
         \forall integer k; dst <= k < dst + dst_avail ==> live(k);
-    requires out: \valid(p) && \separated(p, &cells[0 .. POOL_CELLS - 1], &cell_live[0 .. POOL_CELLS - 1],
-        &ext_from[0 .. POOL_CELLS - 1], &ext_lo[0 .. POOL_CELLS - 1],
-        &ext_hi[0 .. POOL_CELLS - 1]);
-    assigns *p;
-    ensures cap: \result == BH_ERR_CAP <==> !t_untyped(c_type(cells[ut].w0));
+    requires out: \valid(p) && \separated(p, &cells[0 .. POOL_CELLS - 1], &cell_live[0 .. POOL_CELLS
+   - 1], &ext_from[0 .. POOL_CELLS - 1], &ext_lo[0 .. POOL_CELLS - 1], &ext_hi[0 .. POOL_CELLS -
+   1]); assigns *p; ensures cap: \result == BH_ERR_CAP <==> !t_untyped(c_type(cells[ut].w0));
     ensures rights: \result == BH_ERR_RIGHTS <==> t_untyped(c_type(cells[ut].w0)) &&
         c_grant(cells[ut].w0) == 0;
     ensures state: \result == BH_ERR_STATE <==> t_untyped(c_type(cells[ut].w0)) &&
@@ -153,12 +151,10 @@ MUST_CHECK err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size
 
 /** Carry out a plan that decode has accepted. Cannot fail. */
 /*@ requires core_ok;
-    requires plan: \valid_read(p) && \separated(p, &cells[0 .. POOL_CELLS - 1], &cell_live[0 .. POOL_CELLS - 1],
-        &ext_from[0 .. POOL_CELLS - 1], &ext_lo[0 .. POOL_CELLS - 1],
-        &ext_hi[0 .. POOL_CELLS - 1]);
-    requires decoded: plan_place(*p) && plan_extent(*p) && plan_shape(*p);
-    assigns cells[p->ut].c, cells[p->ut].d, cells[p->ut].next,
-            cells[\at(cells[p->ut].next, Pre)].prev,
+    requires plan: \valid_read(p) && \separated(p, &cells[0 .. POOL_CELLS - 1], &cell_live[0 ..
+   POOL_CELLS - 1], &ext_from[0 .. POOL_CELLS - 1], &ext_lo[0 .. POOL_CELLS - 1], &ext_hi[0 ..
+   POOL_CELLS - 1]); requires decoded: plan_place(*p) && plan_extent(*p) && plan_shape(*p); assigns
+   cells[p->ut].c, cells[p->ut].d, cells[p->ut].next, cells[\at(cells[p->ut].next, Pre)].prev,
             cells[p->dst .. p->dst + p->count - 1], ext_from[p->dst .. p->dst + p->count - 1],
             ext_lo[p->dst .. p->dst + p->count - 1], ext_hi[p->dst .. p->dst + p->count - 1];
     ENSURES_CORE

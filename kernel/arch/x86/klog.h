@@ -1,15 +1,29 @@
-/* Kernel log and panic. Log: one line a call, to the debug console and COM1 or COM2 until root owns
- * them. */
+/*
+ * Kernel log and panic. The log goes to COM2, a panic to COM1 as well; klog() writes one line.
+ * Formats: %s %c %d %u %x %p, with l, a width and 0.
+ */
 #ifndef ARCH_X86_KLOG_H
 #define ARCH_X86_KLOG_H
+
+#include <stdarg.h>
 #include <stdint.h>
-void klog(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2))); /* %s %c %d %u %x %lx %lu %p, widths */
+
+void klog_init(void);
+void klog_putc(char ch);
+void klog_to_com1(void);
+void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void vklog(const char *fmt, va_list ap);
+
+struct frame;
 /** Stop the machine: names the broken invariant, prints registers and a symbolised backtrace. */
-__attribute__((noreturn, format(printf, 1, 2))) void panic(const char *fmt, ...);
+__attribute__((noreturn, format(printf, 1, 2), cold)) void panic(const char *fmt, ...);
+/** The same with the registers of the trap that found it. */
+__attribute__((noreturn, cold)) void panic_frame(const char *what, const struct frame *f);
+
 #define invariant(cond, ...)                                                                       \
     do {                                                                                           \
         if (__builtin_expect(!(cond), 0))                                                          \
             panic(__VA_ARGS__);                                                                    \
     } while (0)
+
 #endif

@@ -12,9 +12,16 @@
 /** Hazards: all rare work, tested once before each return to a user or guest. */
 #define HAZARD_RESCHED 1u
 #define HAZARD_FLUSH   2u
+#define HAZARD_VERW    4u /* always set where the CPU needs its buffers cleared on the way out */
+
+/** What leaving a domain must do on this CPU. */
+#define DOMAIN_FPU  1u /* a guest's FPU state is in the registers */
+#define DOMAIN_IBPB 2u
+#define DOMAIN_L1D  4u
 
 struct thread;
 struct vcpu;
+struct runq;
 
 struct percpu {
     /* Known to entry.S by offset (percpu_offsets.h). */
@@ -38,7 +45,9 @@ struct percpu {
     void *vmxon_page; /* 4 KiB page for the backend: VMXON region or host save area */
     uint64_t vmxon_phys;
     uint64_t tss_phys_unused;
-    uint64_t *tss_rsp0;                    /* where RSP0 of this CPU's TSS lies */
+    uint64_t *tss_rsp0; /* where RSP0 of this CPU's TSS lies */
+    struct runq *runq;  /* sched.c */
+    uint64_t signals; /* (any) atomic: head + 1 of the list of notifications signalled from afar */
     uint64_t gdt_base, idt_base, tss_base; /* for VMX host state */
 };
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "bulkhead/vcpu.h"
+#include "bulkhead/cap.h"
 
 struct doorbell {
     uint32_t match; /* port | width << 16 | use_value << 24; 0: unused */
@@ -39,6 +40,10 @@ struct vcpu {
     uint64_t nested_root;   /* physical address of the GuestSpace's root table */
     uint64_t flushed_epoch; /* guest TLB is clean up to this epoch */
     uint64_t guest_xcr0;
+    uint64_t qual; /* of a BH_EXIT_IO: what the backend also wrote to page->qual */
+    uint32_t initialised;
+    uint32_t page_slot;
+    uint64_t page_va;       /* user address of the page */
     uint64_t host_rsp_slot; /* scratch of the backend's entry code */
     uint32_t asid;          /* ASID or VPID in use */
     uint32_t launched;      /* vmx: VMLAUNCH done since VMCLEAR */
@@ -48,9 +53,16 @@ struct vcpu {
     uint32_t ndoorbells;
     struct doorbell doorbells[BH_DOORBELLS];
     uint64_t exits[BH_NEXITS + 8];
-};
+} __attribute__((aligned(16384)));
 
-_Static_assert(sizeof(struct vcpu) <= 4096, "page 0 of the VCpu object");
+_Static_assert(__builtin_offsetof(struct vcpu, exits) + 8 * (BH_NEXITS + 8) <= 4096, "page 0");
+_Static_assert(sizeof(struct vcpu) == BH_VCPU_BYTES, "ABI");
+
+extern struct vcpu vcpus[];
+
+/** Internal flag of run(): the same orders as last time (nothing in the page is taken over, a
+ * window that was asked for stays asked for). */
+#define RUN_AGAIN 0x10000u
 
 /** Internal exits that never reach a monitor; beyond enum bh_exit. */
 enum { EXIT_HOST_IRQ = BH_NEXITS, EXIT_HOST_NMI = BH_NEXITS + 1, EXIT_RESUME = BH_NEXITS + 2 };

@@ -108,7 +108,7 @@ enum bh_call {
     X(HOSTSPACE, 0, hostspace_tables_left, _0, _1, _2, _3)                                         \
     X(GUESTSPACE, 0, guestspace_tables_left, _0, _1, _2, _3)                                       \
     /* VCpu: bind to the thread that runs it, its guest space, the notification that interrupts    \
-       it, and map its page at page_va in the thread's HostSpace. */                                         \
+       it, and map its page at page_va in the thread's HostSpace. */                               \
     X(VCPU, 0, vcpu_bind, thread, guestspace, ntfn, page_va)                                       \
     /* index 0..BH_DOORBELLS-1; match = port | width_bytes << 16 | use_value << 24 | value << 32;  \
        the notification is signalled with the capability's badge. ntfn = 0 removes it. */          \

@@ -38,6 +38,10 @@ enum bh_exit {
     BH_NEXITS = 24
 };
 
+/** ORed to SIGNALLED and TIMEOUT when the guest was not entered: the flags and the page were not
+ * taken over; pass the same flags again. */
+#define BH_EXIT_NOT_ENTERED 0x100
+
 /** Group of state that an exit transfers; vcpu_want() chooses per reason. */
 enum bh_exit_group {
     BH_GROUP_RIP = 0,  /* rip, next_rip, rflags, shadow: always */

@@ -1,0 +1,247 @@
+/*
+ * Local APIC (Intel SDM vol. 3A, 11) and IOAPIC (82093AA). May call: MSRs, its fixed mappings, the
+ * PIT for calibration.
+ */
+#include "apic.h"
+#include "asm.h"
+#include "klog.h"
+#include "layout.h"
+#include "percpu.h"
+
+#define REG_ID    0x20u
+#define REG_TPR   0x80u
+#define REG_EOI   0xb0u
+#define REG_SVR   0xf0u
+#define REG_ESR   0x280u
+#define REG_ICR   0x300u
+#define REG_ICR2  0x310u
+#define REG_TIMER 0x320u
+#define REG_LINT0 0x350u
+#define REG_LINT1 0x360u
+#define REG_ERROR 0x370u
+#define REG_TICR  0x380u
+#define REG_TCCR  0x390u
+#define REG_TDCR  0x3e0u
+
+#define MSR_TSC_DEADLINE 0x6e0u
+#define PIT_HZ           1193182u
+#define CALIBRATE_TICKS  4800u /* 4 ms of the PIT */
+
+bool apic_x2;
+uint32_t tsc_khz;
+static bool tsc_deadline;
+static uint64_t timer_ratio; /* timer counts per TSC tick, 32.32 fixed point */
+
+static uint32_t reg_read(uint32_t reg)
+{
+    if (apic_x2)
+        return (uint32_t)rdmsr(MSR_X2APIC_BASE + reg / 16);
+    return *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg);
+}
+
+static void reg_write(uint32_t reg, uint32_t v)
+{
+    if (apic_x2)
+        wrmsr(MSR_X2APIC_BASE + reg / 16, v);
+    else
+        *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg) = v;
+}
+
+uint32_t apic_id(void)
+{
+    return apic_x2 ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
+}
+
+void apic_eoi(void)
+{
+    reg_write(REG_EOI, 0);
+}
+
+void apic_init_boot(uint64_t lapic_phys)
+{
+    (void)lapic_phys;
+    apic_x2 = (cpuid(1, 0).c >> 21 & 1u) != 0;
+    tsc_deadline = (cpuid(1, 0).c >> 24 & 1u) != 0;
+    /* The 8259s stay masked: everything comes through the IOAPIC. */
+    outb(0x20, 0x11), outb(0xa0, 0x11), outb(0x21, 0xf0), outb(0xa1, 0xf8);
+    outb(0x21, 4), outb(0xa1, 2), outb(0x21, 1), outb(0xa1, 1);
+    outb(0x21, 0xff), outb(0xa1, 0xff);
+}
+
+void apic_init_cpu(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE);
+
+    if (apic_x2)
+        wrmsr(MSR_APIC_BASE, base | 0xc00);
+    else
+        wrmsr(MSR_APIC_BASE, base | 0x800);
+    reg_write(REG_TPR, 0);
+    reg_write(REG_SVR, 0x100u | VEC_SPURIOUS);
+    reg_write(REG_LINT0, 0x10000);
+    reg_write(REG_LINT1, 0x400); /* NMI */
+    reg_write(REG_ERROR, 0x10000);
+    reg_write(REG_TDCR, 0xb); /* divide by 1 */
+    reg_write(REG_TIMER, tsc_deadline ? 0x40000u | VEC_TIMER : VEC_TIMER);
+    percpu()->armed = ~0ull;
+    percpu()->apic_id = apic_id();
+}
+
+static void icr_write(uint32_t dest, uint32_t low)
+{
+    if (apic_x2) {
+        wrmsr(MSR_X2APIC_BASE + REG_ICR / 16, (uint64_t)dest << 32 | low);
+        return;
+    }
+    while ((reg_read(REG_ICR) & 0x1000u) != 0)
+        cpu_relax();
+    reg_write(REG_ICR2, dest << 24);
+    reg_write(REG_ICR, low);
+}
+
+void apic_ipi(uint32_t id, uint8_t vector)
+{
+    __asm__ volatile("mfence" : : : "memory"); /* x2APIC ICR writes are not serialising */
+    icr_write(id, 0x4000u | vector);
+}
+
+void apic_stop_others(void)
+{
+    icr_write(0, 0xc4400u); /* NMI, all excluding self */
+}
+
+static void delay_us(uint64_t us)
+{
+    uint64_t end = rdtsc() + us * tsc_khz / 1000;
+
+    while (rdtsc() < end)
+        cpu_relax();
+}
+
+void apic_start_cpu(uint32_t id, uint8_t page)
+{
+    icr_write(id, 0x4500u);
+    delay_us(1000);
+    for (unsigned i = 0; i < 2; i++) {
+        icr_write(id, 0x4600u | page);
+        delay_us(200);
+    }
+}
+
+struct sample {
+    uint64_t tsc;
+    uint32_t pit, timer;
+};
+
+/* The tightest of a few readings: an interruption by the machine below us does not spoil it. */
+static struct sample sample(void)
+{
+    struct sample best = {0, 0, 0};
+    uint64_t width = ~0ull;
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t t0 = rdtsc(), t1;
+        uint32_t lo, hi, timer;
+        outb(0x43, 0x80); /* latch channel 2 */
+        lo = inb(0x42);
+        hi = inb(0x42);
+        timer = reg_read(REG_TCCR);
+        t1 = rdtsc();
+        if (t1 - t0 < width) {
+            width = t1 - t0;
+            best = (struct sample){t0 + (t1 - t0) / 2, hi << 8 | lo, timer};
+        }
+    }
+    return best;
+}
+
+void apic_calibrate(void)
+{
+    struct sample a, b;
+    uint64_t ticks;
+
+    reg_write(REG_TIMER, 0x10000u | VEC_TIMER);
+    outb(0x61, (uint8_t)((inb(0x61) & 0xfcu) | 1u)); /* gate on, speaker off */
+    outb(0x43, 0xb4);                                /* channel 2, mode 2 */
+    outb(0x42, 0xff);
+    outb(0x42, 0xff);
+    reg_write(REG_TICR, 0xffffffffu);
+    a = sample();
+    do
+        b = sample();
+    while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS);
+    ticks = (a.pit - b.pit) & 0xffffu;
+    tsc_khz = (uint32_t)((b.tsc - a.tsc) * PIT_HZ / ticks / 1000);
+    timer_ratio = ((uint64_t)(a.timer - b.timer) << 32) / (b.tsc - a.tsc);
+    reg_write(REG_TICR, 0);
+    reg_write(REG_TIMER, tsc_deadline ? 0x40000u | VEC_TIMER : VEC_TIMER);
+}
+
+void timer_arm(uint64_t when)
+{
+    struct percpu *pc = percpu();
+    uint64_t now, counts;
+
+    pc->armed = when;
+    if (tsc_deadline) {
+        wrmsr(MSR_TSC_DEADLINE, when == ~0ull ? 0 : when);
+        return;
+    }
+    if (when == ~0ull) {
+        reg_write(REG_TICR, 0);
+        return;
+    }
+    now = rdtsc();
+    counts = when > now ? when - now : 1;
+    if (counts > 0xffffffffull)
+        counts = 0xffffffffull;
+    counts = counts * (timer_ratio >> 16) >> 16;
+    reg_write(REG_TICR, counts == 0 ? 1 : counts > 0xffffffffull ? 0xffffffffu : (uint32_t)counts);
+}
+
+static uint32_t ioapic_count;
+
+static uint32_t ioapic_read(uint32_t reg)
+{
+    volatile uint32_t *io = (volatile uint32_t *)(FIX_BASE + FIX_IOAPIC * 4096ul);
+
+    io[0] = reg;
+    return io[4];
+}
+
+static void ioapic_write(uint32_t reg, uint32_t v)
+{
+    volatile uint32_t *io = (volatile uint32_t *)(FIX_BASE + FIX_IOAPIC * 4096ul);
+
+    io[0] = reg;
+    io[4] = v;
+}
+
+void ioapic_init(uint64_t phys, uint32_t gsi_base)
+{
+    if (phys == 0 || gsi_base != 0)
+        return;
+    ioapic_count = (ioapic_read(1) >> 16 & 0xffu) + 1;
+    if (ioapic_count > 24)
+        ioapic_count = 24;
+    for (uint32_t i = 0; i < ioapic_count; i++)
+        ioapic_write(0x10 + 2 * i, 0x10000);
+}
+
+uint32_t ioapic_lines(void)
+{
+    return ioapic_count;
+}
+
+void ioapic_route(uint32_t line, uint8_t vector, uint32_t apic, bool low_level)
+{
+    ioapic_write(0x11 + 2 * line, apic << 24);
+    ioapic_write(0x10 + 2 * line, 0x10000u | vector | (low_level ? 0xa000u : 0));
+}
+
+void ioapic_mask(uint32_t line, bool masked)
+{
+    uint32_t low = ioapic_read(0x10 + 2 * line);
+
+    ioapic_write(0x10 + 2 * line, masked ? low | 0x10000u : low & ~0x10000u);
+}

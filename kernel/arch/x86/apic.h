@@ -1,0 +1,28 @@
+/* Local APIC of this CPU, xAPIC or x2APIC: EOI, IPIs, timer; and the IOAPIC's lines. */
+#ifndef ARCH_X86_APIC_H
+#define ARCH_X86_APIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+extern bool apic_x2;
+extern uint32_t tsc_khz;
+
+void apic_init_boot(uint64_t lapic_phys); /* BSP, before anything else here */
+void apic_init_cpu(void);
+void apic_calibrate(void); /* BSP: TSC and timer against the PIT */
+uint32_t apic_id(void);
+void apic_eoi(void);
+void apic_ipi(uint32_t apic_id, uint8_t vector);
+void apic_start_cpu(uint32_t apic_id, uint8_t page); /* INIT, SIPI, SIPI */
+void apic_stop_others(void);                         /* NMI to all others: panic only */
+/** Interrupt this CPU at the absolute TSC @when (sooner if far away); keeps percpu.armed. */
+void timer_arm(uint64_t when);
+
+void ioapic_init(uint64_t phys, uint32_t gsi_base);
+uint32_t ioapic_lines(void);
+/** Route line to a vector on a CPU, masked. @low_level: active-low level triggered. */
+void ioapic_route(uint32_t line, uint8_t vector, uint32_t apic, bool low_level);
+void ioapic_mask(uint32_t line, bool masked);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * One CPU: features, GDT/TSS/IDT, control registers, system-call MSRs; starting the others; making
+ * all of them flush.
+ */
+#include "cpu.h"
+#include <stddef.h>
+#include "apic.h"
+#include "asm.h"
+#include "audit.h"
+#include "klog.h"
+#include "layout.h"
+#include "lock.h"
+#include "mem.h"
+#include "percpu.h"
+#include "trap.h"
+#include "vcpu_ops.h"
+#include "core/epoch.h"
+#include "object/entry.h"
+#include "object/sched.h"
+
+struct percpu percpus[BH_MAX_CPUS] __attribute__((aligned(64)));
+bool cpu_has_1g;
+uint32_t cpu_prot_on, cpu_prot_off;
+uint64_t host_xcr0;
+static uint32_t cr4_wanted, domain_flags, verw_needed;
+
+extern char ap_start[], ap_end[];
+
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3, iomap;
+} __attribute__((packed));
+
+/* What a CPU needs in memory of its own: one page of descriptors beside the stacks. */
+struct tables {
+    uint64_t gdt[8];
+    struct tss tss;
+};
+_Static_assert(offsetof(struct tss, rsp) == 4, "Intel SDM vol. 3A, figure 8-11");
+
+static uint64_t idt[512] __attribute__((aligned(16)));
+
+static void protection(uint32_t bit, bool on)
+{
+    if (on)
+        cpu_prot_on |= bit;
+    else
+        cpu_prot_off |= bit;
+}
+
+/* Intel SDM vol. 2A, CPUID; AMD APM vol. 3, E. */
+void cpu_detect(void)
+{
+    struct cpuid_regs l1 = cpuid(1, 0), l7 = {0}, e1 = cpuid(0x80000001, 0), e8 = {0};
+    bool intel = cpuid(0, 0).b == 0x756e6547;
+    uint64_t cap = 0;
+    uint64_t want;
+
+    if (cpuid(0, 0).a >= 7)
+        l7 = cpuid(7, 0);
+    if (cpuid(0x80000000, 0).a >= 0x80000008)
+        e8 = cpuid(0x80000008, 0);
+    cpu_has_1g = (e1.d >> 26 & 1u) != 0;
+    pte_nx = (e1.d >> 20 & 1u) != 0 ? 1ull << 63 : 0;
+    protection(BH_PROT_NX, pte_nx != 0);
+    protection(BH_PROT_SMEP, (l7.b >> 7 & 1u) != 0);
+    protection(BH_PROT_SMAP, (l7.b >> 20 & 1u) != 0);
+    protection(BH_PROT_UMIP, (l7.c >> 2 & 1u) != 0);
+    protection(BH_PROT_RDSEED, (l7.b >> 18 & 1u) != 0);
+    cr4_wanted = 0x6a0 /* OSXMMEXCPT, OSFXSR, PGE, PAE */ & ~0x80u;
+    if ((l7.b >> 7 & 1u) != 0)
+        cr4_wanted |= 1u << 20;
+    if ((l7.b >> 20 & 1u) != 0)
+        cr4_wanted |= 1u << 21;
+    if ((l7.c >> 2 & 1u) != 0)
+        cr4_wanted |= 1u << 11;
+    cr4_wanted |= 1u << 6; /* MCE */
+    if ((l1.c >> 26 & 1u) != 0) {
+        cr4_wanted |= 1u << 18;
+        want = ((uint64_t)cpuid(0xd, 0).d << 32 | cpuid(0xd, 0).a) &
+               0x2e7; /* x87 SSE AVX AVX-512 PKRU */
+        host_xcr0 = want;
+    }
+    if (intel && (l7.d >> 29 & 1u) != 0)
+        cap = rdmsr(MSR_ARCH_CAP);
+    if ((l7.d >> 26 & 1u) != 0 || (e8.b >> 12 & 1u) != 0)
+        domain_flags |= DOMAIN_IBPB;
+    protection(BH_PROT_IBPB, (domain_flags & DOMAIN_IBPB) != 0);
+    verw_needed = intel && (l7.d >> 10 & 1u) != 0 && (cap >> 5 & 1u) == 0; /* MD_CLEAR, MDS_NO */
+    if (verw_needed != 0)
+        protection(BH_PROT_VERW, true);
+    if (intel && (l7.d >> 28 & 1u) != 0 && (cap >> 3 & 1u) == 0) {
+        domain_flags |= DOMAIN_L1D;
+        protection(BH_PROT_L1D_FLUSH, true);
+    }
+}
+
+void cpu_domain_flush(void)
+{
+    uint32_t what = percpu()->domain_flush;
+
+    if ((what & DOMAIN_IBPB) != 0)
+        wrmsr(MSR_PRED_CMD, 1);
+    if ((what & DOMAIN_L1D) != 0)
+        wrmsr(MSR_FLUSH_CMD, 1);
+}
+
+static void idt_set(uint32_t v, uint32_t ist)
+{
+    uint64_t a = (uint64_t)vectors_start + v * 16ul;
+
+    idt[2 * v] = (a & 0xffff) | (uint64_t)SEL_KCODE << 16 | (uint64_t)ist << 32 | 0x8e00ull << 32 |
+                 (a >> 16 & 0xffff) << 48;
+    idt[2 * v + 1] = a >> 32;
+}
+
+static uint64_t stack_new(uint32_t cpu, uint32_t slot, uint32_t pages)
+{
+    for (uint32_t i = 0; i < pages; i++)
+        stack_map(cpu, slot + i, boot_pages(1));
+    return STACK_BASE + ((uint64_t)cpu * STACK_CPU_PAGES + slot + pages) * 4096;
+}
+
+static void load_gdt(const uint64_t *gdt)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) g = {63, (uint64_t)gdt}, i = {sizeof(idt) - 1, (uint64_t)idt};
+
+    __asm__ volatile("lgdt %0\n\t"
+                     "push %1\n\t"
+                     "lea 1f(%%rip), %%rax\n\t"
+                     "push %%rax\n\t"
+                     "lretq\n"
+                     "1: mov %2, %%ss\n\t"
+                     "xor %%eax, %%eax\n\t"
+                     "mov %%eax, %%ds\n\t"
+                     "mov %%eax, %%es\n\t"
+                     "mov %%eax, %%fs\n\t"
+                     "mov %%eax, %%gs\n\t"
+                     "lldt %%ax\n\t"
+                     "lidt %3\n\t"
+                     "ltr %w4"
+                     :
+                     : "m"(g), "i"(SEL_KCODE), "r"(SEL_KDATA), "m"(i), "r"(SEL_TSS)
+                     : "rax", "memory");
+}
+
+void cpu_init(uint32_t cpu)
+{
+    struct percpu *pc = &percpus[cpu];
+    uint32_t page = boot_pages(1), rq = boot_pages((sizeof(struct runq) + 4095) / 4096);
+    struct tables *t = page_ptr(page);
+    static const uint8_t ist_slots[3] = {6, 8, 10};
+
+    pc->self = pc;
+    pc->cpu = cpu;
+    pc->kstack = stack_new(cpu, 1, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t top = stack_new(cpu, ist_slots[i], 1) - 16;
+        *(uint64_t *)top = (uint64_t)pc; /* entry.S, ist_common */
+        t->tss.ist[i] = top;
+    }
+    t->tss.iomap = sizeof(struct tss);
+    t->gdt[1] = 0x00af9b000000ffff;
+    t->gdt[2] = 0x00cf93000000ffff;
+    t->gdt[3] = 0x00cff3000000ffff; /* user data before user code: SYSRET */
+    t->gdt[4] = 0x00affb000000ffff;
+    t->gdt[5] = (sizeof(struct tss) - 1) | ((uint64_t)&t->tss & 0xffffff) << 16 | 0x89ull << 40 |
+                ((uint64_t)&t->tss >> 24 & 0xff) << 56;
+    t->gdt[6] = (uint64_t)&t->tss >> 32;
+    pc->gdt_base = (uint64_t)t->gdt;
+    pc->idt_base = (uint64_t)idt;
+    pc->tss_base = (uint64_t)&t->tss;
+    pc->tss_rsp0 = (uint64_t *)((char *)t + offsetof(struct tables, tss) + 4);
+    t->tss.rsp[0] = pc->kstack;
+    page = boot_pages(1);
+    pc->vmxon_page = page_ptr(page);
+    pc->vmxon_phys = page_phys(page);
+    if (cpu == 0) {
+        for (uint32_t v = 0; v < 256; v++)
+            idt_set(v, v == 2 ? 1 : v == 8 ? 2 : v == 18 ? 3 : 0);
+    }
+    load_gdt(t->gdt);
+    wrmsr(MSR_GS_BASE, (uint64_t)pc);
+    wrmsr(MSR_KERNEL_GS_BASE, 0);
+    wrmsr(MSR_FS_BASE, 0);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | (pte_nx != 0 ? EFER_NXE : 0));
+    wrmsr(MSR_STAR, (uint64_t)(SEL_UCODE - 16) << 48 | (uint64_t)SEL_KCODE << 32);
+    wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
+    wrmsr(MSR_CSTAR, 0);
+    wrmsr(MSR_SFMASK, 0x47fd5); /* all that can be: IF, DF, TF, AC, ... */
+    write_cr4(cr4_wanted);
+    if (host_xcr0 != 0)
+        xsetbv0(host_xcr0);
+    write_cr0(0x8001003b & ~4ull); /* PG WP NE ET TS MP PE */
+    __asm__ volatile("clts; fninit");
+    write_cr0(read_cr0() | 8u);
+    pc->cr3 = kernel_cr3;
+    pc->domain_flush = domain_flags;
+    pc->hazard = verw_needed != 0 ? HAZARD_VERW : 0;
+    sched_init_cpu(pc, page_ptr(rq));
+    apic_init_cpu();
+}
+
+static uint32_t ap_next;
+static bool ap_go;
+
+/* On the shared boot stack; one at a time. */
+__attribute__((noreturn)) void ap_main(void)
+{
+    uint32_t cpu = ap_next;
+
+    write_cr4(read_cr4());
+    if (pte_nx != 0)
+        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+    write_cr3(kernel_cr3);
+    cpu_init(cpu);
+    if (vcpu_ops != NULL)
+        invariant(vcpu_ops->probe() == NULL && vcpu_ops->cpu_enable(),
+                  "CPU %u can do what CPU 0 can", cpu);
+    percpu()->switch_tsc = rdtsc();
+    __asm__ volatile("mov %0, %%rsp" : : "r"(percpu()->kstack) : "memory");
+    __atomic_store_n(&percpus[ap_next].online, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&ap_go, __ATOMIC_ACQUIRE))
+        cpu_relax();
+    write_cr3(kernel_cr3);
+    schedule();
+}
+
+void cpus_start(const uint8_t *apic_ids, uint32_t count)
+{
+    uint8_t *to = (uint8_t *)AP_TRAMPOLINE;
+
+    percpus[0].online = 1;
+    epoch_cpus = 1;
+    for (const char *from = ap_start; from < ap_end; from++)
+        *to++ = (uint8_t)*from;
+    for (uint32_t i = 0; i < count && epoch_cpus < BH_MAX_CPUS; i++) {
+        uint64_t end;
+
+        if (apic_ids[i] == percpus[0].apic_id)
+            continue;
+        ap_next = epoch_cpus;
+        apic_start_cpu(apic_ids[i], AP_TRAMPOLINE >> 12);
+        end = rdtsc() + tsc_khz * 1000ull; /* one second */
+        while (!__atomic_load_n(&percpus[ap_next].online, __ATOMIC_ACQUIRE) && rdtsc() < end)
+            cpu_relax();
+        if (percpus[ap_next].online == 0) {
+            klog("bulkhead: CPU with APIC id %u does not start; it is left out", apic_ids[i]);
+            return; /* it may still come up and use ap_next: start no further one */
+        }
+        epoch_cpus++;
+    }
+}
+
+void cpus_release(void)
+{
+    __atomic_store_n(&ap_go, true, __ATOMIC_RELEASE);
+}
+
+static uint64_t epoch_kicked;
+
+void cpus_flush_if_owed(void)
+{
+    if (__builtin_expect(epoch_now == epoch_kicked, 1))
+        return;
+    epoch_kicked = epoch_now;
+    percpu()->hazard |= HAZARD_FLUSH;
+    for (uint32_t i = 0; i < epoch_cpus; i++) {
+        if (i != percpu()->cpu)
+            apic_ipi(percpus[i].apic_id, VEC_KICK);
+    }
+}

@@ -1,0 +1,31 @@
+/* CPU features, per-CPU tables (GDT, TSS, IDT), domain flushes, bringing CPUs up. */
+#ifndef ARCH_X86_CPU_H
+#define ARCH_X86_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+extern bool cpu_has_1g;
+extern uint32_t cpu_prot_on, cpu_prot_off; /* BH_PROT_* */
+extern uint64_t host_xcr0;                 /* state components the host switches; 0: no XSAVE */
+
+/** Detect; BSP, once. */
+void cpu_detect(void);
+/** Load GDT, TSS, IDT, control registers and system-call MSRs of CPU @cpu on this CPU. */
+void cpu_init(uint32_t cpu);
+/** Start the others; they end in the scheduler. */
+void cpus_start(const uint8_t *apic_ids, uint32_t count);
+/** Let the started CPUs go. */
+void cpus_release(void);
+
+/** IBPB, L1D flush: what this CPU's DOMAIN_* flags ask for. */
+void cpu_domain_flush(void);
+static inline void cpu_verw(void)
+{
+    static const uint16_t ds = 0x10;
+    __asm__ volatile("verw %0" : : "m"(ds) : "cc");
+}
+/** Kernel lock held: if epochs were charged since the last call, make every CPU flush. */
+void cpus_flush_if_owed(void);
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * Guest state between VMCB and page. Words from the page are read once into a local, checked, then
+ * stored: VMRUN's consistency checks (AMD APM vol. 2, 15.5.1) must not be the first to look.
+ */
+#include "svm.h"
+#include "../asm.h"
+#include "../cpu.h"
+#include "../percpu.h"
+#include "bulkhead/error.h"
+#include "object/vcpu.h"
+
+void svm_debug_save(struct vcpu *v)
+{
+    __asm__ volatile("mov %%dr0, %0" : "=r"(v->backend[SVM_DR0]));
+    __asm__ volatile("mov %%dr1, %0" : "=r"(v->backend[SVM_DR0 + 1]));
+    __asm__ volatile("mov %%dr2, %0" : "=r"(v->backend[SVM_DR0 + 2]));
+    __asm__ volatile("mov %%dr3, %0" : "=r"(v->backend[SVM_DR0 + 3]));
+}
+
+void svm_debug_load(struct vcpu *v)
+{
+    __asm__ volatile("mov %0, %%dr0" : : "r"(v->backend[SVM_DR0]));
+    __asm__ volatile("mov %0, %%dr1" : : "r"(v->backend[SVM_DR0 + 1]));
+    __asm__ volatile("mov %0, %%dr2" : : "r"(v->backend[SVM_DR0 + 2]));
+    __asm__ volatile("mov %0, %%dr3" : : "r"(v->backend[SVM_DR0 + 3]));
+}
+
+static void seg_read(struct bh_segment *to, const struct vmcb_seg *from)
+{
+    to->selector = from->selector;
+    to->attr = (uint16_t)((from->attr & 0xff) | (from->attr & 0xf00) |
+                          ((from->attr & 0x80) == 0 ? 0x1000 : 0));
+    to->limit = from->limit;
+    to->base = from->base;
+}
+
+static void seg_write(struct vmcb_seg *to, const struct bh_segment *from)
+{
+    to->selector = from->selector;
+    to->attr = (from->attr & 0x1000) != 0 ? 0 : from->attr & 0xfff;
+    to->limit = from->limit;
+    to->base = from->base;
+}
+
+static struct vmcb_seg *seg_of(struct vmcb *b, unsigned i)
+{
+    struct vmcb_seg *const segs[BH_NSEGS] = {&b->es, &b->cs,   &b->ss, &b->ds,   &b->fs,
+                                             &b->gs, &b->ldtr, &b->tr, &b->gdtr, &b->idtr};
+
+    return segs[i];
+}
+
+void svm_read_state(struct vcpu *v, uint64_t groups)
+{
+    struct vmcb *b = v->hw;
+    struct bh_vcpu_state *s = &v->page->state;
+
+    if ((groups & BH_STATE_SEG) != 0) {
+        for (unsigned i = 0; i < BH_NSEGS; i++)
+            seg_read(&s->seg[i], seg_of(b, i));
+        s->seg[BH_SS].attr = (uint16_t)((s->seg[BH_SS].attr & ~0x60u) | (b->cpl & 3u) << 5);
+    }
+    if ((groups & BH_STATE_CR) != 0) {
+        s->cr0 = b->cr0;
+        s->cr2 = b->cr2;
+        s->cr3 = b->cr3;
+        s->cr4 = b->cr4;
+        s->efer = b->efer & ~(uint64_t)EFER_SVME;
+        s->xcr0 = v->guest_xcr0;
+    }
+    if ((groups & BH_STATE_MSR) != 0) {
+        s->star = b->star;
+        s->lstar = b->lstar;
+        s->cstar = b->cstar;
+        s->sfmask = b->sfmask;
+        s->kernel_gs_base = b->kernel_gs_base;
+        s->sysenter_cs = b->sysenter_cs;
+        s->sysenter_esp = b->sysenter_esp;
+        s->sysenter_eip = b->sysenter_eip;
+        s->pat = b->g_pat;
+    }
+    if ((groups & BH_STATE_DR) != 0) {
+        if (percpu()->last_vcpu == v)
+            svm_debug_save(v);
+        for (unsigned i = 0; i < 4; i++)
+            s->dr[i] = v->backend[SVM_DR0 + i];
+        s->dr6 = b->dr6;
+        s->dr7 = b->dr7;
+    }
+    if ((groups & BH_STATE_TSC) != 0)
+        s->tsc_offset = b->tsc_offset;
+    if ((groups & BH_STATE_RSP) != 0)
+        v->page->gpr[4] = b->rsp;
+    if ((groups & BH_STATE_FLAGS) != 0)
+        v->page->rflags = b->rflags;
+}
+
+#define CR0_VALID  0xe005003full
+#define CR4_VALID  0x7fffffull /* what the guest sets itself the hardware checks; no VMXE */
+#define EFER_VALID 0xfd01ull
+
+static bool canonical(uint64_t a)
+{
+    return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+static bool pat_ok(uint64_t pat)
+{
+    for (unsigned i = 0; i < 8; i++, pat >>= 8) {
+        if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
+            return false;
+    }
+    return true;
+}
+
+uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
+{
+    const struct bh_vcpu_state s = *(const volatile struct bh_vcpu_state *)&v->page->state;
+    struct vmcb *b = v->hw;
+
+    if ((groups & BH_STATE_CR) != 0 &&
+        ((s.cr0 & ~CR0_VALID) != 0 || (s.cr4 & ~CR4_VALID) != 0 || (s.cr4 >> 13 & 1) != 0 ||
+         (s.efer & ~EFER_VALID) != 0 || (s.efer & EFER_SVME) != 0 || s.cr3 >> 52 != 0 ||
+         ((s.cr0 >> 31 & 1) != 0 && (s.cr0 & 1) == 0) ||
+         ((s.cr0 >> 29 & 1) != 0 && (s.cr0 >> 30 & 1) == 0) || (s.xcr0 & ~host_xcr0) != 0 ||
+         (host_xcr0 != 0 && (s.xcr0 & 1) == 0) || (s.xcr0 & 6) == 4 ||
+         ((s.xcr0 & 0xe0) != 0 && (s.xcr0 & 0xe6) != 0xe6)))
+        return BH_ERR_RANGE;
+    if ((groups & BH_STATE_SEG) != 0) {
+        for (unsigned i = BH_FS; i < BH_NSEGS; i++) {
+            if (!canonical(s.seg[i].base))
+                return BH_ERR_RANGE;
+        }
+    }
+    if ((groups & BH_STATE_MSR) != 0 &&
+        (!canonical(s.lstar) || !canonical(s.cstar) || !canonical(s.kernel_gs_base) ||
+         !canonical(s.sysenter_esp) || !canonical(s.sysenter_eip) || !pat_ok(s.pat)))
+        return BH_ERR_RANGE;
+    if ((groups & BH_STATE_DR) != 0 && (s.dr6 >> 32 != 0 || s.dr7 >> 32 != 0))
+        return BH_ERR_RANGE;
+
+    if ((groups & BH_STATE_SEG) != 0) {
+        for (unsigned i = 0; i < BH_NSEGS; i++)
+            seg_write(seg_of(b, i), &s.seg[i]);
+        b->cpl = (uint8_t)(s.seg[BH_SS].attr >> 5 & 3);
+    }
+    if ((groups & BH_STATE_CR) != 0) {
+        b->cr0 = s.cr0;
+        b->cr2 = s.cr2;
+        b->cr3 = s.cr3;
+        b->cr4 = s.cr4;
+        b->efer = s.efer | EFER_SVME;
+        if (s.xcr0 != v->guest_xcr0) {
+            if (percpu()->fpu_owner == v)
+                vcpu_fpu_save();
+            v->guest_xcr0 = s.xcr0;
+        }
+        v->asid_generation = 0; /* the guest would have flushed by writing these itself */
+    }
+    if ((groups & BH_STATE_MSR) != 0) {
+        b->star = s.star;
+        b->lstar = s.lstar;
+        b->cstar = s.cstar;
+        b->sfmask = s.sfmask;
+        b->kernel_gs_base = s.kernel_gs_base;
+        b->sysenter_cs = s.sysenter_cs;
+        b->sysenter_esp = s.sysenter_esp;
+        b->sysenter_eip = s.sysenter_eip;
+        b->g_pat = s.pat;
+    }
+    if ((groups & BH_STATE_DR) != 0) {
+        for (unsigned i = 0; i < 4; i++)
+            v->backend[SVM_DR0 + i] = s.dr[i];
+        b->dr6 = s.dr6;
+        b->dr7 = s.dr7;
+        if (percpu()->last_vcpu == v)
+            svm_debug_load(v);
+    }
+    if ((groups & BH_STATE_TSC) != 0)
+        b->tsc_offset = s.tsc_offset;
+    if ((groups & BH_STATE_RSP) != 0)
+        b->rsp = v->page->gpr[4];
+    if ((groups & BH_STATE_FLAGS) != 0)
+        b->rflags = (v->page->rflags & 0x3f7fd7ull) | 2;
+    return BH_OK;
+}

@@ -1,0 +1,314 @@
+/*
+ * Invocations on CNodes: copy, mint, move, delete, revoke; and the life of objects: what retype
+ * starts and the deletion of the original capability ends. Revoke is a loop of complete single-leaf
+ * deletions. May call: core, every object's fini.
+ */
+#include "object/invoke.h"
+#include "object/sched.h"
+#include "object/space.h"
+#include "object/thread.h"
+#include "object/vcpu.h"
+#include "arch/x86/mem.h"
+#include "core/cnode.h"
+#include "core/epoch.h"
+#include "core/frame.h"
+
+#define REVOKE_STEPS_PER_CALL 16u
+
+static err_t dst_here(const struct invocation *in, uint64_t slot, uint32_t *cell)
+{
+    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
+        return BH_ERR_RIGHTS;
+    if (slot >= cells[in->cell].a)
+        return BH_ERR_SLOT;
+    *cell = cell_obj(in->cell) + (uint32_t)slot;
+    return BH_OK;
+}
+
+static struct sysret copy(const struct invocation *in, uint64_t badge, bool mint)
+{
+    uint32_t dst, src;
+    err_t e = dst_here(in, in->a[0], &dst);
+
+    if (e == BH_OK)
+        e = arg_slot(in->a[1], &src);
+    if (e == BH_OK && in->a[2] > BH_RIGHTS_ALL)
+        e = BH_ERR_RANGE;
+    if (e == BH_OK)
+        e = mint ? cnode_decode_mint(src, dst, (uint32_t)in->a[2])
+                 : cnode_decode_copy(src, dst, (uint32_t)in->a[2]);
+    if (e == BH_OK)
+        cnode_commit_copy(src, dst, (uint32_t)in->a[2], badge, mint);
+    return sysret(e, 0);
+}
+
+struct sysret inv_cnode_copy(const struct invocation *in)
+{
+    return copy(in, 0, false);
+}
+
+struct sysret inv_cnode_mint(const struct invocation *in)
+{
+    return copy(in, in->a[3], true);
+}
+
+struct sysret inv_cnode_move(const struct invocation *in)
+{
+    uint32_t dst, src;
+    err_t e = dst_here(in, in->a[0], &dst);
+
+    if (e == BH_OK)
+        e = arg_slot(in->a[1], &src);
+    if (e == BH_OK)
+        e = cnode_decode_move(src, dst);
+    if (e == BH_OK && cell_type(src) == BH_CAP_CNODE && cells[src].count != 0)
+        e = BH_ERR_BUSY; /* threads refer to it by its place */
+    if (e == BH_OK)
+        cnode_commit_move(src, dst);
+    return sysret(e, 0);
+}
+
+/* The original capability owns its object: it was made by retype (its parent is untyped). */
+static bool owns_object(uint32_t cell)
+{
+    uint32_t type = cell_type(cell);
+
+    return type >= BH_CAP_CNODE && type <= BH_CAP_VCPU && cell_type(cdt_parent(cell)) != type;
+}
+
+static bool has_users(uint32_t cell)
+{
+    uint32_t obj = cell_obj(cell);
+
+    switch (cell_type(cell)) {
+    case BH_CAP_CNODE:
+        return cells[cell].count != 0;
+    case BH_CAP_THREAD:
+        return threads[obj].users != 0;
+    case BH_CAP_SC:
+        return scs[obj].users != 0;
+    case BH_CAP_ENDPOINT:
+        return endpoints[obj].queue != EP_IDLE;
+    case BH_CAP_NTFN:
+        return ntfns[obj].users != 0 || ntfns[obj].waiter != NONE || ntfns[obj].queued != 0;
+    case BH_CAP_HOSTSPACE:
+    case BH_CAP_GUESTSPACE:
+        return spaces[obj].users != 0;
+    case BH_CAP_VCPU:
+        return vcpus[obj].users != 0;
+    default:
+        return false;
+    }
+}
+
+static uint32_t home_cpu(uint32_t cell)
+{
+    uint32_t obj = cell_obj(cell);
+
+    switch (cell_type(cell)) {
+    case BH_CAP_THREAD:
+        return threads[obj].cpu;
+    case BH_CAP_SC:
+        return scs[obj].cpu;
+    case BH_CAP_ENDPOINT:
+        return endpoints[obj].cpu;
+    case BH_CAP_NTFN:
+        return ntfns[obj].cpu;
+    case BH_CAP_VCPU:
+        return vcpus[obj].cpu;
+    default:
+        return percpu()->cpu;
+    }
+}
+
+/* A CNode's own slots go first, one deletion at a time. */
+static struct sysret cnode_empty(uint32_t cell);
+
+struct sysret object_destroy(uint32_t cell)
+{
+    uint32_t obj = cell_obj(cell);
+
+    if (!owns_object(cell))
+        return sysret(BH_OK, 0);
+    if (home_cpu(cell) != percpu()->cpu)
+        return sysret(BH_ERR_CPU, home_cpu(cell));
+    if (cell_type(cell) == BH_CAP_THREAD)
+        thread_fini(&threads[obj]);
+    if (cell_type(cell) == BH_CAP_VCPU && vcpus[obj].thread != NONE)
+        vcpu_unbind(&vcpus[obj]);
+    if (has_users(cell))
+        return sysret(BH_ERR_BUSY, 0);
+    switch (cell_type(cell)) {
+    case BH_CAP_CNODE:
+        return cnode_empty(cell);
+    case BH_CAP_THREAD:
+        runq_release(percpu()->runq->thread_of, threads[obj].handle);
+        break;
+    case BH_CAP_SC:
+        runq_release(percpu()->runq->sc_of, scs[obj].handle);
+        break;
+    case BH_CAP_HOSTSPACE:
+    case BH_CAP_GUESTSPACE:
+        space_fini(obj);
+        break;
+    case BH_CAP_VCPU:
+        vcpu_fini(obj);
+        break;
+    default:
+        break;
+    }
+    return sysret(BH_OK, 0);
+}
+
+/* Delete one childless capability completely, or say why not. */
+static struct sysret delete_leaf(uint32_t cell)
+{
+    struct sysret r = sysret(cnode_decode_delete(cell), 0);
+
+    if (r.err != BH_OK)
+        return r;
+    switch (cell_type(cell)) {
+    case BH_CAP_ATTACH:
+        return attach_destroy(cell);
+    case BH_CAP_FRAME:
+        r.err = frame_decode_delete(cell);
+        if (r.err == BH_OK)
+            frame_commit_delete(cell);
+        return r;
+    case BH_CAP_IRQ:
+        irq_release(cell);
+        break;
+    default:
+        break;
+    }
+    r = object_destroy(cell);
+    if (r.err == BH_OK)
+        cnode_commit_delete(cell);
+    return r;
+}
+
+struct sysret inv_cnode_delete(const struct invocation *in)
+{
+    uint32_t cell;
+    err_t e = dst_here(in, in->a[0], &cell);
+
+    return e == BH_OK ? delete_leaf(cell) : sysret(e, 0);
+}
+
+/* Delete below @root, leaf by leaf; leaves that are in use by an object further on are passed over. */
+static struct sysret revoke(uint32_t root)
+{
+    uint32_t steps = 0, cell = cells[root].next;
+    bool busy = false, any = false;
+    struct sysret r = sysret(BH_OK, 0);
+
+    cnode_commit_freeze(root);
+    while (cells[cell].depth > cells[root].depth) {
+        uint32_t leaf = cdt_first_leaf(cell), next;
+
+        if (steps++ >= REVOKE_STEPS_PER_CALL)
+            return sysret(any ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
+        next = cells[leaf].next;
+        r = delete_leaf(leaf);
+        if (r.err == BH_OK) {
+            any = true;
+            cell = cells[root].next;
+            if (busy)
+                cell = next;
+            if (percpu()->current == NULL)
+                return sysret(BH_ERR_PREEMPTED, 0); /* the caller revoked itself */
+        } else if (r.err == BH_ERR_BUSY) {
+            busy = true;
+            cell = next;
+        } else {
+            return r;
+        }
+    }
+    if (busy)
+        return sysret(any ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
+    cnode_commit_thaw(root);
+    return sysret(BH_OK, 0);
+}
+
+struct sysret inv_cnode_revoke(const struct invocation *in)
+{
+    uint32_t cell;
+    err_t e = dst_here(in, in->a[0], &cell);
+
+    if (e == BH_OK && cell_type(cell) == BH_CAP_NULL)
+        e = BH_ERR_CAP;
+    return e == BH_OK ? revoke(cell) : sysret(e, 0);
+}
+
+static struct sysret cnode_empty(uint32_t cell)
+{
+    uint32_t first = cell_obj(cell), count = (uint32_t)cells[cell].a, steps = 0;
+    struct sysret r;
+
+    for (uint32_t i = (uint32_t)cells[cell].c; i < count; i++) {
+        uint32_t c = first + i;
+
+        if (steps++ >= 64)
+            return sysret(BH_ERR_PREEMPTED, 0);
+        if (cell_type(c) != BH_CAP_NULL) {
+            if (c == cell)
+                return sysret(BH_ERR_BUSY, 0); /* it holds its own original */
+            r = cdt_has_child(c) != 0 ? revoke(c) : sysret(BH_OK, 0);
+            if (r.err == BH_OK)
+                r = delete_leaf(c);
+            if (r.err != BH_OK)
+                return r;
+        }
+        cells[cell].c = i + 1;
+    }
+    cells[cell].c = 0;
+    zero_bytes(&cells[first], (uint64_t)count * UNIT_BYTES);
+    return sysret(BH_OK, 0);
+}
+
+struct sysret inv_cnode_type(const struct invocation *in)
+{
+    if (in->a[0] >= cells[in->cell].a)
+        return sysret(BH_ERR_SLOT, 0);
+    uint64_t w0 = cells[cell_obj(in->cell) + in->a[0]].w0;
+
+    return sysret(BH_OK, (uint64_t)cap_type(w0) | (uint64_t)cap_rights(w0) << 8);
+}
+
+void object_init(uint32_t cell, uint32_t cpu)
+{
+    uint32_t obj = cell_obj(cell);
+
+    switch (cell_type(cell)) {
+    case BH_CAP_CNODE:
+        cnode_init(obj, (uint32_t)cells[cell].a);
+        break;
+    case BH_CAP_THREAD:
+        thread_init(&threads[obj], cpu);
+        break;
+    case BH_CAP_SC:
+        scs[obj].cpu = cpu;
+        scs[obj].thread = NONE;
+        scs[obj].handle = HEAP_NONE;
+        break;
+    case BH_CAP_ENDPOINT:
+        endpoints[obj].cpu = cpu;
+        endpoints[obj].head = endpoints[obj].tail = NONE;
+        break;
+    case BH_CAP_NTFN:
+        ntfns[obj].cpu = cpu;
+        ntfns[obj].waiter = ntfns[obj].vcpu = NONE;
+        break;
+    case BH_CAP_HOSTSPACE:
+        space_init(obj, SPACE_HOST, (uint32_t)cells[cell].a);
+        break;
+    case BH_CAP_GUESTSPACE:
+        space_init(obj, SPACE_GUEST, (uint32_t)cells[cell].a);
+        break;
+    case BH_CAP_VCPU:
+        vcpu_object_init(obj, cpu);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,299 @@
+/*
+ * The scheduler: floors first (earliest end of period), the leftover by weighted virtual time,
+ * nobody above the ceiling. One ready heap per CPU, O(log n). May call: core heap and arithmetic,
+ * the timer, the returns of entry.S. Never takes a lock, never touches another CPU's queues.
+ */
+#include "object/entry.h"
+#include "object/sched.h"
+#include "object/ntfn.h"
+#include "object/vcpu.h"
+#include "arch/x86/apic.h"
+#include "arch/x86/asm.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/klog.h"
+#include "arch/x86/mem.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/trap.h"
+#include "core/epoch.h"
+
+#define KEY_LEFTOVER 0x4000000000000000ull
+
+uint32_t runq_handle(uint32_t *table, uint32_t owner)
+{
+    for (uint32_t i = 0; i < HEAP_MAX; i++) {
+        if (table[i] == NONE) {
+            table[i] = owner;
+            return i;
+        }
+    }
+    return HEAP_NONE;
+}
+
+static void heap_put(struct heap *h, uint32_t id, uint64_t key)
+{
+    err_t e = heap_insert(h, id, key);
+
+    invariant(e == BH_OK, "a heap handle is queued once (error %u)", e);
+}
+
+/* Queue a context that has a runnable thread, where its budget says. */
+static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
+{
+    uint32_t class;
+
+    (void)sc_refill(&s->time, now);
+    class = sc_class(&s->time);
+    if (class != SC_EMPTY) {
+        if (class == SC_LEFTOVER && s->time.vtime < q->vtime)
+            s->time.vtime = q->vtime;
+        s->key = class == SC_FLOOR ? s->time.refill_at : KEY_LEFTOVER + s->time.vtime;
+        heap_put(&q->ready, s->handle, s->key);
+    }
+    if (class != SC_FLOOR && (class == SC_EMPTY || s->time.p.floor != 0))
+        heap_put(&q->release, s->handle, s->time.refill_at);
+}
+
+static void sc_dequeue(struct runq *q, struct sc *s)
+{
+    heap_remove(&q->ready, s->handle);
+    heap_remove(&q->release, s->handle);
+}
+
+void sched_wake(struct thread *t)
+{
+    struct percpu *pc = percpu();
+    struct sc *s;
+
+    if (t->sc == NONE) {
+        t->state = BH_THREAD_NO_SC;
+        return;
+    }
+    t->state = BH_THREAD_READY;
+    s = &scs[t->sc];
+    sc_enqueue(pc->runq, s, rdtsc());
+    if (pc->current == NULL || pc->current->sc == NONE || s->key < scs[pc->current->sc].key)
+        pc->hazard |= HAZARD_RESCHED;
+}
+
+void sched_remove(struct thread *t)
+{
+    struct runq *q = percpu()->runq;
+
+    if (t->timed) {
+        heap_remove(&q->deadline, t->handle);
+        t->timed = 0;
+    }
+    if (t->sc != NONE && scs[t->sc].thread == thread_index(t))
+        sc_dequeue(q, &scs[t->sc]);
+}
+
+void sched_block(struct thread *t, uint64_t deadline)
+{
+    t->state = BH_THREAD_BLOCKED;
+    if (deadline != BH_FOREVER) {
+        heap_put(&percpu()->runq->deadline, t->handle, deadline);
+        t->timed = 1;
+    }
+}
+
+void thread_unblock(struct thread *t, uint64_t result, uint64_t value)
+{
+    if (t->timed) {
+        heap_remove(&percpu()->runq->deadline, t->handle);
+        t->timed = 0;
+    }
+    t->wait = WAIT_NOTHING;
+    thread_return(t, result, value);
+    sched_wake(t);
+}
+
+void sched_charge(void)
+{
+    struct percpu *pc = percpu();
+    uint64_t now = rdtsc(), used = now - pc->switch_tsc;
+
+    pc->switch_tsc = now;
+    if (pc->current == NULL)
+        pc->idle_ticks += used;
+    else if (pc->current->sc != NONE)
+        sc_charge(&scs[pc->current->sc].time, used);
+}
+
+/* Deadlines and releases that have come. */
+static void sched_expire(struct runq *q, uint64_t now)
+{
+    uint32_t id;
+
+    while (heap_top_key(&q->deadline) <= now) {
+        struct thread *t = &threads[q->thread_of[heap_top(&q->deadline)]];
+        heap_remove(&q->deadline, t->handle);
+        t->timed = 0;
+        thread_cancel_wait(t);
+        thread_return(t, BH_ERR_TIMEOUT, 0);
+        sched_wake(t);
+    }
+    while (heap_top_key(&q->release) <= now) {
+        id = heap_top(&q->release);
+        sc_dequeue(q, &scs[q->sc_of[id]]);
+        sc_enqueue(q, &scs[q->sc_of[id]], now);
+    }
+}
+
+/* Leave a domain for another: what its VM left in this CPU must not be seen, not even
+ * speculatively. */
+static void domain_leave(struct percpu *pc)
+{
+    if ((pc->domain_flush & DOMAIN_FPU) != 0)
+        vcpu_fpu_save();
+    cpu_domain_flush();
+}
+
+void thread_switch(struct thread *next)
+{
+    struct percpu *pc = percpu();
+
+    if (pc->cr3 != next->cr3) {
+        if (__builtin_expect(pc->domain_flush != 0, 0))
+            domain_leave(pc);
+        pc->cr3 = next->cr3;
+        write_cr3(next->cr3);
+    }
+    pc->current = next;
+    pc->save = next->save;
+    *pc->tss_rsp0 = next->save;
+}
+
+static void arm_next(struct percpu *pc, uint64_t until)
+{
+    uint64_t next = heap_top_key(&pc->runq->deadline);
+
+    if (heap_top_key(&pc->runq->release) < next)
+        next = heap_top_key(&pc->runq->release);
+    if (until < next)
+        next = until;
+    if (next < pc->armed)
+        timer_arm(next);
+}
+
+static void idle(struct percpu *pc)
+{
+    pc->current = NULL;
+    if (pc->cr3 != kernel_cr3) {
+        if (pc->domain_flush != 0)
+            domain_leave(pc);
+        pc->cr3 = kernel_cr3;
+        write_cr3(kernel_cr3);
+    }
+    arm_next(pc, BH_FOREVER);
+    if ((pc->hazard & ~HAZARD_VERW) == 0)
+        __asm__ volatile("sti; hlt; cli" : : : "memory");
+    sched_charge();
+}
+
+void schedule(void)
+{
+    struct percpu *pc = percpu();
+    struct runq *q = pc->runq;
+    struct thread *t = pc->current;
+    struct sc *s;
+    uint64_t slice;
+
+    sched_charge();
+    if (t != NULL && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
+        sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
+    for (;;) {
+        pc->hazard &= ~HAZARD_RESCHED;
+        if ((pc->hazard & HAZARD_FLUSH) != 0)
+            hazard_work();
+        sched_expire(q, pc->switch_tsc);
+        if (q->ready.count != 0)
+            break;
+        idle(pc);
+    }
+    pc->hazard &= ~HAZARD_RESCHED;
+    s = &scs[q->sc_of[heap_top(&q->ready)]];
+    sc_dequeue(q, s);
+    if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime)
+        q->vtime = s->time.vtime;
+    t = &threads[s->thread];
+    pc->switches++;
+    thread_switch(t);
+    slice = sc_slice(&s->time);
+    if (q->ready.count != 0 && slice > tsc_khz * 2ull) /* share the leftover in steps of 2 ms */
+        slice = tsc_khz * 2ull;
+    slice += pc->switch_tsc;
+    if (t->cont == CONT_VCPU && t->run_deadline < slice)
+        slice = t->run_deadline;
+    arm_next(pc, slice);
+    resume_current();
+}
+
+void resume_current(void)
+{
+    struct percpu *pc = percpu();
+    struct thread *t = pc->current;
+    struct frame *f;
+
+    if ((pc->hazard & HAZARD_FLUSH) != 0)
+        hazard_work();
+    if ((pc->hazard & HAZARD_RESCHED) != 0)
+        schedule();
+    if ((pc->hazard & HAZARD_VERW) != 0)
+        cpu_verw();
+    switch (t->cont) {
+    case CONT_SYSCALL:
+        return_syscall(t->result, t->value);
+    case CONT_IPC: {
+        uint64_t words[4];
+        f = save_frame(t->save);
+        words[0] = f->rsi;
+        words[1] = f->rdx;
+        words[2] = f->r10;
+        words[3] = f->r8;
+        return_ipc(t->result, t->badge, words);
+    }
+    case CONT_VCPU:
+        vcpu_resume(t);
+    default:
+        if (t->start_rip != 0) { /* first run: its save area is written under its own tables */
+            f = save_frame(t->save);
+            *f = (struct frame){.rip = t->start_rip,
+                                .rsp = t->start_rsp,
+                                .rdi = t->start_arg,
+                                .rflags = 0x202,
+                                .cs = SEL_UCODE,
+                                .ss = SEL_UDATA};
+            t->start_rip = 0;
+        }
+        return_frame();
+    }
+}
+
+void hazard_work(void)
+{
+    struct percpu *pc = percpu();
+    uint64_t e;
+
+    if ((pc->hazard & HAZARD_FLUSH) != 0) {
+        pc->hazard &= ~HAZARD_FLUSH;
+        e = __atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST);
+        write_cr3(pc->cr3);
+        if (vcpu_ops != NULL)
+            vcpu_ops->flush_all();
+        pc->flushes++;
+        __atomic_store_n(&epoch_cpu[pc->cpu], e, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* System call whose way out found a hazard. */
+__attribute__((noreturn)) void syscall_hazard(uint64_t result, uint64_t value)
+{
+    thread_return(percpu()->current, result, value);
+    resume_current();
+}
+void sched_init_cpu(struct percpu *pc, struct runq *q)
+{
+    pc->runq = q;
+    for (uint32_t i = 0; i < HEAP_MAX; i++)
+        q->sc_of[i] = q->thread_of[i] = NONE;
+}

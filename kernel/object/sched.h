@@ -1,0 +1,58 @@
+/* Scheduling of one CPU's scheduling contexts, deadlines, switching threads. Own CPU, interrupts
+ * off. */
+#ifndef OBJECT_SCHED_H
+#define OBJECT_SCHED_H
+
+#include "object/objects.h"
+#include "core/heap.h"
+
+/** Queues of one CPU. Heap ids are handles, given to SchedContexts and Threads when they are
+ * created. */
+struct runq {
+    struct heap ready;    /* scheduling contexts with a thread that can run, by class and key */
+    struct heap release;  /* those whose next period changes what they may do, by its start */
+    struct heap deadline; /* blocked threads, by deadline */
+    uint32_t sc_of[HEAP_MAX], thread_of[HEAP_MAX];
+    uint64_t vtime; /* of the leftover: where newcomers start */
+};
+
+struct percpu;
+/** Give a CPU its empty queues. */
+void sched_init_cpu(struct percpu *pc, struct runq *q);
+
+/** Handle in the CPU's table, HEAP_NONE when all are taken. */
+uint32_t runq_handle(uint32_t *table, uint32_t owner);
+
+/** The thread can run now; preempts the current one if it goes first. */
+void sched_wake(struct thread *t);
+/** Take a thread out of every queue of the scheduler (it is blocked, stopped or loses its context).
+ */
+void sched_remove(struct thread *t);
+/** Block the current thread; the caller has set wait, wait_object and cont. deadline BH_FOREVER:
+ * none. */
+void sched_block(struct thread *t, uint64_t deadline);
+/** Choose who runs next and leave the kernel. */
+__attribute__((noreturn)) void schedule(void);
+/** Charge the time since the last switch to the current context. */
+void sched_charge(void);
+/** Give @t's processor to @next, context included (IPC). */
+void thread_switch(struct thread *next);
+/** Finish a system call of a thread that is not current: it will return these. */
+static inline void thread_return(struct thread *t, uint64_t result, uint64_t value)
+{
+    t->cont = CONT_SYSCALL;
+    t->result = result;
+    t->value = value;
+}
+/** End whatever a blocked thread waits for, with this result, and wake it. */
+void thread_unblock(struct thread *t, uint64_t result, uint64_t value);
+void thread_cancel_wait(struct thread *t);
+/** Process what HAZARD bits ask for, except rescheduling. */
+void hazard_work(void);
+
+static inline uint32_t thread_index(const struct thread *t)
+{
+    return (uint32_t)(t - threads);
+}
+
+#endif
