@@ -21,8 +21,16 @@ static uint64_t linear_rip(void)
 
 size_t insn_fetch(uint8_t bytes[16])
 {
+    uint64_t rip = linear_rip();
+    const uint8_t *cached = code_page_cached(rip);
+
+    if (cached && (rip & 4095u) <= 4096u - 16u) {
+        memcpy(bytes, cached + (rip & 4095u), 16);
+        return 15;
+    }
     memset(bytes, 0, 16);
-    return linear_read(linear_rip(), bytes, 15);
+    code_page_remember(rip);
+    return linear_read(rip, bytes, 15);
 }
 
 static bool is_prefix(uint8_t b, bool long_mode)
@@ -50,18 +58,6 @@ static uint32_t mask_of(unsigned length)
     return length >= 4u ? UINT32_MAX : (1u << length * 8u) - 1u;
 }
 
-/* Remember the page just fetched from, if the hint's arithmetic applies to it: 64-bit mode. */
-static void hint_set(void)
-{
-    uint64_t gpa;
-
-    vcpu.hint_bytes = NULL;
-    if (!mode_64() || !walk(page()->rip & ~(uint64_t)4095u, &gpa))
-        return;
-    vcpu.hint_bytes = guest_mem_ptr(&guest_mem, gpa, 4096);
-    vcpu.hint_page = page()->rip >> 12;
-}
-
 static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
 {
     struct bh_vcpu_page *p = page();
@@ -82,23 +78,27 @@ static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
     next = p->rip + at + length + mod_rm;
     if (!mode_64())
         next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
-    hint_set();
     insn_go(next);
+    /* From now on this exit brings along what the quick way needs. */
+    if (!(vcpu.wants_mmio >> vcpu.exit_reason & 1u) &&
+        bh_vcpu_want(BH_MONITOR_SLOT_VCPU, vcpu.exit_reason, BH_GROUP_MMIO).err == BH_OK)
+        vcpu.wants_mmio |= 1u << vcpu.exit_reason;
 }
 
 void insn_skip(uint32_t opcode, unsigned length, unsigned mod_rm)
 {
     struct bh_vcpu_page *p = page();
-    uint64_t at = p->rip & 4095u;
+    const uint8_t *code;
 
     if (p->next_rip) {
         insn_go(p->next_rip);
         return;
     }
-    if (vcpu.hint_bytes && p->rip >> 12 == vcpu.hint_page && at <= 4096u - 5u) {
+    if ((vcpu.wants_mmio >> vcpu.exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
+        (code = code_page_cached(p->rip)) != NULL) {
         uint32_t found;
 
-        memcpy(&found, vcpu.hint_bytes + at, sizeof(found));
+        memcpy(&found, code + (p->rip & 4095u), sizeof(found));
         if ((found & mask_of(length)) == opcode) {
             insn_go(p->rip + length + mod_rm);
             return;

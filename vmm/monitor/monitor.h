@@ -53,10 +53,7 @@ struct vcpu {
     uint32_t exit_reason;  /* of the exit being handled */
     uint64_t tsc_offset;   /* guest TSC - host TSC */
     uint64_t tsc_adjust;
-    /* Where the page of the last instruction fetched is: a hint, never believed without comparing
-     * the bytes found there with the instruction that the hardware says has exited. */
-    uint64_t hint_page;
-    const uint8_t *hint_bytes;
+    uint32_t wants_mmio; /* exit reasons (bits) that bring BH_GROUP_MMIO state along */
     uint64_t exits[BH_NEXITS];
     uint64_t holes; /* accesses to absent MSRs, CPUID leaves, memory */
 };
@@ -135,6 +132,14 @@ bool mode_64(void);
 /** Guest-linear to guest-physical with the page tables in force. Needs BH_GROUP_MMIO state.
  *  @return false: not mapped, or its tables are not in RAM */
 bool walk(uint64_t linear, uint64_t *gpa);
+/**
+ * The page that code is fetched from, as long as the walk to it, made before, still holds: same CR3
+ * and every table entry on the way unchanged. 64-bit mode only. Needs BH_GROUP_MMIO state.
+ * @return its 4096 bytes, NULL: not cached
+ */
+const uint8_t *code_page_cached(uint64_t linear);
+/** Walk to the page and remember the way. */
+void code_page_remember(uint64_t linear);
 /** Read or write guest-linear memory, RAM only. @return bytes done; less than @n: the byte after
  *  them is not mapped RAM. */
 size_t linear_read(uint64_t linear, void *buf, size_t n);

@@ -74,6 +74,62 @@ bool walk(uint64_t linear, uint64_t *gpa)
     }
 }
 
+/* ---- the page that code was last fetched from ---- */
+
+#define LEVELS 4u
+
+static struct {
+    uint64_t cr3, page;
+    const uint64_t *entry[LEVELS]; /* in guest RAM */
+    uint64_t value[LEVELS];
+    const uint8_t *bytes; /* NULL: nothing is remembered */
+} code;
+
+const uint8_t *code_page_cached(uint64_t linear)
+{
+    if (code.page != linear >> 12 || code.cr3 != page()->state.cr3 || !code.bytes || !mode_64())
+        return NULL;
+    for (unsigned i = 0; i < LEVELS; i++)
+        if (*(const volatile uint64_t *)code.entry[i] != code.value[i])
+            return NULL;
+    return code.bytes;
+}
+
+void code_page_remember(uint64_t linear)
+{
+    uint64_t table = page()->state.cr3 & ADDR_MASK, gpa;
+    unsigned shift = 39;
+
+    code.bytes = NULL;
+    if (!mode_64() || !walk(linear, &gpa))
+        return;
+    for (unsigned i = 0; i < LEVELS; i++, shift -= 9u) {
+        const uint64_t *e =
+            guest_mem_ptr(&guest_mem, table + (linear >> shift & 0x1ffu) * 8u, sizeof(*e));
+
+        if (!e)
+            return;
+        code.entry[i] = e;
+        code.value[i] = *e;
+        if (shift < 39u && shift > 12u &&
+            (*e & PTE_LARGE)) { /* a leaf above the last level: repeat it */
+            for (; i < LEVELS; i++) {
+                code.entry[i] = e;
+                code.value[i] = *e;
+            }
+            break;
+        }
+        table = *e & ADDR_MASK;
+    }
+    /* The guest's other CPUs may change tables at any time: what counts is the walk made after the
+     * entries were noted. */
+    if (!walk(linear, &gpa))
+        return;
+    code.cr3 = page()->state.cr3;
+    code.page = linear >> 12;
+    code.bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
+}
+
 /* Bytes from @linear to the end of its page, or @n. */
 static size_t in_page(uint64_t linear, size_t n)
 {

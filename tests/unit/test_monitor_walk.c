@@ -1,0 +1,251 @@
+// sources: vmm/monitor/walk.c vmm/monitor/insn.c vmm/monitor/io.c vmm/monitor/loader_mem.c
+// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
+/*
+ * The guest's page tables in all paging modes, skipping of instructions with and without prefixes
+ * and across pages, and port string instructions, against a page of vCPU state made by hand.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "monitor.h"
+
+#define RAM_BYTES 0x800000u
+
+struct vcpu vcpu;
+struct guest_mem guest_mem;
+static uint8_t ram[RAM_BYTES];
+static int injected;
+static uint64_t ports[16];
+static unsigned nports;
+
+struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1, uint64_t a2,
+                           uint64_t a3)
+{
+    assert_int_equal(method, BH_M_vcpu_want);
+    return (struct bh_result){0, 0};
+}
+
+void read_state(uint64_t groups)
+{
+}
+
+void inject_exception(unsigned vector, int64_t code)
+{
+    injected = (int)vector;
+}
+
+void vm_stop(const char *text)
+{
+    mock_assert(0, text, __FILE__, __LINE__);
+    __builtin_unreachable();
+}
+
+uint64_t pio_read(unsigned port, unsigned size_bytes)
+{
+    return 0x11223344u + nports++;
+}
+
+void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
+{
+    assert_true(nports < 16u);
+    ports[nports++] = value;
+}
+
+static void entry(uint64_t gpa, uint64_t value, unsigned size)
+{
+    memcpy(ram + gpa, &value, size);
+}
+
+static int setup(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    memset(ram, 0, sizeof(ram));
+    memset(p, 0, sizeof(*p));
+    memset(&vcpu, 0, sizeof(vcpu));
+    guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    injected = -1;
+    nports = 0;
+    p->state.cr0 = CR0_PE | CR0_PG;
+    p->state.cr4 = CR4_PAE;
+    p->state.efer = EFER_LME | EFER_LMA;
+    p->state.cr3 = 0x1000;
+    p->state.seg[BH_CS].attr = CS_LONG;
+    /* 4 levels: page 0x400000 -> 0x5000, next page -> 0x7000; 2 MiB page at 0x600000 -> 0x200000.
+     */
+    entry(0x1000, 0x2003, 8);
+    entry(0x2000, 0x3003, 8);
+    entry(0x3000 + 2 * 8, 0x4003, 8);
+    entry(0x3000 + 3 * 8, 0x200083, 8);
+    entry(0x4000, 0x5003, 8);
+    entry(0x4008, 0x7003, 8);
+    return 0;
+}
+
+static void levels(void **state)
+{
+    uint64_t gpa;
+
+    assert_true(walk(0x400123, &gpa));
+    assert_int_equal(gpa, 0x5123);
+    assert_true(walk(0x7abcde, &gpa));
+    assert_int_equal(gpa, 0x3abcde);
+    assert_false(walk(0x402000, &gpa));
+    assert_false(walk(0x8000000000, &gpa));
+    /* A table beyond RAM is no table. */
+    entry(0x2000, 0x40000003, 8);
+    assert_false(walk(0x400123, &gpa));
+    /* No bit outside the address field may take part. */
+    entry(0x2000, 0x8000000000003fffull & ~0x80ull, 8);
+    assert_true(walk(0x400123, &gpa));
+    assert_int_equal(gpa, 0x5123);
+}
+
+static void legacy_modes(void **state)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t gpa;
+
+    p->state.efer = 0;
+    p->state.cr3 = 0x6020; /* PAE: 32-byte aligned */
+    entry(0x6020, 0x3001, 8);
+    assert_true(walk(0x400123, &gpa));
+    assert_int_equal(gpa, 0x5123);
+    assert_false(walk(0x40400123, &gpa));
+    p->state.cr4 = CR4_PSE;
+    p->state.cr3 = 0x8000;
+    entry(0x8000 + 4, 0x9001, 4);
+    entry(0x9000 + 4, 0xa001, 4);
+    entry(0x8000 + 8, 0x00400081, 4);
+    assert_true(walk(0x401abc, &gpa));
+    assert_int_equal(gpa, 0xaabc);
+    assert_true(walk(0x8abcde, &gpa));
+    assert_int_equal(gpa, 0x4abcde);
+    p->state.cr0 = CR0_PE;
+    assert_true(walk(0x1234, &gpa));
+    assert_int_equal(gpa, 0x1234);
+}
+
+static void check_skip(uint64_t rip, const void *code, size_t n, uint64_t next)
+{
+    assert_int_equal(linear_write(rip, code, n), n);
+    page()->rip = rip;
+    vcpu.flags = 0;
+    insn_skip(0xa20f, 2, 0);
+    assert_int_equal(page()->rip, next);
+    assert_true(vcpu.flags & BH_RUN_RIP);
+}
+
+static void skipping(void **state)
+{
+    check_skip(0x400100, "\x0f\xa2", 2, 0x400102);
+    assert_non_null(code_page_cached(0x400000));
+    check_skip(0x400200, "\x0f\xa2", 2, 0x400202); /* the short way */
+    check_skip(0x400300, "\x66\x48\x0f\xa2", 4, 0x400304);
+    check_skip(0x400fff, "\x0f\xa2", 2, 0x401001); /* across pages that do not follow each other */
+    /* Another page at the same address: the old one is not looked at. */
+    check_skip(0x400400, "\x0f\xa2", 2, 0x400402);
+    entry(0x4000, 0xb003, 8);
+    check_skip(0x400400, "\xf2\x0f\xa2", 3, 0x400403);
+    page()->next_rip = 0x1234;
+    insn_skip(0xa20f, 2, 0);
+    assert_int_equal(page()->rip, 0x1234);
+}
+
+static void skipping_16_bit(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    p->state.cr0 = 0;
+    p->state.efer = 0;
+    p->state.seg[BH_CS] = (struct bh_segment){0x1000, 0x9b, 0xffff, 0x10000};
+    ram[0x1fffe] = 0x0f;
+    ram[0x1ffff] = 0xa2;
+    p->rip = 0xfffe;
+    insn_skip(0xa20f, 2, 0);
+    assert_int_equal(p->rip, 0); /* wraps at 64 KiB */
+    assert_null(code_page_cached(0xfffe));
+}
+
+static uint64_t io(unsigned flags, unsigned size)
+{
+    return flags | size << 4 | 3u << 10 | 0x80u << 16;
+}
+
+static void port_registers(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    p->next_rip = 0x77;
+    p->gpr[RAX] = 0xaaaaaaaabbbbbbbbull;
+    p->qual = io(BH_IO_IN, 1);
+    exit_io();
+    assert_int_equal(p->gpr[RAX], 0xaaaaaaaabbbbbb44ull);
+    p->qual = io(BH_IO_IN, 2);
+    exit_io();
+    assert_int_equal(p->gpr[RAX], 0xaaaaaaaabbbb3345ull);
+    p->qual = io(BH_IO_IN, 4);
+    exit_io();
+    assert_int_equal(p->gpr[RAX], 0x11223346);
+    assert_int_equal(p->rip, 0x77);
+}
+
+static void port_strings(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    p->rip = 0x50;
+    p->next_rip = 0x77;
+    p->gpr[RSI] = 0x400ffe;
+    p->gpr[RCX] = 3;
+    linear_write(0x400ffe, "\1\2\3\4\5\6", 6);
+    p->qual = io(BH_IO_STRING | BH_IO_REP | BH_IO_A64, 2);
+    exit_io();
+    assert_int_equal(nports, 3);
+    assert_int_equal(ports[0], 0x201);
+    assert_int_equal(ports[2], 0x605);
+    assert_int_equal(p->gpr[RSI], 0x401004);
+    assert_int_equal(p->gpr[RCX], 0);
+    assert_int_equal(p->rip, 0x77);
+    /* Backwards into a page that is not there: two elements, then #PF with RIP unmoved. */
+    p->rip = 0x50;
+    nports = 0;
+    p->rflags = RFLAGS_DF;
+    p->gpr[RDI] = 0x400004;
+    p->gpr[RCX] = 5;
+    p->qual = io(BH_IO_STRING | BH_IO_REP | BH_IO_A64 | BH_IO_IN, 4);
+    exit_io();
+    assert_int_equal(nports, 2);
+    assert_int_equal(p->gpr[RCX], 3);
+    assert_int_equal(injected, VEC_PF);
+    assert_int_equal(p->state.cr2, 0x3ffffc);
+    assert_int_equal(p->rip, 0x50);
+    /* REP with nothing to do. */
+    p->gpr[RCX] = 0;
+    exit_io();
+    assert_int_equal(p->rip, 0x77);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(levels, setup),
+        cmocka_unit_test_setup(legacy_modes, setup),
+        cmocka_unit_test_setup(skipping, setup),
+        cmocka_unit_test_setup(skipping_16_bit, setup),
+        cmocka_unit_test_setup(port_registers, setup),
+        cmocka_unit_test_setup(port_strings, setup),
+    };
+    void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (at != (void *)BH_MONITOR_VCPU)
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
