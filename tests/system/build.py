@@ -24,10 +24,8 @@ def copy_tree(t, name):
             target = os.path.join(tree, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copy(path, target)
-    os.makedirs(os.path.join(tree, "build/guests"), exist_ok=True)
-    for download in ("build/third-party", "build/guests/linux"):
-        if os.path.exists(download):
-            shutil.copytree(download, os.path.join(tree, download), symlinks=True)
+    os.makedirs(os.path.join(tree, "build"))
+    os.symlink(os.path.abspath("build/third-party"), os.path.join(tree, "build/third-party"))
     return tree
 
 
