@@ -167,7 +167,9 @@ struct sysret attach_destroy(uint32_t cell)
     if (at->c == 0)
         at->c = 1;
     while (at->c < s->next_free && n++ < DETACH_TABLES_PER_CALL) {
-        (void)ptab_clear_extent(cap_obj(at->w0) + (uint32_t)at->c, at->a, at->b);
+        /* The private slot holds no client's frame, and its save areas are not in this map. */
+        if (s->kind == SPACE_GUEST || at->c < HOST_PRIVATE || at->c > HOST_SAVE)
+            (void)ptab_clear_extent(cap_obj(at->w0) + (uint32_t)at->c, at->a, at->b);
         at->c = at->c + 1;
     }
     if (at->c < s->next_free)

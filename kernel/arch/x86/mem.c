@@ -82,8 +82,8 @@ void mem_init(uint64_t pool_phys, uint32_t pages)
 
 void mem_finish(void)
 {
-    kernel_pml4[0] = 0;
     boot_pml4[0] = 0; /* through the identity map, for the last time */
+    kernel_pml4[0] = 0;
     write_cr3(read_cr3());
 }
 
