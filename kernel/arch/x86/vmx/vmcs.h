@@ -205,6 +205,7 @@ enum vmx_reason {
 #define BLOCK_STI     1u
 #define BLOCK_MOVSS   2u
 #define BLOCK_NMI     8u
+#define PENDING_STEP  (1u << 14) /* of the pending debug exceptions */
 #define EVENT_VALID   0x80000000u
 #define EVENT_CODE    0x800u
 #define EVENT_TYPE(e) ((e) >> 8 & 7u)

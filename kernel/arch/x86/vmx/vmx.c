@@ -279,7 +279,6 @@ static const struct bh_vcpu_state reset_state = {
             [BH_GDTR] = {0, 0, 0xffff, 0},
             [BH_IDTR] = {0, 0, 0xffff, 0}},
     .cr0 = CR0_CD | CR0_NW | CR0_ET,
-    .xcr0 = 1,
     .dr6 = 0xffff0ff0,
     .dr7 = 0x400,
     .pat = 0x0007040600070406,
@@ -303,6 +302,8 @@ void vmx_init(struct vcpu *v)
     /* The object is one physical extent: the XSAVE page follows the VMCS page. */
     uint64_t msrs = v->hw_phys + 4096 + SAVE_OFFSET + offsetof(struct vmx_save, msrs);
 
+    if (s->msrs[SWAP_STAR].index != 0)
+        return; /* bound again: it goes on where it stopped, with what vmx_prepare() renews */
     vmx_release(v);
     *(uint32_t *)v->hw = (uint32_t)k->basic & 0x7fffffffu;
     vmx_make_current(v, vmx_this_cpu());

@@ -95,7 +95,7 @@ static void set_rip(struct vmx_save *s, uint64_t rip)
     s->rip = rip;
     set_blocking(s, s->blocking & ~(BLOCK_STI | BLOCK_MOVSS));
     if ((s->rflags & FLAGS_TF) != 0) /* the single step that the instruction would have made */
-        vmwrite(GUEST_PENDING_DB, 1u << 14);
+        vmwrite(GUEST_PENDING_DB, PENDING_STEP);
 }
 
 /* STI blocking is only valid with interrupts on (SDM 27.3.1.5); a MOV SS shadow always is. */
@@ -127,7 +127,7 @@ static void inject_gp(void)
 
 /* The monitor's event in AMD's format to VMX; false if it is none. Soft events take the length of
  * the instruction from the last exit (SDM 25.8.3). */
-static bool inject(const struct vmx_save *s, uint64_t event)
+static bool inject(struct vmx_save *s, uint64_t event)
 {
     uint64_t vector = event & 0xffu;
     uint64_t length = s->next_rip - s->rip;
@@ -143,6 +143,7 @@ static bool inject(const struct vmx_save *s, uint64_t event)
     case BH_EVENT_NMI:
         type = EVENT_NMI;
         vector = 2;
+        set_blocking(s, s->blocking & BLOCK_NMI); /* 27.3.1.5 allows no NMI in a shadow */
         break;
     case BH_EVENT_EXCEPTION:
         if (vector > 31 || vector == 2)
@@ -166,27 +167,21 @@ static bool inject(const struct vmx_save *s, uint64_t event)
 }
 
 /*
- * The event whose delivery the exit interrupted (SDM 28.2.4), in the monitor's format. A soft event
- * has a valid instruction length, whatever the exit reason.
+ * The event whose delivery the exit interrupted (SDM 28.2.4), in the monitor's format. INT n, INT3,
+ * INTO and INT1 are none: RIP still points at them, and they are executed again.
  */
 static uint64_t interrupted_event(struct vmx_save *s)
 {
-    static const uint16_t types[8] = {
-        [EVENT_INTR] = BH_EVENT_INTR,      [EVENT_NMI] = BH_EVENT_NMI,
-        [EVENT_HARD] = BH_EVENT_EXCEPTION, [EVENT_SOFT_INT] = BH_EVENT_SOFT,
-        [EVENT_PRIV] = BH_EVENT_EXCEPTION, [EVENT_SOFT] = BH_EVENT_EXCEPTION,
-    };
     uint64_t raw = vmread(VECTORING_EVENT);
     uint64_t event;
 
-    if ((raw & EVENT_VALID) == 0)
+    if ((raw & EVENT_VALID) == 0 || EVENT_TYPE(raw) >= EVENT_SOFT_INT)
         return 0;
-    event = BH_EVENT_VALID | types[EVENT_TYPE(raw)] | (raw & (EVENT_CODE | 0xffu));
+    /* The remaining types have the same numbers in both formats. */
+    event = raw & (EVENT_VALID | BH_EVENT_TYPE_MASK | EVENT_CODE | 0xffu);
     if ((raw & EVENT_CODE) != 0)
         event |= vmread(VECTORING_EVENT_CODE) << 32;
-    if (EVENT_TYPE(raw) >= EVENT_SOFT_INT)
-        s->next_rip = s->rip + vmread(EXIT_INSN_LENGTH);
-    if (EVENT_TYPE(raw) == EVENT_NMI) /* delivery began: the CPU blocks NMIs, it is to start over */
+    if (EVENT_TYPE(raw) == EVENT_NMI) /* its delivery had blocked NMIs, and is to start over */
         set_blocking(s, s->blocking & ~BLOCK_NMI);
     return event;
 }
@@ -198,33 +193,44 @@ static void reblock_nmi(struct vmx_save *s, uint64_t info)
         set_blocking(s, s->blocking | BLOCK_NMI);
 }
 
+/*
+ * #DB and #AC are intercepted only because a guest can make the CPU deliver them without end: they
+ * go back to the guest, through the common loop. NMI and machine check are the host's.
+ */
 static unsigned exit_exception(struct vmx_save *s, struct bh_vcpu_page *page)
 {
     uint64_t info = vmread(EXIT_EVENT);
-    uint64_t vector = info & 0xffu;
+    uint32_t vector = (uint32_t)info & 0xffu, type = EVENT_TYPE((uint32_t)info);
 
-    page->inject = interrupted_event(s);
-    if (EVENT_TYPE(info) == EVENT_NMI) {
+    if (type == EVENT_NMI) {
         __asm__ volatile("int $2" : : : "memory"); /* its IRET unblocks NMIs again */
         return EXIT_HOST_NMI;
     }
-    if (page->inject == 0)
-        reblock_nmi(s, info);
-    page->qual = vector;
-    page->info = (info & EVENT_CODE) != 0 ? vmread(EXIT_EVENT_CODE) : 0;
+    if (vector == 18)
+        __asm__ volatile("int $18" : : : "memory");
+    if (vector != 1 && vector != 17) {
+        page->qual = vector;
+        page->info = info;
+        return BH_EXIT_EXCEPTION;
+    }
+    reblock_nmi(s, info);
     if (vector == 1) {
         /* The exit comes before DR6 and DR7.GD are updated (28.1); the injected #DB will not. */
-        uint64_t cause = vmread(EXIT_QUALIFICATION) & 0x600fu;
         __asm__ volatile("mov %%dr6, %%rax; and $~15, %%rax; or %0, %%rax; mov %%rax, %%dr6"
                          :
-                         : "r"(cause)
+                         : "r"(vmread(EXIT_QUALIFICATION) & 0x600fu)
                          : "rax");
         vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~(1ull << 13));
-        page->info = cause;
-    } else if (vector == 18) {
-        __asm__ volatile("int $18" : : : "memory");
+        /* In a shadow, entry wants the single step to be pending (27.3.1.5). */
+        if ((s->blocking & (BLOCK_STI | BLOCK_MOVSS)) != 0 && (s->rflags & FLAGS_TF) != 0)
+            vmwrite(GUEST_PENDING_DB, PENDING_STEP);
     }
-    return BH_EXIT_EXCEPTION;
+    if (type == EVENT_PRIV) /* INT1: a trap, RIP is to advance */
+        vmwrite(ENTRY_INSN_LENGTH, vmread(EXIT_INSN_LENGTH));
+    inject_event(type, vector,
+                 (info & EVENT_CODE) |
+                     ((info & EVENT_CODE) != 0 ? vmread(EXIT_EVENT_CODE) << 32 : 0));
+    return EXIT_RESUME;
 }
 
 /* EPT violation: SDM table 28-7. */
@@ -246,7 +252,7 @@ static unsigned exit_ept_violation(struct vmx_save *s, struct bh_vcpu_page *page
 }
 
 /* I/O: SDM table 28-5 and 28-10 to the layout of AMD APM vol. 2, 15.10.2. */
-static unsigned exit_io(struct bh_vcpu_page *page)
+static unsigned exit_io(struct vcpu *v, struct bh_vcpu_page *page)
 {
     uint64_t q = vmread(EXIT_QUALIFICATION);
     uint64_t io = (q & 0xffff0000u) | ((q & 7u) + 1) << 4 | (q >> 3 & BH_IO_IN);
@@ -257,8 +263,8 @@ static unsigned exit_io(struct bh_vcpu_page *page)
         io |= (uint64_t)BH_IO_A16 << (insn >> 7 & 3u);
         io |= (insn >> 15 & 7u) << 10;
     }
+    v->qual = io;
     page->qual = io;
-    page->info = 0;
     return BH_EXIT_IO;
 }
 
@@ -276,7 +282,6 @@ static unsigned exit_cr(struct bh_vcpu_page *page)
 
     if (number == 8) {
         page->qual = 8u | gpr << 8 | BH_CR_DECODED | (access == 1 ? BH_CR_READ : 0);
-        page->info = 0;
         return BH_EXIT_CR;
     }
     if (access == 0 && number == 0) {
@@ -332,7 +337,7 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
 
     switch (reason) {
     case REASON_IO:
-        return exit_io(page);
+        return exit_io(v, page);
     case REASON_EPT_VIOLATION:
         return exit_ept_violation(s, page);
     case REASON_RDMSR:
@@ -345,10 +350,20 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
     case REASON_TASK_SWITCH:
         page->inject = interrupted_event(s);
         page->qual = vmread(EXIT_QUALIFICATION);
-        page->info = 0;
         return BH_EXIT_TASK_SWITCH;
     default:
         panic("VMX exit reason %u is special but has no handler", reason);
+    }
+}
+
+static void set_windows(struct vmx_save *s, uint64_t flags)
+{
+    uint32_t controls = vmx_config.cpu | ((flags & BH_RUN_WINDOW) != 0 ? CPU_INTERRUPT_WINDOW : 0) |
+                        ((flags & BH_RUN_NMI_WINDOW) != 0 ? CPU_NMI_WINDOW : 0);
+
+    if (s->controls != controls) {
+        vmwrite(PRIMARY_CONTROLS, controls);
+        s->controls = controls;
     }
 }
 
@@ -381,7 +396,7 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     struct vmx_save *s = vmx_save(v);
     struct bh_vcpu_page *page = v->page;
     const struct exit_row *row;
-    uint32_t controls, reason;
+    uint32_t reason;
 
     if (c->ready != v)
         vmx_prepare(v, c);
@@ -391,12 +406,8 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     }
     if ((flags & (BH_RUN_RIP | BH_RUN_INJECT | BH_RUN_SHADOW)) != 0 && !take_requests(v, s, flags))
         return invalid(page, REASON_ENTRY_FAILED | REASON_BAD_STATE, ONCE(page->inject));
-    controls = vmx_config.cpu | ((flags & BH_RUN_WINDOW) != 0 ? CPU_INTERRUPT_WINDOW : 0) |
-               ((flags & BH_RUN_NMI_WINDOW) != 0 ? CPU_NMI_WINDOW : 0);
-    if (s->controls != controls) {
-        vmwrite(PRIMARY_CONTROLS, controls);
-        s->controls = controls;
-    }
+    if ((flags & RUN_AGAIN) == 0)
+        set_windows(s, flags);
     vmwrite(PREEMPTION_TIMER, timer_value(p->armed));
     if (read_cr2() != s->cr2)
         write_cr2(s->cr2);

@@ -4,7 +4,9 @@
  * VM alone. May call: the rest of the backend. Never touches the guest's memory.
  */
 #include "vmx.h"
+#include "../cpu.h"
 #include "bulkhead/error.h"
+#include "object/vcpu.h"
 
 #define FLAGS_FIXED     0x2u
 #define FLAGS_ALLOWED   0x3f7fd7u
@@ -110,13 +112,21 @@ void vmx_read_state(struct vcpu *v, uint64_t groups)
         v->page->rflags = save->rflags;
 }
 
+/* SDM vol. 1, 13.3. */
+static bool xcr0_ok(uint64_t x)
+{
+    if ((x & ~host_xcr0) != 0 || (host_xcr0 != 0 && (x & 1u) == 0))
+        return false;
+    return (x & 6u) != 4u && ((x & 0xe0u) == 0 || (x & 0xe6u) == 0xe6u);
+}
+
 /* SDM 27.3.1.1, less what the CPU finds itself. */
 static bool control_ok(const struct bh_vcpu_state *s)
 {
     bool paging = (s->cr0 & CR0_PG) != 0;
 
     if ((s->cr0 & ~(uint64_t)CR0_KNOWN) != 0 || (paging && (s->cr0 & CR0_PE) == 0) ||
-        (s->cr0 & (CR0_NW | CR0_CD)) == CR0_NW)
+        (s->cr0 & (CR0_NW | CR0_CD)) == CR0_NW || !xcr0_ok(s->xcr0))
         return false;
     if ((s->cr4 & ~(uint64_t)CR4_GUEST) != 0 || (s->cr4 & ~vmx_config.cr4_fixed1) != 0 ||
         (s->efer & ~(uint64_t)EFER_ALLOWED) != 0 || s->cr3 >> vmx_config.phys_bits != 0)
@@ -155,7 +165,7 @@ static bool state_ok(const struct bh_vcpu_state *s, uint64_t groups)
     return (groups & BH_STATE_DR) == 0 || (s->dr6 >> 32 == 0 && s->dr7 >> 32 == 0);
 }
 
-static void load_control(struct vmx_save *save, const struct bh_vcpu_state *s)
+static void load_control(struct vcpu *v, const struct bh_vcpu_state *s)
 {
     uint64_t efer = s->efer & ~(uint64_t)EFER_LMA;
     bool long_mode = (efer & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0;
@@ -167,7 +177,10 @@ static void load_control(struct vmx_save *save, const struct bh_vcpu_state *s)
     vmwrite(CR4_SHADOW, s->cr4);
     vmwrite(GUEST_EFER, efer | (long_mode ? EFER_LMA : 0));
     vmwrite(ENTRY_CONTROLS, vmx_config.entry | (long_mode ? ENTRY_IA32E : 0));
-    save->cr2 = s->cr2;
+    vmx_save(v)->cr2 = s->cr2;
+    /* The guest would have flushed its TLB by writing these itself: a new VPID does the same. */
+    v->asid_generation = 0;
+    vmx_this_cpu()->ready = NULL;
 }
 
 /* The VMCS is current. */
@@ -181,7 +194,7 @@ void vmx_load_state(struct vcpu *v, const struct bh_vcpu_state *s, uint64_t grou
             load_segment(&s->seg[i], i);
     }
     if ((groups & BH_STATE_CR) != 0)
-        load_control(save, s);
+        load_control(v, s);
     if ((groups & BH_STATE_MSR) != 0) {
         save->msrs[SWAP_STAR].value = s->star;
         save->msrs[SWAP_LSTAR].value = s->lstar;
@@ -209,14 +222,8 @@ uint32_t vmx_write_state(struct vcpu *v, uint64_t groups)
 {
     struct vmx_save *save = vmx_save(v);
     const struct bh_vcpu_page *page = v->page;
-    uint64_t rflags = 0;
 
     vmx_make_current(v, vmx_this_cpu());
-    if ((groups & BH_STATE_FLAGS) != 0) {
-        rflags = ONCE(page->rflags) | FLAGS_FIXED;
-        if ((rflags & ~(uint64_t)FLAGS_ALLOWED) != 0)
-            return BH_ERR_RANGE;
-    }
     if ((groups & (BH_STATE_SEG | BH_STATE_CR | BH_STATE_MSR | BH_STATE_DR | BH_STATE_TSC)) != 0) {
         struct bh_vcpu_state s;
 
@@ -226,12 +233,17 @@ uint32_t vmx_write_state(struct vcpu *v, uint64_t groups)
         if (!state_ok(&s, groups))
             return BH_ERR_RANGE;
         vmx_load_state(v, &s, groups);
+        if ((groups & BH_STATE_CR) != 0 && s.xcr0 != v->guest_xcr0) {
+            if (percpu()->fpu_owner == v)
+                vcpu_fpu_save(); /* in the old one; loaded with the new one */
+            v->guest_xcr0 = s.xcr0;
+        }
     }
     if ((groups & BH_STATE_RSP) != 0)
         vmwrite(GUEST_RSP, ONCE(page->gpr[4]));
     if ((groups & BH_STATE_FLAGS) != 0) {
-        vmwrite(GUEST_RFLAGS, rflags);
-        save->rflags = rflags;
+        save->rflags = (ONCE(page->rflags) & FLAGS_ALLOWED) | FLAGS_FIXED;
+        vmwrite(GUEST_RFLAGS, save->rflags);
     }
     return BH_OK;
 }
