@@ -11,6 +11,7 @@
 #include "core/cdt.h"
 #include "arch/x86/asm.h"
 #include "arch/x86/audit.h"
+#include "arch/x86/klog.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/mem.h"
 
@@ -249,6 +250,9 @@ void thread_fault(uint32_t vector, uint64_t code, uint64_t rip, uint64_t addr)
     t->state = BH_THREAD_FAULTED;
     if (t->fault_ntfn != NONE)
         ntfn_signal(t->fault_ntfn, t->fault_badge);
+    else /* root, or a thread nobody supervises: say so where it can be seen */
+        klog("bulkhead: thread %u: exception %u, error %lx, rip %lx, address %lx", thread_index(t),
+             vector, code, rip, addr);
     schedule();
 }
 

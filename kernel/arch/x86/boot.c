@@ -165,7 +165,7 @@ static void root_start(void)
     if (((h->text_bytes | h->rodata_bytes | h->data_bytes | h->bss_bytes) & 0xfff) != 0 ||
         h->text_bytes > 0x1000000 || h->rodata_bytes > 0x1000000 || h->data_bytes > 0x1000000 ||
         h->bss_bytes > 0x4000000 ||
-        h->text_bytes + h->rodata_bytes + h->data_bytes > loader.module_bytes ||
+        h->text_bytes + h->rodata_bytes + h->data_bytes >= loader.module_bytes ||
         h->entry < BH_ROOT_BASE || h->entry >= BH_ROOT_BASE + h->text_bytes)
         boot_stop("the root task's header is damaged");
     image = h->text_bytes + h->rodata_bytes + h->data_bytes;
@@ -199,8 +199,9 @@ static void root_start(void)
     give(BH_SLOT_KERNEL, cnode, BH_CAP_KERNEL, 0, 0, 0);
     give(BH_SLOT_IOPORTS, cnode, BH_CAP_IOPORTS, 0, 0, 65536);
     give(BH_SLOT_IRQ, cnode, BH_CAP_IRQ, 0, IRQ_ALL, 0);
-    give(BH_SLOT_BOOT_FRAME, cnode, BH_CAP_FRAME, 0, loader.module / 4096,
-         (loader.module_bytes + 4095) / 4096);
+    /* Not root's own image: deleting an attachment clears all that points into its Frame. */
+    give(BH_SLOT_BOOT_FRAME, cnode, BH_CAP_FRAME, 0, (loader.module + image) / 4096,
+         (loader.module_bytes - image + 4095) / 4096);
 
     for (uint32_t i = 0; i < loader.nranges && slot < BH_SLOT_FUNTYPED + BH_MAX_FUNTYPED; i++) {
         uint64_t n = (loader.ranges[i].end - loader.ranges[i].base) / 4096;
@@ -235,8 +236,7 @@ static void root_start(void)
     info_page.funtyped_count = slot - BH_SLOT_FUNTYPED;
     info_page.free_slot = BH_SLOT_FUNTYPED + BH_MAX_FUNTYPED;
     info_page.cnode_slots = ROOT_SLOTS;
-    info_page.boot_bytes = (loader.module_bytes + 4095) & ~4095ull;
-    info_page.boot_archive = image;
+    info_page.boot_bytes = (loader.module_bytes - image + 4095) & ~4095ull;
     sched_wake(t);
 }
 

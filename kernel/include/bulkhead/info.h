@@ -46,8 +46,8 @@ struct bh_info {
     uint32_t apic_mode;      /* 1 xAPIC, 2 x2APIC */
     uint64_t kuntyped_bytes;
     uint64_t funtyped_bytes;
-    uint64_t boot_bytes;   /* boot module, whole pages; root's image lies at its start */
-    uint64_t boot_archive; /* offset of the cpio archive in it */
+    uint64_t boot_bytes;   /* the archive behind root's image, whole pages: BH_SLOT_BOOT_FRAME */
+    uint64_t boot_archive; /* offset of the cpio archive in that frame: 0 */
     uint64_t kernel_entry_tsc, root_entry_tsc;
     uint64_t acpi_rsdp;    /* physical, 0: none */
     uint64_t entropy[8];   /* seed for root's generator */
