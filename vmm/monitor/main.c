@@ -212,6 +212,18 @@ static const exit_fn exit_table[BH_NEXITS] = {
     [BH_EXIT_DR] = exit_unexpected,
 };
 
+/* SIGNALLED or TIMEOUT before the guest ran: what was asked for still is to be done. */
+static bool not_entered(struct bh_result r)
+{
+    if (r.err == (BH_EXIT_SIGNALLED | BH_EXIT_NOT_ENTERED))
+        platform_signalled(r.value);
+    else if (r.err == (BH_EXIT_TIMEOUT | BH_EXIT_NOT_ENTERED))
+        platform_tick();
+    else
+        return false;
+    return true;
+}
+
 static __attribute__((noreturn)) void run(void)
 {
     for (;;) {
@@ -220,8 +232,11 @@ static __attribute__((noreturn)) void run(void)
         if (vcpu.dirty)
             settle();
         r = bh_vcpu_run(vcpu.deadline_tsc, vcpu.flags);
-        if (r.err >= BH_NEXITS) {
+        if (__builtin_expect(r.err >= BH_NEXITS, 0)) {
             char text[64];
+
+            if (not_entered(r))
+                continue;
 
             (void)fmt_buf(text, sizeof(text), "vcpu_run: error %lu, flags 0x%lx", 0u - r.err,
                           vcpu.flags);

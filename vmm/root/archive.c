@@ -6,6 +6,9 @@
 #include "log.h"
 #include "string.h"
 
+/* The archive's own Frame: root's image, which lies before it in the module, is mapped and in use.
+ */
+static uint64_t archive_frame, archive_bytes;
 static struct archive_file files[ARCHIVE_FILES_MAX];
 static unsigned nfiles;
 
@@ -15,17 +18,16 @@ static unsigned nfiles;
  */
 static enum cpio_result read_member(uint64_t window, uint64_t offset, struct cpio_member *m)
 {
-    uint64_t at = info()->boot_archive + offset;
-    uint64_t first = at / PAGE;
-    uint64_t pages = info()->boot_bytes / PAGE - first;
+    uint64_t first = offset / PAGE;
+    uint64_t pages = archive_bytes / PAGE - first;
     enum cpio_result result = CPIO_BAD;
 
-    if (at >= info()->boot_bytes)
+    if (offset >= archive_bytes)
         return CPIO_END;
     pages = pages < 2u ? pages : 2u;
     if (map(window, ROOT_WINDOW, first, pages, BH_MAP_READ) == BH_OK)
-        result = cpio_decode((const uint8_t *)ROOT_WINDOW + at % PAGE, pages * PAGE - at % PAGE,
-                             offset, info()->boot_bytes - info()->boot_archive, m);
+        result = cpio_decode((const uint8_t *)ROOT_WINDOW + offset % PAGE,
+                             pages * PAGE - offset % PAGE, offset, archive_bytes, m);
     (void)bh_attach_unmap(window, ROOT_WINDOW, pages);
     return result;
 }
@@ -49,7 +51,7 @@ static bool read_index(uint64_t window)
             say("boot archive: more than %u files", ARCHIVE_FILES_MAX);
             return false;
         }
-        if ((info()->boot_archive + m.data) % PAGE && m.size) {
+        if (m.data % PAGE && m.size) {
             say("boot archive: %s: contents do not start on a page; build the module with "
                 "mkboot.py",
                 m.name);
@@ -58,7 +60,7 @@ static bool read_index(uint64_t window)
         memcpy(f->name, m.name, sizeof(f->name));
         f->bytes = m.size;
         f->pages = (m.size + PAGE - 1u) / PAGE;
-        f->frame = (info()->boot_archive + m.data) / PAGE; /* page, until carve_files() */
+        f->frame = m.data / PAGE; /* page, until carve_files() */
         nfiles++;
         offset = m.next;
     }
@@ -78,7 +80,7 @@ static bool carve_files(void)
             f->frame = 0;
             continue;
         }
-        err = carve(BH_SLOT_BOOT_FRAME, f->frame, f->pages, slot);
+        err = carve(archive_frame, f->frame, f->pages, slot);
         if (err) {
             say("boot archive: %s: no frame: %s", f->name, error_name(err));
             return false;
@@ -94,11 +96,16 @@ bool archive_open(void)
     uint64_t err;
     bool ok;
 
-    if (info()->boot_bytes == 0 || info()->boot_archive > info()->boot_bytes) {
-        say("no boot module");
+    if (info()->boot_archive >= info()->boot_bytes || info()->boot_archive % PAGE) {
+        say("boot module: no archive in it");
         return false;
     }
-    err = attach(BH_SLOT_BOOT_FRAME, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, window);
+    archive_bytes = info()->boot_bytes - info()->boot_archive;
+    archive_frame = slots_take(1);
+    err =
+        carve(BH_SLOT_BOOT_FRAME, info()->boot_archive / PAGE, archive_bytes / PAGE, archive_frame);
+    if (!err)
+        err = attach(archive_frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, window);
     if (err) {
         say("boot module: cannot be attached: %s", error_name(err));
         return false;
