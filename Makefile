@@ -60,7 +60,7 @@ endif
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
-    -Wcast-align -Wno-unused-parameter
+    -Wno-unused-parameter
 REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 # Rings 0 and 3 alike: no libc, no FPU or vector registers, no hidden run-time support.
 FREESTANDING := -std=gnu11 -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
