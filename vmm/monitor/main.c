@@ -13,7 +13,9 @@ struct vcpu vcpu;
 
 void read_state(uint64_t groups)
 {
-    if (bh_vcpu_read(BH_MONITOR_SLOT_VCPU, groups).err)
+    /* A group that is to be loaded back is newer in the page than in the vCPU. */
+    groups &= ~vcpu.flags;
+    if (groups && bh_vcpu_read(BH_MONITOR_SLOT_VCPU, groups).err)
         vm_end(BH_END_STOPPED, 0, "vCPU state cannot be read");
 }
 
