@@ -21,7 +21,7 @@ RUN_IMAGES = $(if $(GUEST),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter gu
 
 # make reports any failed recipe as 2; a run's exit status is the guest's, so it is kept in a file
 # and make ends with it through a loaded function (tests/lib/make_exit.c).
-ifneq ($(filter run debug,$(GOALS)),)
+ifneq ($(filter run,$(GOALS)),)
 -load build/make_exit.so(make_exit_gmk_setup)
 endif
 build/make_exit.so: tests/lib/make_exit.c
