@@ -60,7 +60,7 @@ MICRO_CFLAGS += $(GUEST_CLANG)
 MICRO_LDFLAGS += -fuse-ld=bfd $(GUEST_CLANG)
 endif
 MICRO_RT := $(patsubst guests/rt/%,$(MICRO_OUT)/rt/%.o,$(sort $(wildcard guests/rt/*.c guests/rt/*.S)))
-MICRO_DEPENDS := $(wildcard guests/rt/*.h) guests/guests.mk build/.toolchain
+MICRO_DEPENDS := $(wildcard guests/rt/*.h tests/system/guests/*.h) guests/guests.mk build/.toolchain
 MICRO_NAMES := $(sort $(basename $(notdir $(wildcard tests/system/guests/*.c tests/bench/guest_*.c))))
 MICRO_ELFS := $(MICRO_NAMES:%=$(MICRO_OUT)/%.elf) $(MICRO_OUT)/hello-pvh.elf
 ALL_TARGETS += guests-micro

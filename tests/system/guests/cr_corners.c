@@ -18,7 +18,6 @@ static uint64_t value;
     {                                                                                              \
         write_##reg(value);                                                                        \
     }
-SETTER(cr0)
 SETTER(cr8)
 
 static void read_cr1(void)
@@ -52,8 +51,6 @@ static void cr0(void)
 {
     uint64_t old = read_cr0();
 
-    refused("cr0-nw", set_cr0, old | CR0_NW, old);
-    refused("cr0-high", set_cr0, old | 1ULL << 32, old);
     write_cr0(old | CR0_CD);
     fact("cr0-cd", read_cr0() & CR0_CD, "%lx", read_cr0());
     write_cr0(old | CR0_CD | CR0_NW);

@@ -1,5 +1,5 @@
 /*
- * Fact: MOV to CR0, CR3 and CR4 that would leave long mode in an impossible way raise #GP(0). A
+ * Fact: MOV to CR0, CR3 and CR4 of an impossible state raise #GP(0). A
  * platform that accepts one of them loses the guest: it ends without a verdict after "TRY name".
  */
 #include "guest.h"
@@ -33,6 +33,8 @@ static void refused(const char *name, void (*set)(void), uint64_t v)
 
 void guest_main(void)
 {
+    refused("cr0-high", set_cr0, read_cr0() | 1ULL << 32);
+    refused("cr0-nw", set_cr0, read_cr0() | 1 << 29);
     refused("cr3-reserved", set_cr3, read_cr3() | 1ULL << 62);
     refused("pe-clear", set_cr0, read_cr0() & ~1ULL);
     refused("pae-clear", set_cr4, read_cr4() & ~0x20ULL);

@@ -105,10 +105,11 @@ static void avx(void)
         ymm_in[i] = mix64(seed + 1000 + i);
     ymm_load(ymm_in);
     exits();
-    ymm_store(ymm_out);
-    fact("kept-ymm", memcmp(ymm_in, ymm_out, sizeof(ymm_in)) == 0, "%u exits", EXITS);
+    /* Before the registers are touched, because without it touching them is an exception. */
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     fact("kept-xcr0", lo == 7 && hi == 0, "%x", lo);
+    ymm_store(ymm_out);
+    fact("kept-ymm", memcmp(ymm_in, ymm_out, sizeof(ymm_in)) == 0, "%u exits", EXITS);
 }
 
 void guest_main(void)
