@@ -152,10 +152,12 @@ void root_main(void)
     ntfn = slots_take(1);
     if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))
         system_end(STATUS_BROKEN, "no memory for root's notification");
-    console_init(vms, manifest.vm_count);
     for (unsigned i = 0; i < manifest.vm_count; i++) {
         vms[i].number = i;
         vms[i].config = &manifest.vms[i];
+    }
+    console_init(vms, manifest.vm_count);
+    for (unsigned i = 0; i < manifest.vm_count; i++) {
         if (!vm_start(&vms[i], i, &manifest.vms[i], ntfn))
             say("vm %s: not started", manifest.vms[i].name);
     }
