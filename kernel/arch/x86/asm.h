@@ -32,36 +32,20 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
     __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
     return r;
 }
-static inline uint8_t inb(uint16_t p)
-{
-    uint8_t v;
-    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p));
-    return v;
-}
-static inline uint16_t inw(uint16_t p)
-{
-    uint16_t v;
-    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(p));
-    return v;
-}
-static inline uint32_t inl(uint16_t p)
-{
-    uint32_t v;
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p));
-    return v;
-}
-static inline void outb(uint16_t p, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p));
-}
-static inline void outw(uint16_t p, uint16_t v)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(p));
-}
-static inline void outl(uint16_t p, uint32_t v)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(p));
-}
+#define DEFINE_PORT(suffix, type)                                                                  \
+    static inline type in##suffix(uint16_t p)                                                      \
+    {                                                                                              \
+        type v;                                                                                    \
+        __asm__ volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(p));                              \
+        return v;                                                                                  \
+    }                                                                                              \
+    static inline void out##suffix(uint16_t p, type v)                                             \
+    {                                                                                              \
+        __asm__ volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(p));                             \
+    }
+DEFINE_PORT(b, uint8_t)
+DEFINE_PORT(w, uint16_t)
+DEFINE_PORT(l, uint32_t)
 #define DEFINE_CR(n)                                                                               \
     static inline uint64_t read_cr##n(void)                                                        \
     {                                                                                              \

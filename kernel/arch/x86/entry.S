@@ -18,6 +18,33 @@
 #define SYS_yield 9
 #define SYS_vcpu_run 10
 
+/* Order of struct frame (trap.h). */
+.macro PUSH_REGS
+    .irp r, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    push %\r
+    .endr
+.endm
+.macro POP_REGS
+    .irp r, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+    pop %\r
+    .endr
+.endm
+.macro ZERO regs:vararg
+    .irp r, \regs
+    xor %\r, %\r
+    .endr
+.endm
+/* Back to user mode from a system call; RSP and RIP are in the save area. */
+.macro SYSRET zero:vararg
+    mov %gs:PC_SAVE, %r11
+    mov SAVE_RIP(%r11), %rcx
+    mov SAVE_RSP(%r11), %rsp
+    ZERO \zero
+    mov $0x202, %r11d
+    swapgs
+    sysretq
+.endm
+
     .section .text.hot, "ax"
     .balign 64
     .globl syscall_entry
@@ -59,18 +86,8 @@ do_vcpu_run:
 exit_syscall:
     cmpl $0, %gs:PC_HAZARD
     jne exit_hazard
-exit_clean:
-    mov %gs:PC_SAVE, %r11
-    mov SAVE_RIP(%r11), %rcx
-    mov SAVE_RSP(%r11), %rsp
-    xor %edi, %edi              /* nothing of the kernel's leaves in a register */
-    xor %esi, %esi
-    xor %r8d, %r8d
-    xor %r9d, %r9d
-    xor %r10d, %r10d
-    mov $0x202, %r11d
-    swapgs
-    sysretq
+exit_clean:                     /* nothing of the kernel's leaves in a register */
+    SYSRET edi, esi, r8d, r9d, r10d
 exit_hazard:
     mov %rax, %rdi
     mov %rdx, %rsi
@@ -129,20 +146,8 @@ exit_ipc:                       /* rdx = badge, words in rbx, r12-r14 */
     mov %r13, %r10
     mov %r14, %r8
     xor %eax, %eax
-exit_ipc_words:
-    mov %gs:PC_SAVE, %r11
-    mov SAVE_RIP(%r11), %rcx
-    mov SAVE_RSP(%r11), %rsp
-    xor %r9d, %r9d
-    xor %ebx, %ebx              /* the partner's; never the receiver's to see */
-    xor %ebp, %ebp
-    xor %r12d, %r12d
-    xor %r13d, %r13d
-    xor %r14d, %r14d
-    xor %r15d, %r15d
-    mov $0x202, %r11d
-    swapgs
-    sysretq
+exit_ipc_words:                 /* what else is in registers is the partner's */
+    SYSRET r9d, ebx, ebp, r12d, r13d, r14d, r15d
     .balign 16
 do_reply_wait:
     mov %rsi, %rbx
@@ -185,12 +190,7 @@ ipc_hazard:
 return_syscall:                 /* (result, value) */
     mov %rdi, %rax
     mov %rsi, %rdx
-    xor %ebx, %ebx
-    xor %ebp, %ebp
-    xor %r12d, %r12d
-    xor %r13d, %r13d
-    xor %r14d, %r14d
-    xor %r15d, %r15d
+    ZERO ebx, ebp, r12d, r13d, r14d, r15d
     jmp exit_clean
 
     .globl return_ipc
@@ -208,21 +208,7 @@ return_ipc:                     /* (result, badge, words[4]) */
 return_frame:                   /* the whole frame in the save area */
     mov %gs:PC_SAVE, %rsp
     sub $176, %rsp
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rbp
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %rcx
-    pop %rbx
-    pop %rax
+    POP_REGS
     add $16, %rsp
     swapgs
     iretq
@@ -246,41 +232,6 @@ vec = 0
     .endif
 vec = vec + 1
     .endr
-
-.macro PUSH_REGS
-    push %rax
-    push %rbx
-    push %rcx
-    push %rdx
-    push %rsi
-    push %rdi
-    push %rbp
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-.endm
-.macro POP_REGS
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rbp
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %rcx
-    pop %rbx
-    pop %rax
-.endm
 
 trap_common:
     PUSH_REGS
