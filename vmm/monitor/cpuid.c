@@ -27,7 +27,7 @@ struct row {
 #define L1_C_FIXED (1u << 21 | 1u << 24 | 1u << 31)
 /* EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE
  * SSE2. */
-#define L1_D         (0x0783fbffu)
+#define L1_D         0x078bfbffu
 #define L1_C_OSXSAVE (1u << 27)
 #define L1_D_APIC    (1u << 9)
 /* Leaf 7 EBX: FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS ZERO_FCS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA;
@@ -44,6 +44,9 @@ struct row {
 #define E1_D                                                                                       \
     (0x0183f3ffu | 1u << 11 | 1u << 20 | 1u << 22 | 1u << 25 | 1u << 26 | 1u << 29 | 1u << 30 |    \
      1u << 31)
+
+/* KVM_FEATURE_: no delay after port accesses, clock (new MSR numbers), which is stable. */
+#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 24)
 
 #define XCR0_MASK 7u /* x87, SSE, AVX: what the kernel's save area holds */
 
@@ -109,8 +112,9 @@ static struct row rows[] = {
     {0xd, 2, {ALL, ALL, ALL, 0}, {0, 0, 0, 0}, NULL},
     {0x15, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
     {0x16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
-    /* No hypervisor interface is offered yet but our own leaves. */
-    {0x40000000, 0, {0, 0, 0, 0}, {0x40000000, 0x6b6c7542, 0x64616568, 0x6b6c7542}, NULL},
+    /* KVM's interface with exactly these features; our own leaves follow. */
+    {0x40000000, 0, {0, 0, 0, 0}, {0x40000001, 0x4b4d564b, 0x564b4d56, 0x0000004d}, NULL},
+    {0x40000001, 0, {0, 0, 0, 0}, {KVM_FEATURES, 0, 0, 0}, NULL},
     {0x40000100, 0, {0, 0, 0, 0}, {0x40000100, 0x6b6c7542, 0x64616568, 0x6b6c7542}, NULL},
     {0x80000000, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
     {0x80000001, 0, {ALL, ALL, E1_C, E1_D}, {0, 0, 0, 0}, NULL},

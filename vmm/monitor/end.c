@@ -14,8 +14,10 @@ void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)
     r->qual = page()->qual;
     r->info = page()->info;
     r->rip = page()->rip;
-    for (unsigned i = 0; i < BH_NEXITS; i++)
+    for (unsigned i = 0; i < BH_NEXITS; i++) {
+        r->exits_by_reason[i] = vcpu.exits[i];
         r->exits += vcpu.exits[i];
+    }
     r->holes = vcpu.holes + platform_holes();
     (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
     __atomic_store_n(&r->kind, (uint32_t)kind, __ATOMIC_RELEASE);

@@ -6,10 +6,23 @@
 #include "monitor.h"
 #include "string.h"
 
+/* A guest that steps through its code expects the trap after this instruction, too. */
+static __attribute__((noinline)) void single_step(void)
+{
+    if (vcpu.flags & BH_RUN_INJECT)
+        return;
+    read_state(BH_STATE_DR);
+    page()->state.dr6 |= DR6_BS;
+    vcpu.flags |= BH_STATE_DR;
+    inject_exception(VEC_DB, -1);
+}
+
 void insn_go(uint64_t rip)
 {
     page()->rip = rip;
     vcpu.flags |= BH_RUN_RIP;
+    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0))
+        single_step();
 }
 
 static uint64_t linear_rip(void)

@@ -54,9 +54,10 @@ static bool nmi_evaluate(void)
 
 static void irq_evaluate(void)
 {
+    bool interrupt = platform_pending(); /* first: it may find an NMI, too */
     bool waits = platform_lapic()->nmi_pending && nmi_evaluate();
 
-    if (platform_pending()) {
+    if (interrupt) {
         if (can_interrupt()) {
             int vector = platform_ack();
 
@@ -91,16 +92,19 @@ static void exit_timeout(void)
     platform_tick();
 }
 
+/* Is there an event that ends HLT? */
 static bool woken(void)
 {
-    return platform_lapic()->nmi_pending || platform_pending();
+    bool interrupt = platform_pending(); /* first: it may find an NMI, too */
+
+    return platform_lapic()->nmi_pending || (interrupt && (page()->rflags & RFLAGS_IF));
 }
 
 /* HLT: the instruction is over; nothing runs until an event that the guest takes. */
 static void exit_hlt(void)
 {
     insn_skip(0xf4, 1, 0);
-    while (!woken() || (!(page()->rflags & RFLAGS_IF) && !platform_lapic()->nmi_pending)) {
+    while (!woken()) {
         struct bh_result r;
 
         vcpu.dirty &= ~DIRTY_TIME;

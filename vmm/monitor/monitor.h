@@ -17,6 +17,7 @@
 #include "loader.h"
 #include "syscall.h"
 
+#define VEC_DB 1u
 #define VEC_UD 6u
 #define VEC_GP 13u
 #define VEC_PF 14u
@@ -30,8 +31,10 @@
 #define EFER_LME    0x100u
 #define EFER_LMA    0x400u
 #define EFER_NXE    0x800u
+#define RFLAGS_TF   0x100u
 #define RFLAGS_IF   0x200u
 #define RFLAGS_DF   0x400u
+#define DR6_BS      0x4000u
 #define CS_LONG     0x200u /* bh_segment.attr: L */
 #define CS_32       0x400u /* D/B */
 
@@ -108,6 +111,8 @@ int platform_ack(void);
 /** Would platform_ack() give one? */
 bool platform_pending(void);
 uint64_t platform_holes(void);
+/** UTC seconds since 1970 at clock_ns() == 0. */
+int64_t platform_wall_clock_s(void);
 
 /** One access of 1, 2 or 4 bytes. */
 uint64_t pio_read(unsigned port, unsigned size_bytes);
@@ -124,6 +129,16 @@ void exit_rdmsr(void);
 void exit_wrmsr(void);
 /** XCR0 bits that the guest may set. */
 uint64_t cpuid_xcr0_mask(void);
+
+/* ---- kvm.c: the paravirtual clock ---- */
+
+#define MSR_KVM_WALL_CLOCK  0x4b564d00u
+#define MSR_KVM_SYSTEM_TIME 0x4b564d01u
+
+bool kvm_msr_read(uint32_t msr, uint64_t *value);
+bool kvm_msr_write(uint32_t msr, uint64_t value);
+/** The guest's TSC has been moved: tell the guest. */
+void kvm_clock_update(void);
 
 /* ---- walk.c: the guest's page tables ---- */
 

@@ -84,6 +84,7 @@ static bool write_tsc(uint32_t msr, uint64_t value)
     vcpu.flags |= BH_STATE_TSC;
     /* An armed deadline is in guest TSC: have it computed anew. */
     vcpu.dirty |= DIRTY_TIME;
+    kvm_clock_update();
     return true;
 }
 
@@ -239,6 +240,7 @@ static const struct row rows[] = {
     RANGE(0x2ff, 0x2ff, read_mtrr, write_mtrr),
     RANGE(0x6e0, 0x6e0, read_apic, write_apic),
     RANGE(0x800, 0x8ff, read_apic, write_apic),
+    RANGE(MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, kvm_msr_read, kvm_msr_write),
     RANGE(0xc0000080, 0xc0000080, read_efer, write_efer),
     STATE(0xc0000081),
     STATE(0xc0000082),

@@ -34,6 +34,8 @@ static struct acpi_pm pm;
 static struct debug_exit debug_exit;
 static struct lapic lapic;
 static struct ioapic ioapic;
+static bool lint_level;
+static int64_t wall_s;
 
 /* Index of a port's range in bus.ranges[BUS_PIO], plus one; 0: none. */
 static uint8_t port_range[PORTS];
@@ -234,9 +236,25 @@ void platform_tick(void)
     vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
 }
 
+int64_t platform_wall_clock_s(void)
+{
+    return wall_s;
+}
+
 struct lapic *platform_lapic(void)
 {
     return &lapic;
+}
+
+/* The 8259's output is LINT0, which may be programmed to something else than ExtINT. */
+static void lint_update(void)
+{
+    bool level = pic_intr(&pic);
+
+    if (level != lint_level) {
+        lint_level = level;
+        lapic_set_lint(&lapic, 0, level);
+    }
 }
 
 static bool extint_pending(void)
@@ -246,6 +264,7 @@ static bool extint_pending(void)
 
 bool platform_pending(void)
 {
+    lint_update();
     return lapic_pending_vector(&lapic) >= 0 || extint_pending();
 }
 
@@ -285,18 +304,17 @@ static bool acpi_init(void)
 bool platform_init(void)
 {
     const struct bh_monitor_start *st = start_block();
-    int64_t wall = 0;
     bool ok;
 
     guest_mem.base = (uint8_t *)BH_MONITOR_RAM;
     guest_mem.size_bytes = st->ram_bytes;
     if (st->wall_clock_s)
-        wall = (int64_t)(st->wall_clock_s +
-                         (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
+        wall_s = (int64_t)(st->wall_clock_s +
+                           (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
     ok = lapic_init(&lapic, &bus, &host, &lapic_host, 0, true, (uint64_t)st->tsc_khz * 1000u) &&
          ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) && pic_init(&pic, &bus, &host) &&
          pit_init(&pit, &bus, &host) &&
-         rtc_init(&rtc, &bus, &host, wall, guest_mem_low_end(&guest_mem),
+         rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
          i8042_init(&keyboard, &bus, &host, wire_reset, NULL) &&

@@ -104,6 +104,14 @@ void audit_number(const char *key, uint64_t value)
     log_text(", \"%s\": %lu", key, value);
 }
 
+void audit_numbers(const char *key, const uint64_t *values, size_t count)
+{
+    log_text(", \"%s\": [", key);
+    for (size_t i = 0; i < count; i++)
+        log_text(i ? ", %lu" : "%lu", values[i]);
+    log_text("]");
+}
+
 void audit_hex(const char *key, uint64_t value)
 {
     log_text(", \"%s\": \"0x%lx\"", key, value);

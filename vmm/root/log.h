@@ -30,6 +30,7 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Begin an audit record, a JSON object on one line, close it with audit_end(). */
 void audit_begin(const char *event);
 void audit_number(const char *key, uint64_t value);
+void audit_numbers(const char *key, const uint64_t *values, size_t count);
 void audit_text(const char *key, const char *value);
 void audit_hex(const char *key, uint64_t value);
 void audit_end(void);

@@ -392,6 +392,7 @@ static void audit_report(const struct vm *vm, const struct bh_monitor_report *r)
         audit_text("bytes", bytes);
     }
     audit_number("exits", r->exits);
+    audit_numbers("exits_by_reason", r->exits_by_reason, BH_NEXITS);
     audit_number("holes", r->holes);
     if (r->text[0])
         audit_text("text", r->text);

@@ -87,9 +87,10 @@ struct bh_monitor_report {
     uint32_t insn_len;
     uint32_t reserved0;
     uint8_t insn[16];
-    uint64_t exits; /* guest exits handled so far */
-    uint64_t holes; /* accesses to absent MSRs, ports, memory, CPUID leaves */
-    char text[160]; /* NUL-terminated; root prints printable ASCII of it only */
+    uint64_t exits;               /* guest exits handled so far */
+    uint64_t holes;               /* accesses to absent MSRs, ports, memory, CPUID leaves */
+    uint64_t exits_by_reason[32]; /* index: enum bh_exit */
+    char text[160];               /* NUL-terminated; root prints printable ASCII of it only */
 };
 
 _Static_assert(sizeof(struct bh_monitor_start) <= 4096, "ABI: one page");
