@@ -28,7 +28,6 @@ enum vmcs_field {
     ENTRY_MSR_LOAD_ADDR = 0x200a,
     TSC_OFFSET = 0x2010,
     EPT_POINTER = 0x201a,
-    XSS_EXIT_BITMAP = 0x202c,
     ENCLS_EXIT_BITMAP = 0x202e,
     GUEST_PHYSICAL_ADDRESS = 0x2400,
     VMCS_LINK_POINTER = 0x2800,
@@ -65,6 +64,7 @@ enum vmcs_field {
     GUEST_GDTR_LIMIT = 0x4810,
     GUEST_IDTR_LIMIT = 0x4812,
     GUEST_ES_RIGHTS = 0x4814,
+    GUEST_SS_RIGHTS = 0x4818,
     GUEST_BLOCKING = 0x4824,
     GUEST_ACTIVITY = 0x4826,
     GUEST_SYSENTER_CS = 0x482a,
@@ -124,13 +124,10 @@ enum vmcs_field {
 #define CPU_SECONDARY        (1u << 31)
 
 #define CPU2_EPT          (1u << 1)
-#define CPU2_RDTSCP       (1u << 3)
 #define CPU2_VPID         (1u << 5)
 #define CPU2_WBINVD       (1u << 6)
 #define CPU2_UNRESTRICTED (1u << 7)
-#define CPU2_INVPCID      (1u << 12)
 #define CPU2_ENCLS        (1u << 15)
-#define CPU2_XSAVES       (1u << 20)
 
 #define EXIT_SAVE_DEBUG (1u << 2)
 #define EXIT_HOST_64    (1u << 9)

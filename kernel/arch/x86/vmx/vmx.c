@@ -73,8 +73,9 @@ static const char *compute(struct vmx_config *c)
         return "this CPU's VT-x has no MSR bitmaps or no secondary controls";
     if ((c->cpu & (CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG)) != 0)
         return "this CPU's VT-x cannot run a guest without exits on CR3";
+    /* RDTSCP, INVPCID, XSAVES stay off: CPUID does not offer them, so they raise #UD. */
     if (!adjust(rdmsr(MSR_VMX_CPU2), CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED,
-                CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_WBINVD | CPU2_ENCLS, &c->cpu2))
+                CPU2_WBINVD | CPU2_ENCLS, &c->cpu2))
         return "this CPU's VT-x lacks EPT, VPID or unrestricted guests";
     if (!adjust(rdmsr(MSR_VMX_EXIT + truth),
                 EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
@@ -317,8 +318,6 @@ void vmx_init(struct vcpu *v)
     vmwrite(SECONDARY_CONTROLS, k->cpu2);
     vmwrite(EXIT_CONTROLS, k->exit);
     vmwrite(EXCEPTION_BITMAP, 1u << 1 | 1u << 17 | 1u << 18); /* #DB, #AC loops; #MC: the host's */
-    if ((k->cpu2 & CPU2_XSAVES) != 0)
-        vmwrite(XSS_EXIT_BITMAP, 0);
     if ((k->cpu2 & CPU2_ENCLS) != 0)
         vmwrite(ENCLS_EXIT_BITMAP, ~0ull);
     vmwrite(MSR_BITMAP, image_phys(vmx_msr_bitmap));

@@ -49,7 +49,7 @@ static const struct exit_row exit_rows[REASON_COUNT] = {
     [REASON_PREEMPTION_TIMER] = {EXIT_HOST_IRQ, KNOWN},
     [REASON_INVVPID] = INSTRUCTION(UNDEFINED),
     [REASON_WBINVD] = INSTRUCTION(CACHE),
-    [REASON_XSETBV] = INSTRUCTION(XSETBV),
+    [REASON_XSETBV] = {BH_EXIT_XSETBV, KNOWN | LENGTH | SPECIAL},
     [REASON_VMFUNC] = INSTRUCTION(UNDEFINED),
     [REASON_ENCLS] = INSTRUCTION(UNDEFINED)};
 
@@ -345,6 +345,11 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
         return exit_msr(v, s, page, reason == REASON_WRMSR);
     case REASON_CR:
         return exit_cr(page);
+    case REASON_XSETBV:
+        if ((vmread(GUEST_SS_RIGHTS) & 0x60u) == 0)
+            return BH_EXIT_XSETBV;
+        inject_gp(); /* the CPU should do so itself; Bochs exits first */
+        return EXIT_RESUME;
     case REASON_EXCEPTION:
         return exit_exception(s, page);
     case REASON_TASK_SWITCH:
