@@ -53,6 +53,13 @@ static void fpu_xcr0(uint64_t from, uint64_t to)
         xsetbv0(to);
 }
 
+uint64_t vcpu_xcr0(const struct vcpu *v)
+{
+    /* QEMU's TCG does not intercept XSETBV: while the guest's state is in the registers, so is its
+     * XCR0. */
+    return percpu()->fpu_owner == v && host_xcr0 != 0 ? xgetbv0() & host_xcr0 : v->guest_xcr0;
+}
+
 /* The owner's domain must be loaded. */
 void vcpu_fpu_save(void)
 {
@@ -65,6 +72,7 @@ void vcpu_fpu_save(void)
     struct vcpu *v = pc->fpu_owner;
 
     fpu_enable();
+    v->guest_xcr0 = vcpu_xcr0(v);
     fpu_xcr0(v->guest_xcr0, host_xcr0);
     fpu_store(v->xsave);
     fpu_fetch(&clean);
@@ -111,8 +119,9 @@ static bool vcpu_doorbell(struct vcpu *v)
     return false;
 }
 
-static struct sysret vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags,
-                               uint64_t entered)
+/* In both of its callers, for the short way of an exit. */
+__attribute__((always_inline)) static inline struct sysret
+vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags, uint64_t entered)
 {
     struct ntfn *n = &ntfns[v->ntfn];
     unsigned reason;

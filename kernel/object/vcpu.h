@@ -10,6 +10,8 @@ void vcpu_fini(uint32_t obj);
 void vcpu_unbind(struct vcpu *v);
 /** Go on in the guest of a thread that was preempted in vcpu_run. */
 __attribute__((noreturn)) void vcpu_resume(struct thread *t);
+/** The guest's XCR0. */
+uint64_t vcpu_xcr0(const struct vcpu *v);
 /** Put the FPU state in the registers back to its owner and leave them clean. */
 void vcpu_fpu_save(void);
 

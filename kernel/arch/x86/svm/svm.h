@@ -8,7 +8,6 @@
 /** Use of vcpu.backend[]. */
 enum { SVM_WINDOW = 0, SVM_NMI_BLOCKED = 1, SVM_NEXT = 2, SVM_DR0 = 4 };
 
-void svm_enter(uint64_t vmcb_phys, struct bh_vcpu_page *page, uint64_t host_phys);
 void svm_read_state(struct vcpu *v, uint64_t groups);
 uint32_t svm_write_state(struct vcpu *v, uint64_t groups);
 /** Debug address registers, which the VMCB does not hold. */

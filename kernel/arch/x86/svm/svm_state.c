@@ -66,7 +66,7 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
         s->cr3 = b->cr3;
         s->cr4 = b->cr4;
         s->efer = b->efer & ~(uint64_t)EFER_SVME;
-        s->xcr0 = v->guest_xcr0;
+        s->xcr0 = vcpu_xcr0(v);
     }
     if ((groups & BH_STATE_MSR) != 0) {
         s->star = b->star;
@@ -150,7 +150,7 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         b->cr3 = s.cr3;
         b->cr4 = s.cr4;
         b->efer = s.efer | EFER_SVME;
-        if (s.xcr0 != v->guest_xcr0) {
+        if (s.xcr0 != vcpu_xcr0(v)) {
             if (percpu()->fpu_owner == v)
                 vcpu_fpu_save();
             v->guest_xcr0 = s.xcr0;

@@ -77,8 +77,9 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM B");
 /* INTR NMI SMI INIT, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, IOIO, MSR, task switch, FERR_FREEZE,
  * shutdown */
 #define MISC1_ALWAYS 0xfd4c800fu
-/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT, WBINVD, MONITOR, MWAIT (both), XSETBV, RDPRU */
-#define MISC2_ALWAYS 0x7e7fu
+/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT RDTSCP, WBINVD, MONITOR, MWAIT (both), XSETBV, RDPRU
+ */
+#define MISC2_ALWAYS 0x7effu
 
 /* Exit codes: APM vol. 2, appendix C. */
 enum {
