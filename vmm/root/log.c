@@ -12,8 +12,9 @@ enum { REG_DATA = 0, REG_IER = 1, REG_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR
 /* A transmitter that is not ready after this many polls is not there. */
 #define POLLS_MAX 20000u
 
-static unsigned log_port = COM2;
-static unsigned log_room;
+/* COM2 always; COM1 too when the manifest says so. */
+static bool log_com1;
+static unsigned log_room[2];
 
 uint8_t port_in8(unsigned port)
 {
@@ -56,13 +57,22 @@ int serial_get(unsigned port)
     return port_in8(port + REG_LSR) & LSR_DATA_READY ? port_in8(port + REG_DATA) : -1;
 }
 
+static void log_byte_to(unsigned port, unsigned *room, uint8_t byte)
+{
+    for (unsigned i = 0; *room == 0 && i < POLLS_MAX; i++)
+        *room = serial_room(port);
+    if (*room) {
+        serial_put(port, byte);
+        --*room;
+    }
+}
+
 static void log_byte(uint8_t byte)
 {
-    for (unsigned i = 0; log_room == 0 && i < POLLS_MAX; i++)
-        log_room = serial_room(log_port);
-    if (log_room) {
-        serial_put(log_port, byte);
-        log_room--;
+    log_byte_to(COM2, &log_room[0], byte);
+    if (log_com1) {
+        log_room[1] = 0; /* the consoles use this port, too */
+        log_byte_to(COM1, &log_room[1], byte);
     }
 }
 
@@ -137,8 +147,7 @@ void log_end(int status, const char *reason)
     log_text("bulkhead: end status=%d reason=%s\n", status, reason);
 }
 
-void log_to(unsigned port)
+void log_to_com1_too(void)
 {
-    log_port = port;
-    log_room = 0;
+    log_com1 = true;
 }

@@ -1,5 +1,5 @@
 /*
- * Root's log (COM2, or COM1 when the manifest says so) and the raw serial ports under it.
+ * Root's log (COM2, and COM1 when the manifest says so) and the raw serial ports under it.
  * May call: the IoPorts capability. Never waits longer than a bounded number of polls.
  */
 #ifndef VMM_ROOT_LOG_H
@@ -38,7 +38,7 @@ void audit_end(void);
 /** The line that tells the launcher how the system ended. */
 void log_end(int status, const char *reason);
 
-/** Where the log goes from now on: COM1 or COM2. */
-void log_to(unsigned port);
+/** Show the log on COM1, between the consoles, from now on. */
+void log_to_com1_too(void);
 
 #endif

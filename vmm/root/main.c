@@ -147,7 +147,7 @@ void root_main(void)
         system_end(STATUS_BROKEN, "the monitor cannot be loaded");
     read_manifest();
     if (manifest.log == MANIFEST_LOG_COM1)
-        log_to(COM1);
+        log_to_com1_too();
     clean_memory();
     ntfn = slots_take(1);
     if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))
