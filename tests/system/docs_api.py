@@ -1,0 +1,47 @@
+"""docs/KERNEL-API.md names every call, method, error, exit and invariant that the headers have."""
+import re
+
+from case import case, check
+
+HEADERS = "kernel/include/bulkhead/"
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def missing(page, names, form="`{}`"):
+    """Which names the page does not have in that form."""
+    return sorted(name for name in names if form.format(name) not in page)
+
+
+@case(cost=1)
+def complete(t):
+    """A method or error that is added without its description fails here."""
+    page, call = read("docs/KERNEL-API.md"), read(HEADERS + "call.h")
+    calls = re.findall(r"^    X\((\d+), (\w+)\)", call, re.M)
+    methods = re.findall(r"^    X\(([A-Z]+), (\d+), (\w+),", call, re.M)
+    errors = re.findall(r"^    (BH_\w+) = (\d+),", read(HEADERS + "error.h"), re.M)
+    exits = re.findall(r"^    BH_EXIT_(\w+) = \d+,", read(HEADERS + "vcpu.h"), re.M)
+    flags = re.findall(r"^#define (BH_RUN_\w+)", read(HEADERS + "vcpu.h"), re.M)
+    flags.remove("BH_RUN_ALL")
+    invariants = re.findall(r"^    INV_(\w+)(?: = 1)?,", read("kernel/object/check.c"), re.M)
+    check(len(calls) > 5 and len(methods) > 20 and len(errors) > 10 and len(invariants) > 5 and
+          len(exits) > 15, "the headers could not be read")
+    lost = missing(page, [f"{number} `{name}`" for number, name in calls], "| {} |")
+    lost += missing(page, [f"{number} `{name}`" for _, number, name in methods], "| {} |")
+    lost += missing(page, [f"| {number} | `{name}` |" for name, number in errors], "{}")
+    lost += [name for name in exits if not re.search(rf"^\| .*\b{name}\b.* \|", page, re.M)]
+    lost += missing(page, flags)
+    lost += missing(page, [f"| {n} {name} |" for n, name in enumerate(invariants, 1)], "{}")
+    check(not lost, "not in docs/KERNEL-API.md: " + ", ".join(lost))
+
+
+@case(cost=1)
+def nothing_stale(t):
+    """Methods that the page describes exist."""
+    page, call = read("docs/KERNEL-API.md"), read(HEADERS + "call.h")
+    described = set(re.findall(r"^\| \d+ `(\w+)` \|", page, re.M))
+    known = set(re.findall(r"^    X\((?:[A-Z]+, )?\d+, (\w+)[,)]", call, re.M))
+    check(described <= known, "described, but not in call.h: " + ", ".join(sorted(described - known)))
