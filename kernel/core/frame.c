@@ -2,12 +2,13 @@
  * Frames: see frame.h.
  */
 #include "frame.h"
-#include "cap.h"
-#include "cdt.h"
-#include "cnode.h"
-#include "epoch.h"
 
 /* May anything be derived from this cell as a Frame? */
+/*@ requires frame < POOL_CELLS;
+    assigns \nothing;
+    ensures cap: \result == BH_ERR_CAP <==> c_type(cells[frame].w0) != BH_CAP_FRAME;
+    ensures ok: \result == BH_OK <==> usable(frame);
+    ensures only: \result \in {BH_OK, BH_ERR_CAP, BH_ERR_RIGHTS, BH_ERR_STATE, BH_ERR_LIMIT}; */
 static err_t frame_check(uint32_t frame)
 {
     uint64_t w = cells[frame].w0;
@@ -24,6 +25,10 @@ static err_t frame_check(uint32_t frame)
 }
 
 /* First page that has not been carved out: a Frame without children is whole again. */
+/*@ requires core_ok && live(frame);
+    assigns \nothing;
+    ensures value: (childless(frame) ==> \result == 0) &&
+        (!childless(frame) ==> \result == cells[frame].c); */
 static uint64_t frame_mark(uint32_t frame)
 {
     return cdt_has_child(frame) != 0u ? cells[frame].c : 0u;
@@ -50,11 +55,19 @@ void frame_commit_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32_
 {
     uint64_t w = cells[frame].w0;
 
+    /*@ assert above: \forall integer k; taken(k) && ext_from[k] == frame ==>
+          ext_hi[k] <= cells[frame].a + offset; */
     cells[frame].c = offset + pages;
     cnode_commit_new(frame, dst, cap_pack(BH_CAP_FRAME, cap_rights(w), 0), 0,
                      cells[frame].a + offset, pages);
+    /*@ ghost
+      ext_from[dst] = frame;
+      ext_lo[dst] = cells[frame].a + offset;
+      ext_hi[dst] = cells[frame].a + offset + pages; */
 }
 
+/*@ assigns \nothing;
+    ensures value: \result != 0 <==> t_space_cap(type); */
 static uint32_t is_space(uint32_t type)
 {
     return type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE ? 1u : 0u;

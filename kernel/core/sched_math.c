@@ -28,18 +28,28 @@ void sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t 
 }
 
 /* min(x + d, SC_TIME_MAX) */
+/*@ requires x <= SC_TIME_MAX;
+    assigns \nothing;
+    ensures value: \result == sat(x + d);
+    ensures range: x <= \result <= SC_TIME_MAX; */
 static uint64_t sat_add(uint64_t x, uint64_t d)
 {
     return d > SC_TIME_MAX - x ? SC_TIME_MAX : x + d;
 }
 
 /* max(x - d, 0) */
+/*@ assigns \nothing;
+    ensures value: \result == pos(x - d);
+    ensures range: \result <= x; */
 static uint64_t sat_sub(uint64_t x, uint64_t d)
 {
     return d > x ? 0u : x - d;
 }
 
 /* Virtual time of `used` ticks; more than one longest period counts as one. */
+/*@ requires inv_weight <= SC_INV_ONE;
+    assigns \nothing;
+    ensures value: \result == \min(used, SC_PERIOD_MAX) * inv_weight / SC_VT_DIV; */
 static uint64_t vt_delta(uint64_t used, uint64_t inv_weight)
 {
     uint64_t u = used > SC_PERIOD_MAX ? SC_PERIOD_MAX : used;
@@ -56,6 +66,10 @@ void sc_charge(struct sc_time *t, uint64_t used)
 }
 
 /* End of the period that holds `now`, in the phase of `at`, the end of an earlier one. */
+/*@ requires at <= now <= SC_TIME_MAX && 0 < period <= SC_PERIOD_MAX;
+    assigns \nothing;
+    ensures range: now < \result <= now + period;
+    ensures phase: (\result - at) % period == 0; */
 static uint64_t next_refill(uint64_t at, uint64_t period, uint64_t now)
 {
     uint64_t late = now - at;

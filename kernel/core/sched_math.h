@@ -38,30 +38,87 @@ enum sc_class {
     SC_FLOOR = 2     /* goes first */
 };
 
+/*@
+  predicate params_ok(struct sc_params p) = p.floor <= p.ceiling && 0 < p.ceiling <= p.period &&
+      p.period <= SC_PERIOD_MAX && 1 <= p.weight <= SC_WEIGHT_MAX;
+  predicate time_ok(struct sc_time t) = params_ok(t.p) &&
+      t.inv_weight == SC_INV_ONE / t.p.weight &&
+      t.floor_left <= t.p.floor && t.ceiling_left <= t.p.ceiling &&
+      t.refill_at <= SC_TIME_MAX + SC_PERIOD_MAX && t.vtime <= SC_TIME_MAX &&
+      t.consumed <= SC_TIME_MAX;
+  logic integer sat(integer x) = x > SC_TIME_MAX ? SC_TIME_MAX : x;
+  logic integer pos(integer x) = x < 0 ? 0 : x;
+*/
+
 /** @return BH_ERR_RANGE: a parameter outside the ranges of struct sc_params */
+/*@ assigns \nothing;
+    ensures ok: \result == BH_OK <==> floor <= ceiling && 0 < ceiling <= period &&
+        period <= SC_PERIOD_MAX && 1 <= weight <= SC_WEIGHT_MAX;
+    ensures only: \result == BH_OK || \result == BH_ERR_RANGE; */
 MUST_CHECK err_t sc_decode_configure(uint64_t floor, uint64_t ceiling, uint64_t period,
                                      uint64_t weight);
 /** New parameters, a full budget, a period that begins @now (< SC_TIME_MAX), virtual time @vtime
  *  (that of the CPU's queue, <= SC_TIME_MAX). consumed stays. */
+/*@ requires \valid(t) && \valid_read(p) && \separated(t, p);
+    requires decoded: params_ok(*p);
+    requires times: now <= SC_TIME_MAX && vtime <= SC_TIME_MAX && t->consumed <= SC_TIME_MAX;
+    assigns t->p, t->inv_weight, t->floor_left, t->ceiling_left, t->refill_at, t->vtime;
+    ensures ok: time_ok(*t);
+    ensures full: t->floor_left == p->floor && t->ceiling_left == p->ceiling;
+    ensures times: t->refill_at == now + p->period && t->vtime == vtime; */
 void sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t now,
                          uint64_t vtime);
 
 /** Charge @used ticks. */
+/*@ requires \valid(t) && time_ok(*t);
+    assigns t->floor_left, t->ceiling_left, t->vtime, t->consumed;
+    ensures ok: time_ok(*t);
+    ensures floor: t->floor_left == pos(\old(t->floor_left) - used);
+    ensures ceiling: t->ceiling_left == pos(\old(t->ceiling_left) - used);
+    ensures consumed: t->consumed == sat(\old(t->consumed) + used);
+    ensures monotonic: t->vtime >= \old(t->vtime); */
 void sc_charge(struct sc_time *t, uint64_t used);
 
 /** Begin a new period if refill_at has come; keeps the phase. @return 1 if it did, else 0. */
+/*@ requires \valid(t) && time_ok(*t) && now <= SC_TIME_MAX;
+    assigns t->refill_at, t->floor_left, t->ceiling_left;
+    ensures ok: time_ok(*t);
+    ensures early: \old(t->refill_at) > now ==> \result == 0 &&
+        t->refill_at == \old(t->refill_at) && t->floor_left == \old(t->floor_left) &&
+        t->ceiling_left == \old(t->ceiling_left);
+    ensures due: \old(t->refill_at) <= now ==> \result == 1 && t->floor_left == t->p.floor &&
+        t->ceiling_left == t->p.ceiling && now < t->refill_at <= now + t->p.period;
+    ensures phase: (t->refill_at - \old(t->refill_at)) % t->p.period == 0; */
 uint32_t sc_refill(struct sc_time *t, uint64_t now);
 
 /** Which class it competes in now: enum sc_class. */
+/*@ requires \valid_read(t);
+    assigns \nothing;
+    ensures empty: \result == SC_EMPTY <==> t->ceiling_left == 0;
+    ensures floor: \result == SC_FLOOR <==> t->ceiling_left > 0 && t->floor_left > 0;
+    ensures leftover: \result == SC_LEFTOVER <==> t->ceiling_left > 0 && t->floor_left == 0; */
 uint32_t sc_class(const struct sc_time *t);
 
 /** Ticks it may run before its class changes. 0: SC_EMPTY. */
+/*@ requires \valid_read(t);
+    assigns \nothing;
+    ensures ceiling: \result <= t->ceiling_left;
+    ensures floor: t->floor_left > 0 ==> \result <= t->floor_left;
+    ensures some: \result == 0 <==> t->ceiling_left == 0; */
 uint64_t sc_slice(const struct sc_time *t);
 
 /** Part of a CPU that a floor takes, in parts per million, rounded up. */
+/*@ requires 0 < period <= SC_PERIOD_MAX && floor <= period;
+    assigns \nothing;
+    ensures value: \result == (floor * SC_SHARE_ONE + (period - 1)) / period;
+    ensures range: \result <= SC_SHARE_ONE; */
 uint64_t sc_share(uint64_t floor, uint64_t period);
 
 /** 1 if a floor fits beside floors that take @total parts per million already, else 0. */
+/*@ requires 0 < period <= SC_PERIOD_MAX && floor <= period && total <= SC_SHARE_ONE;
+    assigns \nothing;
+    ensures value: \result != 0 <==>
+        total + (floor * SC_SHARE_ONE + (period - 1)) / period <= SC_SHARE_ONE; */
 uint32_t sc_admit(uint64_t total, uint64_t floor, uint64_t period);
 
 #endif

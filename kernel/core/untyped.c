@@ -55,12 +55,14 @@ static uint64_t pow2(uint32_t bits)
 }
 
 /* Size of one CNode or space of 2^bits slots or pages; 0: not allowed. */
+/*@ predicate space_units(integer u) = u == 0x200 || u == 0x400 || u == 0x800 || u == 0x1000 ||
+      u == 0x2000 || u == 0x4000 || u == 0x8000 || u == 0x10000 || u == 0x20000 || u == 0x40000; */
+
 /*@ requires type == BH_CAP_CNODE || t_space(type);
     assigns \nothing;
     ensures value: \result == u_kernel(type, bits);
     ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS &&
-        \result % PAGE_UNITS == 0; */
+    ensures space: t_space(type) ==> \result == 0 || space_units(\result); */
 static uint64_t sized_units(uint32_t type, uint32_t bits)
 {
     uint64_t n;
@@ -79,7 +81,7 @@ static uint64_t sized_units(uint32_t type, uint32_t bits)
 /*@ assigns \nothing;
     ensures value: \result == u_kernel(type, bits);
     ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result % PAGE_UNITS == 0;
+    ensures space: t_space(type) ==> \result == 0 || space_units(\result);
     ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
 static uint64_t kernel_units(uint32_t type, uint32_t bits)
 {
@@ -109,7 +111,7 @@ static uint64_t kernel_units(uint32_t type, uint32_t bits)
     assigns \nothing;
     ensures value: \result == u_units(from, type, bits);
     ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result % PAGE_UNITS == 0;
+    ensures space: t_space(type) ==> \result == 0 || space_units(\result);
     ensures page: type == BH_CAP_KUNTYPED ==> \result <= PAGE_UNITS;
     ensures frame: from == BH_CAP_FUNTYPED ==> \result <= 1;
     ensures kind: \result != 0 && (type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME) ==>
@@ -214,16 +216,34 @@ static err_t retype_check_source(uint32_t ut)
     return BH_OK;
 }
 
+/*@ ghost
+  /@ requires space_units(units) && x % units == 0;
+     assigns \nothing;
+     ensures x % PAGE_UNITS == 0 && units % PAGE_UNITS == 0; @/
+  void lemma_pages(uint64_t x, uint64_t units)
+  {
+     /@ assert units == 0x200 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x400 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x800 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x1000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x2000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x4000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x8000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x10000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x20000 ==> x % PAGE_UNITS == 0; @/
+     /@ assert units == 0x40000 ==> x % PAGE_UNITS == 0; @/
+  } */
+
 /* Object index and payload of what is to be made: how types.h wants them. */
 /*@ requires \valid(p);
     requires sizes: 0 < p->obj_units && 0 < p->count <= RETYPE_MAX && p->start <= PFN_MAX + 0x40000;
     requires small: !is_extent(p->type) ==> p->start < POOL_UNITS_MAX &&
         p->obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS && p->start % p->obj_units == 0;
-    requires pages: t_space(p->type) ==> p->obj_units % PAGE_UNITS == 0 &&
-        p->start % PAGE_UNITS == 0;
+    requires pages: t_space(p->type) ==> space_units(p->obj_units);
     assigns p->obj, p->obj_step, p->a, p->b;
     ensures extent: is_extent(p->type) ==> p->a == p->start && p->b == p->obj_units;
-    ensures range: p->obj <= POOL_UNITS_MAX && p->obj_step <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    ensures range: p->obj <= POOL_UNITS_MAX && (is_extent(p->type) ==> p->obj_step == 0) &&
+        p->obj_step <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
     ensures index: plan_index(*p); */
 static void plan_payload(struct retype_plan *p)
 {
@@ -239,6 +259,7 @@ static void plan_payload(struct retype_plan *p)
         p->obj_step = p->obj_units;
         p->a = p->obj_units;
     } else if (p->type == BH_CAP_HOSTSPACE || p->type == BH_CAP_GUESTSPACE) {
+        /*@ ghost lemma_pages(p->start, p->obj_units); */
         p->obj = p->start / PAGE_UNITS;
         p->obj_step = p->obj_units / PAGE_UNITS;
         p->a = p->obj_units / PAGE_UNITS;
@@ -248,80 +269,182 @@ static void plan_payload(struct retype_plan *p)
     }
 }
 
+/* Is `count` allowed for a type whose objects take `units` each (0: not allowed at all)? */
+/*@ requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    assigns \nothing;
+    ensures value: \result != 0 <==> units != 0 && 0 < count <= u_max(type, units);
+    ensures extent: \result != 0 && is_extent(type) ==> count <= PFN_MAX;
+    ensures object: \result != 0 && !is_extent(type) ==> count <= RETYPE_MAX;
+    ensures pool: \result != 0 && type == BH_CAP_KUNTYPED ==> count <= POOL_PAGES_MAX; */
+static uint32_t count_ok(uint32_t type, uint64_t units, uint64_t count)
+{
+    if (units == 0u || count == 0u)
+        return 0;
+    return count <= retype_max(type, units) ? 1u : 0u;
+}
+
+/*@ requires (count <= POOL_PAGES_MAX && units <= BH_SPACE_MAX_PAGES * PAGE_UNITS) ||
+             (count <= PFN_MAX && units == 1) || (count == 1 && units <= PFN_MAX);
+    requires 0 < count && 0 < units;
+    assigns \nothing;
+    ensures value: \result == count * units;
+    ensures range: units <= \result <= PFN_MAX; */
+static uint64_t span(uint64_t count, uint64_t units)
+{
+    return count * units;
+}
+
+/*@ requires t_untyped(from) && units == u_units(from, type, bits) && units != 0;
+    requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    assigns \nothing;
+    ensures value: \result == u_align(from, type, bits);
+    ensures kernel: from == BH_CAP_KUNTYPED ==> \result == units;
+    ensures range: 0 < \result <= 0x40000; */
+static uint64_t retype_align(uint32_t from, uint32_t type, uint32_t bits, uint64_t units)
+{
+    (void)type;
+    return from == BH_CAP_FUNTYPED ? pow2(bits) : units;
+}
+
 err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint64_t count,
                             uint32_t dst, uint32_t dst_avail, struct retype_plan *p)
 {
     uint32_t from = cap_type(cells[ut].w0), ncells;
-    uint64_t units, align, start;
+    uint64_t units, total, start;
     err_t e = retype_check_source(ut);
 
     if (e != BH_OK)
         return e;
     units = retype_units(from, type, size_bits);
-    if (units == 0u || count == 0u || count > retype_max(type, units))
+    if (count_ok(type, units, count) == 0u)
         return BH_ERR_RANGE;
     ncells = type_is_extent(type) != 0u ? 1u : (uint32_t)count;
     if (ncells > dst_avail || cells_empty(dst, ncells) == 0u)
         return BH_ERR_SLOT;
-    align = from == BH_CAP_FUNTYPED ? pow2(size_bits) : units;
-    start = align_up(cells[ut].a + cells[ut].c, align);
-    if (start + count * units > cells[ut].a + cells[ut].b)
+    total = span(count, units);
+    start = align_up(cells[ut].a + cells[ut].c, retype_align(from, type, size_bits, units));
+    if (start + total > cells[ut].a + cells[ut].b)
         return BH_ERR_MEMORY;
     p->ut = ut;
     p->type = type;
     p->count = ncells;
     p->dst = dst;
     p->start = start;
-    p->obj_units = type_is_extent(type) != 0u ? count * units : units;
+    p->obj_units = type_is_extent(type) != 0u ? total : units;
     plan_payload(p);
     return BH_OK;
 }
 
-void untyped_commit_retype(const struct retype_plan *p)
+/*@ predicate same_but{A, B}(integer d) = \forall integer j; 0 <= j < POOL_CELLS && j != d ==>
+        \at(cells[j].w0, A) == \at(cells[j].w0, B) && \at(cells[j].a, A) == \at(cells[j].a, B) &&
+        \at(cells[j].b, A) == \at(cells[j].b, B) && \at(cells[j].c, A) == \at(cells[j].c, B) &&
+        \at(cells[j].depth, A) == \at(cells[j].depth, B) &&
+        \at(ext_from[j], A) == \at(ext_from[j], B) &&
+        \at(ext_lo[j], A) == \at(ext_lo[j], B) && \at(ext_hi[j], A) == \at(ext_hi[j], B); */
+
+/* Make one capability, and take [at, at + units) for it. */
+/*@ requires core_ok;
+    requires index: live(ut) && live(dst) && dst != 0 && empty(dst);
+    requires source: t_untyped(c_type(cells[ut].w0)) && cells[ut].depth < CDT_DEPTH_MAX;
+    requires word: w0 < CAP_WORDS && c_type(w0) != BH_CAP_NULL && range_ok(c_type(w0), a, b, 0);
+    requires extent: is_extent(c_type(w0)) ==> a == at && a + b == at + units;
+    requires inside: cells[ut].a <= at && 0 < units && at + units <= mark(ut);
+    requires above: \forall integer k; taken(k) && ext_from[k] == ut ==> ext_hi[k] <= at;
+    assigns cells[dst], cells[ut].next, cells[\at(cells[ut].next, Pre)].prev, ext_from[dst],
+            ext_lo[dst], ext_hi[dst];
+    ENSURES_CORE
+    ensures above: \forall integer k; taken(k) && ext_from[k] == ut ==> ext_hi[k] <= at + units;
+    ensures first: cells[ut].next == dst;
+    ensures below: cells[dst].depth == cells[ut].depth + 1;
+    ensures word: cells[dst].w0 == w0;
+    ensures payload: cells[dst].a == a && cells[dst].b == b && cells[dst].c == 0;
+    ensures taken: ext_from[dst] == ut && ext_lo[dst] == at && ext_hi[dst] == at + units;
+    ensures others: same_but{Pre, Here}(dst); */
+static void retype_one(uint32_t ut, uint32_t dst, uint64_t w0, uint64_t a, uint64_t b)
+    /*@ ghost (uint64_t at, uint64_t units) */
+{
+    cnode_commit_new(ut, dst, w0, 0, a, b);
+    /*@ ghost
+      ext_from[dst] = ut;
+      ext_lo[dst] = at;
+      ext_hi[dst] = at + units; */
+}
+
+/*@ ghost
+  /@ requires i < n <= RETYPE_MAX && u <= PFN_MAX;
+     assigns \nothing;
+     ensures 0 <= i * u && i * u + u == (i + 1) * u && i * u + u <= n * u; @/
+  void lemma_next(uint32_t i, uint32_t n, uint64_t u) {} */
+
+/* Make the capabilities of a plan whose memory lies below the watermark already. A copy of the plan:
+ * what it says cannot change under the loop. */
+/*@ requires core_ok;
+    requires decoded: plan_place(p) && plan_shape(p) && 0 < p.obj_units <= PFN_MAX;
+    requires inside: cells[p.ut].a <= p.start && p.start + p.count * p.obj_units == mark(p.ut);
+    requires above: \forall integer k; taken(k) && ext_from[k] == p.ut ==> ext_hi[k] <= p.start;
+    assigns cells[p.ut].next, cells[\at(cells[p.ut].next, Pre)].prev,
+            cells[p.dst .. p.dst + p.count - 1], ext_from[p.dst .. p.dst + p.count - 1],
+            ext_lo[p.dst .. p.dst + p.count - 1], ext_hi[p.dst .. p.dst + p.count - 1];
+    ENSURES_CORE
+    ensures word: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_WORD(p, j);
+    ensures payload: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_PAYLOAD(p, j);
+    ensures depth_of: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_DEPTH(p, j);
+    ensures taken: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_TAKEN(p, j); */
+static void retype_carry_out(const struct retype_plan p)
 {
     uint32_t i;
-    uint64_t obj = p->obj;
-    /*@ ghost uint64_t at = p->start; */
-    /*@ ghost uint32_t behind = cells[p->ut].next; */
+    uint64_t obj = p.obj;
+    /*@ ghost uint64_t at = p.start; */
+    /*@ ghost uint32_t behind = cells[p.ut].next; */
 
-    cells[p->ut].c = p->start + p->count * p->obj_units - cells[p->ut].a;
-    cells[p->ut].d = 0; /* a scrub begun before has to wait for the new children's epoch */
-    /*@ loop invariant 0 <= i <= p->count;
-        loop invariant at: at == p->start + i * p->obj_units;
-        loop invariant obj: obj == p->obj + i * p->obj_step;
+    /*@ loop invariant 0 <= i <= p.count;
+        loop invariant at: at == p.start + i * p.obj_units;
+        loop invariant obj: obj == p.obj + i * p.obj_step;
         INVARIANT_CORE
-        loop invariant source: t_untyped(c_type(cells[p->ut].w0)) &&
-            cells[p->ut].depth < CDT_DEPTH_MAX;
-        loop invariant next: cells[p->ut].next == (i == 0 ? behind : p->dst + i - 1);
-        loop invariant below: \forall integer k; taken(k) && ext_from[k] == p->ut ==>
+        loop invariant source: t_untyped(c_type(cells[p.ut].w0)) &&
+            cells[p.ut].depth < CDT_DEPTH_MAX;
+        loop invariant next: cells[p.ut].next == (i == 0 ? behind : p.dst + i - 1);
+        loop invariant below: \forall integer k; taken(k) && ext_from[k] == p.ut ==>
             ext_hi[k] <= at;
-        loop invariant rest: \forall integer k; p->dst + i <= k < p->dst + p->count ==>
+        loop invariant rest: \forall integer k; p.dst + i <= k < p.dst + p.count ==>
             live(k) && empty(k);
-        loop invariant type: \forall integer k; 0 <= k < i ==>
-            c_type(cells[p->dst + k].w0) == p->type &&
-            c_obj(cells[p->dst + k].w0) == p->obj + k * p->obj_step;
-        loop invariant payload: \forall integer k; 0 <= k < i ==>
-            cells[p->dst + k].a == p->a && cells[p->dst + k].b == p->b &&
-            cells[p->dst + k].c == 0;
-        loop invariant depth_of: \forall integer k; 0 <= k < i ==>
-            cells[p->dst + k].depth == cells[p->ut].depth + 1;
-        loop invariant taken: \forall integer k; 0 <= k < i ==>
-            ext_from[p->dst + k] == p->ut && ext_lo[p->dst + k] == p->start + k * p->obj_units &&
-            ext_hi[p->dst + k] == p->start + k * p->obj_units + p->obj_units;
-        loop assigns i, obj, at, cells[p->ut].next, cells[behind].prev,
-            cells[p->dst .. p->dst + p->count - 1], ext_from[p->dst .. p->dst + p->count - 1],
-            ext_lo[p->dst .. p->dst + p->count - 1], ext_hi[p->dst .. p->dst + p->count - 1];
-        loop variant p->count - i; */
-    for (i = 0; i < p->count; i++) {
-        cnode_commit_new(p->ut, p->dst + i, cap_pack(p->type, BH_RIGHTS_ALL, (uint32_t)obj), 0,
-                         p->a, p->b);
-        /*@ ghost
-          ext_from[p->dst + i] = p->ut;
-          ext_lo[p->dst + i] = at;
-          ext_hi[p->dst + i] = at + p->obj_units;
-          at = at + p->obj_units; */
-        obj = obj + p->obj_step;
+        loop invariant word: \forall integer j; p.dst <= j < p.dst + i ==> MADE_WORD(p, j);
+        loop invariant payload: \forall integer j; p.dst <= j < p.dst + i ==> MADE_PAYLOAD(p, j);
+        loop invariant depth_of: \forall integer j; p.dst <= j < p.dst + i ==> MADE_DEPTH(p, j);
+        loop invariant taken: \forall integer j; p.dst <= j < p.dst + i ==> MADE_TAKEN(p, j);
+        loop assigns i, obj, at, cells[p.ut].next, cells[behind].prev,
+            cells[p.dst .. p.dst + p.count - 1], ext_from[p.dst .. p.dst + p.count - 1],
+            ext_lo[p.dst .. p.dst + p.count - 1], ext_hi[p.dst .. p.dst + p.count - 1];
+        loop variant p.count - i; */
+    for (i = 0; i < p.count; i++) {
+        /*@ ghost lemma_next(i, p.count, p.obj_units); */
+        /*@ ghost lemma_next(i, p.count, p.obj_step); */
+        retype_one(p.ut, p.dst + i, cap_pack(p.type, BH_RIGHTS_ALL, (uint32_t)obj), p.a, p.b)
+            /*@ ghost (at, p.obj_units) */;
+        obj = obj + p.obj_step;
+        /*@ ghost at = at + p.obj_units; */
     }
+}
+
+/*@ requires core_ok && live(ut) && t_untyped(c_type(cells[ut].w0));
+    requires raised: mark(ut) <= end <= limit(ut);
+    assigns cells[ut].c, cells[ut].d;
+    ENSURES_CORE
+    ensures mark: mark(ut) == end;
+    ensures epoch: cells[ut].d == 0; */
+static void mark_raise(uint32_t ut, uint64_t end)
+{
+    cells[ut].c = end - cells[ut].a;
+    cells[ut].d = 0; /* a scrub begun before has to wait for the new children's epoch */
+}
+
+void untyped_commit_retype(const struct retype_plan *p)
+{
+    const struct retype_plan q = *p;
+    uint64_t end = q.start + span(q.count, q.obj_units);
+
+    mark_raise(q.ut, end);
+    retype_carry_out(q);
 }
 
 uint64_t untyped_left(uint32_t ut)

@@ -28,6 +28,19 @@ struct retype_plan {
     uint64_t a, b;      /* payload of the new cells */
 };
 
+/* What cell j is like once plan p is carried out. Macros, not predicates: provers instantiate the
+ * quantifier around them by the memory they read. */
+#ifdef __FRAMAC__
+#define MADE_WORD(p, j)                                                                            \
+    (c_type(cells[j].w0) == p.type && c_rights(cells[j].w0) == BH_RIGHTS_ALL &&                    \
+     c_obj(cells[j].w0) == p.obj + (j - p.dst) * p.obj_step)
+#define MADE_PAYLOAD(p, j) (cells[j].a == p.a && cells[j].b == p.b && cells[j].c == 0)
+#define MADE_DEPTH(p, j)   (cells[j].depth == cells[p.ut].depth + 1)
+#define MADE_TAKEN(p, j)                                                                           \
+    (ext_from[j] == p.ut && ext_lo[j] == p.start + (j - p.dst) * p.obj_units &&                    \
+     ext_hi[j] == p.start + (j - p.dst) * p.obj_units + p.obj_units)
+#endif
+
 /*@
   logic integer p2(integer b) =
       b == 0 ? 0x1 : b == 1 ? 0x2 : b == 2 ? 0x4 : b == 3 ? 0x8 : b == 4 ? 0x10 :
@@ -78,14 +91,14 @@ struct retype_plan {
       0 < p.count <= RETYPE_MAX && 0 < p.dst && p.dst + p.count <= POOL_CELLS &&
       (\forall integer k; p.dst <= k < p.dst + p.count ==> live(k) && empty(k));
   predicate plan_extent{L}(struct retype_plan p) =
-      0 < p.obj_units && mark(p.ut) <= p.start &&
+      0 < p.obj_units <= PFN_MAX && mark(p.ut) <= p.start &&
       p.start + p.count * p.obj_units <= limit(p.ut);
   predicate plan_shape{L}(struct retype_plan p) =
       0 < p.type < BH_CAP_NTYPES &&
       (is_extent(p.type) ==> p.count == 1 && p.a == p.start && p.b == p.obj_units) &&
       (p.type == BH_CAP_KUNTYPED ==> c_type(cells[p.ut].w0) == BH_CAP_KUNTYPED) &&
-      p.obj <= PFN_MAX && p.obj_step <= POOL_UNITS_MAX &&
-      p.obj + p.count * p.obj_step <= 0xffffffff;
+      (!is_extent(p.type) ==> p.obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS) &&
+      p.obj <= POOL_UNITS_MAX && p.obj_step <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
   // the object index times the object's size is where it lies
   predicate plan_index(struct retype_plan p) =
       (p.type == BH_CAP_CNODE ==> p.obj == p.start && p.obj_step == p.obj_units == p.a) &&
@@ -158,18 +171,16 @@ MUST_CHECK err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size
             cells[p->dst .. p->dst + p->count - 1], ext_from[p->dst .. p->dst + p->count - 1],
             ext_lo[p->dst .. p->dst + p->count - 1], ext_hi[p->dst .. p->dst + p->count - 1];
     ENSURES_CORE
-    ensures mark: mark(p->ut) == p->start + p->count * p->obj_units;
-    ensures epoch: cells[p->ut].d == 0;
-    ensures type: \forall integer k; 0 <= k < p->count ==>
-        c_type(cells[p->dst + k].w0) == p->type &&
-        c_obj(cells[p->dst + k].w0) == p->obj + k * p->obj_step;
-    ensures payload: \forall integer k; 0 <= k < p->count ==>
-        cells[p->dst + k].a == p->a && cells[p->dst + k].b == p->b && cells[p->dst + k].c == 0;
-    ensures depth_of: \forall integer k; 0 <= k < p->count ==>
-        cells[p->dst + k].depth == cells[p->ut].depth + 1;
-    ensures taken: \forall integer k; 0 <= k < p->count ==>
-        ext_from[p->dst + k] == p->ut && ext_lo[p->dst + k] == p->start + k * p->obj_units &&
-        ext_hi[p->dst + k] == p->start + k * p->obj_units + p->obj_units; */
+    ensures mark: \let q = \old(*p); mark(q.ut) == q.start + q.count * q.obj_units;
+    ensures epoch: cells[\old(p->ut)].d == 0;
+    ensures word: \let q = \old(*p);
+        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_WORD(q, j);
+    ensures payload: \let q = \old(*p);
+        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_PAYLOAD(q, j);
+    ensures depth_of: \let q = \old(*p);
+        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_DEPTH(q, j);
+    ensures taken: \let q = \old(*p);
+        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_TAKEN(q, j); */
 void untyped_commit_retype(const struct retype_plan *p);
 
 /** Units or pages left above the watermark (before alignment). */
