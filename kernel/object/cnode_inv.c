@@ -42,6 +42,14 @@ static struct sysret copy(const struct invocation *in, uint64_t badge, bool mint
     return sysret(e, 0);
 }
 
+/* The original capability owns its object: it was made by retype (its parent is untyped). */
+static bool owns_object(uint32_t cell)
+{
+    uint32_t type = cell_type(cell);
+
+    return type >= BH_CAP_CNODE && type <= BH_CAP_VCPU && cell_type(cdt_parent(cell)) != type;
+}
+
 struct sysret inv_cnode_copy(const struct invocation *in)
 {
     return copy(in, 0, false);
@@ -50,6 +58,13 @@ struct sysret inv_cnode_copy(const struct invocation *in)
 struct sysret inv_cnode_mint(const struct invocation *in)
 {
     return copy(in, in->a[3], true);
+}
+
+/* A CNode's original capability lies in a CNode at a lower address: no cycle of CNodes can keep
+ * itself alive. */
+static bool cnode_place_ok(uint32_t src, uint32_t dst)
+{
+    return cell_type(src) != BH_CAP_CNODE || !owns_object(src) || dst < cell_obj(src);
 }
 
 struct sysret inv_cnode_move(const struct invocation *in)
@@ -63,17 +78,11 @@ struct sysret inv_cnode_move(const struct invocation *in)
         e = cnode_decode_move(src, dst);
     if (e == BH_OK && cell_type(src) == BH_CAP_CNODE && cells[src].count != 0)
         e = BH_ERR_BUSY; /* threads refer to it by its place */
+    if (e == BH_OK && !cnode_place_ok(src, dst))
+        e = BH_ERR_STATE;
     if (e == BH_OK)
         cnode_commit_move(src, dst);
     return sysret(e, 0);
-}
-
-/* The original capability owns its object: it was made by retype (its parent is untyped). */
-static bool owns_object(uint32_t cell)
-{
-    uint32_t type = cell_type(cell);
-
-    return type >= BH_CAP_CNODE && type <= BH_CAP_VCPU && cell_type(cdt_parent(cell)) != type;
 }
 
 static bool has_users(uint32_t cell)
@@ -121,7 +130,7 @@ static uint32_t home_cpu(uint32_t cell)
     }
 }
 
-/* A CNode's own slots go first, one deletion at a time. */
+/* Delete what a CNode's slots hold, as far as nothing is derived from it elsewhere. */
 static struct sysret cnode_empty(uint32_t cell);
 
 struct sysret object_destroy(uint32_t cell)
@@ -242,26 +251,20 @@ struct sysret inv_cnode_revoke(const struct invocation *in)
 
 static struct sysret cnode_empty(uint32_t cell)
 {
-    uint32_t first = cell_obj(cell), count = (uint32_t)cells[cell].a, steps = 0;
-    struct sysret r;
+    uint32_t first = cell_obj(cell), count = (uint32_t)cells[cell].a, done = 0;
+    bool busy = false;
 
-    for (uint32_t i = (uint32_t)cells[cell].c; i < count; i++) {
-        uint32_t c = first + i;
-
-        if (steps++ >= 64)
-            return sysret(BH_ERR_PREEMPTED, 0);
-        if (cell_type(c) != BH_CAP_NULL) {
-            if (c == cell)
-                return sysret(BH_ERR_BUSY, 0); /* it holds its own original */
-            r = cdt_has_child(c) != 0 ? revoke(c) : sysret(BH_OK, 0);
-            if (r.err == BH_OK)
-                r = delete_leaf(c);
-            if (r.err != BH_OK)
-                return r;
-        }
-        cells[cell].c = i + 1;
+    for (uint32_t c = first; c < first + count && done < 64; c++) {
+        if (cell_type(c) == BH_CAP_NULL)
+            continue;
+        /* A CNode in a CNode goes by itself, before this one: no recursion here. */
+        if ((cell_type(c) == BH_CAP_CNODE && owns_object(c)) || delete_leaf(c).err != BH_OK)
+            busy = true;
+        else
+            done++;
     }
-    cells[cell].c = 0;
+    if (busy || done == 64)
+        return sysret(done != 0 ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
     zero_bytes(&cells[first], (uint64_t)count * UNIT_BYTES);
     return sysret(BH_OK, 0);
 }

@@ -28,6 +28,8 @@ struct sysret inv_untyped_retype(const struct invocation *in)
         e = BH_ERR_RANGE;
     if (e == BH_OK)
         e = untyped_decode_retype(in->cell, type, bits, in->a[1], dst, avail, &p);
+    if (e == BH_OK && p.type == BH_CAP_CNODE && p.obj <= dst)
+        e = BH_ERR_STATE; /* see cnode_place_ok() */
     if (e != BH_OK)
         return sysret(e, 0);
     untyped_commit_retype(&p);
@@ -45,10 +47,19 @@ struct sysret inv_untyped_scrub(const struct invocation *in)
 
     if (e != BH_OK)
         return sysret(e, 0);
-    if (untyped_scrub_owed(ut) != 0)
+    if (untyped_scrub_owed(ut) != 0) {
         untyped_commit_charge(ut);
+        cells[ut].count = 0;
+    }
     if (epoch_passed(cells[ut].d) == 0)
         return sysret(BH_ERR_BUSY, 0);
+    /* The first epoch ended every use of an index looked up before, signals from afar included; the
+       second saw every CPU empty its list of them (hazard_work). */
+    if (cells[ut].count == 0 && cells[ut].c != 0) {
+        untyped_commit_charge(ut);
+        cells[ut].count = 1;
+        return sysret(BH_ERR_BUSY, 0);
+    }
     n = untyped_scrub_count(ut, frames ? SCRUB_PAGES_PER_CALL : SCRUB_PAGES_PER_CALL * PAGE_UNITS);
     first = untyped_scrub_first(ut, n);
     if (frames) {

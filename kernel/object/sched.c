@@ -277,6 +277,7 @@ void hazard_work(void)
     if ((pc->hazard & HAZARD_FLUSH) != 0) {
         pc->hazard &= ~HAZARD_FLUSH;
         e = __atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST);
+        ntfn_signals_from_afar();
         write_cr3(pc->cr3);
         if (vcpu_ops != NULL)
             vcpu_ops->flush_all();

@@ -6,6 +6,7 @@
 #include "asm.h"
 #include "klog.h"
 #include "layout.h"
+#include "lock.h"
 #include "percpu.h"
 
 #define REG_ID    0x20u
@@ -200,6 +201,7 @@ void timer_arm(uint64_t when)
 }
 
 static uint32_t ioapic_count;
+static struct spinlock ioapic_lock; /* index and data register belong together */
 
 static uint32_t ioapic_read(uint32_t reg)
 {
@@ -235,13 +237,18 @@ uint32_t ioapic_lines(void)
 
 void ioapic_route(uint32_t line, uint8_t vector, uint32_t apic, bool low_level)
 {
+    spin_lock(&ioapic_lock);
     ioapic_write(0x11 + 2 * line, apic << 24);
     ioapic_write(0x10 + 2 * line, 0x10000u | vector | (low_level ? 0xa000u : 0));
+    spin_unlock(&ioapic_lock);
 }
 
 void ioapic_mask(uint32_t line, bool masked)
 {
-    uint32_t low = ioapic_read(0x10 + 2 * line);
+    uint32_t low;
 
+    spin_lock(&ioapic_lock);
+    low = ioapic_read(0x10 + 2 * line);
     ioapic_write(0x10 + 2 * line, masked ? low | 0x10000u : low & ~0x10000u);
+    spin_unlock(&ioapic_lock);
 }
