@@ -1,4 +1,5 @@
 """docs/KERNEL-API.md names every call, method, error, exit and invariant that the headers have."""
+import os
 import re
 
 from case import case, check
@@ -45,3 +46,22 @@ def nothing_stale(t):
     described = set(re.findall(r"^\| \d+ `(\w+)` \|", page, re.M))
     known = set(re.findall(r"^    X\((?:[A-Z]+, )?\d+, (\w+)[,)]", call, re.M))
     check(described <= known, "described, but not in call.h: " + ", ".join(sorted(described - known)))
+
+
+@case(cost=1)
+def tests_named(t):
+    """Every test that ARCHITECTURE.md puts next to a promise exists."""
+    table = read("docs/ARCHITECTURE.md").split("\n## Promises", 1)[1]
+    sources = {file[:-3]: read("tests/system/" + file) for file in os.listdir("tests/system")
+               if file.endswith(".py")}
+    lost = []
+    for name in re.findall(r"`(\w+\.\w+)(?:@\w+)?`", table):
+        file, case_name = name.split(".")
+        pattern = re.sub(r"_on_\d$", "", case_name)
+        if file == "micro" and os.path.exists(f"tests/system/guests/{case_name}.c"):
+            continue
+        if not re.search(rf'def {pattern}\(|"{pattern}["_:]', sources.get(file, "")):
+            lost.append(name)
+    lost += [name for name in re.findall(r"`(test_\w+)`", table)
+             if not os.path.exists(f"tests/unit/{name}.c")]
+    check("`" in table and not lost, "no such test: " + ", ".join(lost))
