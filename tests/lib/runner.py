@@ -133,7 +133,7 @@ def show(job):
     print(f"{job.verdict} {job.name} {job.seconds:.1f} s{detail}", flush=True)
     if job.verdict == "FAIL":
         for line in job.tail():
-            print("    " + line)
+            print("    " + "".join(c if c.isprintable() else "?" for c in line))
         print(f"    [all of it: {job.log}]", flush=True)
 
 

@@ -49,7 +49,7 @@ def bad_image(t):
     with open(path, "wb") as f:
         f.write(b"noise " * 10000)
     status, _, err = make_run(f"GUEST={path}", "EMU=qemu", "TIMEOUT=30")
-    check(status == 122 and "noise" in err, "status 122, and the image is named")
+    check(status == 122 and "neither a bzImage nor" in err, "status 122, and the reason")
 
 
 @case(cost=3)
