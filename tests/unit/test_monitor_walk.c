@@ -137,7 +137,7 @@ static void check_skip(uint64_t rip, const void *code, size_t n, uint64_t next)
     assert_int_equal(linear_write(rip, code, n), n);
     page()->rip = rip;
     vcpu.flags = 0;
-    insn_skip(0xa20f, 2, 0);
+    insn_skip(0xa20f, 2);
     assert_int_equal(page()->rip, next);
     assert_true(vcpu.flags & BH_RUN_RIP);
 }
@@ -154,7 +154,7 @@ static void skipping(void **state)
     entry(0x4000, 0xb003, 8);
     check_skip(0x400400, "\xf2\x0f\xa2", 3, 0x400403);
     page()->next_rip = 0x1234;
-    insn_skip(0xa20f, 2, 0);
+    insn_skip(0xa20f, 2);
     assert_int_equal(page()->rip, 0x1234);
 }
 
@@ -168,7 +168,7 @@ static void skipping_16_bit(void **state)
     ram[0x1fffe] = 0x0f;
     ram[0x1ffff] = 0xa2;
     p->rip = 0xfffe;
-    insn_skip(0xa20f, 2, 0);
+    insn_skip(0xa20f, 2);
     assert_int_equal(p->rip, 0); /* wraps at 64 KiB */
     assert_null(code_page_cached(0xfffe));
 }

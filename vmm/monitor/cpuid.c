@@ -240,5 +240,5 @@ void exit_cpuid(void)
     p->gpr[RBX] = r.b;
     p->gpr[RCX] = r.c;
     p->gpr[RDX] = r.d;
-    insn_skip(0xa20f, 2, 0);
+    insn_skip(0xa20f, 2);
 }

@@ -130,5 +130,5 @@ void exit_xsetbv(void)
     read_state(BH_STATE_CR);
     p->state.xcr0 = value;
     vcpu.flags |= BH_STATE_CR;
-    insn_skip(0xd1010f, 3, 0);
+    insn_skip(0xd1010f, 3);
 }

@@ -6,8 +6,7 @@
 #include "monitor.h"
 #include "string.h"
 
-/* A guest that steps through its code expects the trap after this instruction, too. */
-static __attribute__((noinline)) void single_step(void)
+void insn_stepped(void)
 {
     if (vcpu.flags & BH_RUN_INJECT)
         return;
@@ -15,14 +14,6 @@ static __attribute__((noinline)) void single_step(void)
     page()->state.dr6 |= DR6_BS;
     vcpu.flags |= BH_STATE_DR;
     inject_exception(VEC_DB, -1);
-}
-
-void insn_go(uint64_t rip)
-{
-    page()->rip = rip;
-    vcpu.flags |= BH_RUN_RIP;
-    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0))
-        single_step();
 }
 
 static uint64_t linear_rip(void)
@@ -66,12 +57,7 @@ static bool is_prefix(uint8_t b, bool long_mode)
     }
 }
 
-static uint32_t mask_of(unsigned length)
-{
-    return length >= 4u ? UINT32_MAX : (1u << length * 8u) - 1u;
-}
-
-static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
+void insn_skip_slow(uint32_t opcode, unsigned length)
 {
     struct bh_vcpu_page *p = page();
     uint8_t bytes[16];
@@ -83,12 +69,12 @@ static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
     have = insn_fetch(bytes);
     while (at < have && is_prefix(bytes[at], mode_64()))
         at++;
-    if (at + length + mod_rm > have)
+    if (at + length > have)
         vm_stop("instruction not readable");
     memcpy(&found, bytes + at, length);
     if (found != opcode)
         vm_stop("instruction is not the one that exited");
-    next = p->rip + at + length + mod_rm;
+    next = p->rip + at + length;
     if (!mode_64())
         next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
     insn_go(next);
@@ -96,26 +82,4 @@ static void skip_slow(uint32_t opcode, unsigned length, unsigned mod_rm)
     if (!(vcpu.wants_mmio >> vcpu.exit_reason & 1u) &&
         bh_vcpu_want(BH_MONITOR_SLOT_VCPU, vcpu.exit_reason, BH_GROUP_MMIO).err == BH_OK)
         vcpu.wants_mmio |= 1u << vcpu.exit_reason;
-}
-
-void insn_skip(uint32_t opcode, unsigned length, unsigned mod_rm)
-{
-    struct bh_vcpu_page *p = page();
-    const uint8_t *code;
-
-    if (p->next_rip) {
-        insn_go(p->next_rip);
-        return;
-    }
-    if ((vcpu.wants_mmio >> vcpu.exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
-        (code = code_page_cached(p->rip)) != NULL) {
-        uint32_t found;
-
-        memcpy(&found, code + (p->rip & 4095u), sizeof(found));
-        if ((found & mask_of(length)) == opcode) {
-            insn_go(p->rip + length + mod_rm);
-            return;
-        }
-    }
-    skip_slow(opcode, length, mod_rm);
 }

@@ -77,6 +77,10 @@ static void irq_evaluate(void)
 
 static void settle(void)
 {
+    if (vcpu.dirty & DIRTY_RX) {
+        vcpu.dirty &= ~DIRTY_RX;
+        platform_console_input();
+    }
     if (vcpu.dirty & DIRTY_TIME) {
         vcpu.dirty &= ~DIRTY_TIME;
         vcpu.deadline_tsc = clock_ns_to_tsc(platform_deadline_ns());
@@ -103,7 +107,7 @@ static bool woken(void)
 /* HLT: the instruction is over; nothing runs until an event that the guest takes. */
 static void exit_hlt(void)
 {
-    insn_skip(0xf4, 1, 0);
+    insn_skip(0xf4, 1);
     while (!woken()) {
         struct bh_result r;
 
@@ -131,7 +135,7 @@ static void exit_shutdown(void)
 static void exit_hypercall(void)
 {
     page()->gpr[RAX] = 0u - (uint64_t)1000u;
-    insn_skip(start_block()->backend == BH_BACKEND_SVM ? 0xd9010f : 0xc1010f, 3, 0);
+    insn_skip(start_block()->backend == BH_BACKEND_SVM ? 0xd9010f : 0xc1010f, 3);
 }
 
 static void exit_cache(void)
@@ -149,7 +153,7 @@ static void exit_cache(void)
     n = insn_fetch(bytes);
     for (size_t i = 0; i + 1u < n && i < 14u; i++)
         if (bytes[i] == 0x0f) {
-            insn_skip((uint32_t)bytes[i] | (uint32_t)bytes[i + 1u] << 8, 2, 0);
+            insn_skip((uint32_t)bytes[i] | (uint32_t)bytes[i + 1u] << 8, 2);
             return;
         }
     vm_stop("cache instruction not found");

@@ -47,6 +47,8 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 /** What has to be looked at before the guest runs again. */
 #define DIRTY_IRQ  1u /* an interrupt may have become deliverable, or still waits */
 #define DIRTY_TIME 2u /* a device may have changed its deadline */
+#define DIRTY_PIC  4u /* the 8259 may have changed its output; comes with DIRTY_IRQ */
+#define DIRTY_RX   8u /* the guest has taken a byte from its serial port */
 
 /** What the vCPU's thread keeps at hand. Single-threaded: no locks. */
 struct vcpu {
@@ -105,6 +107,8 @@ void platform_tick(void);
 uint64_t platform_deadline_ns(void);
 /** Root has signalled: console input, or room for output. */
 void platform_signalled(uint64_t bits);
+/** Hand typed bytes to the serial port, as many as it takes. */
+void platform_console_input(void);
 struct lapic *platform_lapic(void);
 /** Vector to inject now: acknowledges it. -1: none. */
 int platform_ack(void);
@@ -143,16 +147,42 @@ void kvm_clock_update(void);
 /* ---- walk.c: the guest's page tables ---- */
 
 /** Is the vCPU in 64-bit mode? Needs BH_GROUP_MMIO state. */
-bool mode_64(void);
+static inline bool mode_64(void)
+{
+    return (page()->state.efer & EFER_LMA) && (page()->state.seg[BH_CS].attr & CS_LONG);
+}
 /** Guest-linear to guest-physical with the page tables in force. Needs BH_GROUP_MMIO state.
  *  @return false: not mapped, or its tables are not in RAM */
 bool walk(uint64_t linear, uint64_t *gpa);
+/** Where code was fetched from last, with the table entries that led there. */
+struct code_page {
+    uint64_t cr3, page;       /* page: linear address >> 12 */
+    const uint64_t *entry[4]; /* in guest RAM */
+    uint64_t value[4];
+    const uint8_t *bytes; /* NULL: nothing is remembered */
+};
+extern struct code_page code_page;
+
 /**
  * The page that code is fetched from, as long as the walk to it, made before, still holds: same CR3
  * and every table entry on the way unchanged. 64-bit mode only. Needs BH_GROUP_MMIO state.
  * @return its 4096 bytes, NULL: not cached
  */
-const uint8_t *code_page_cached(uint64_t linear);
+static inline const uint8_t *code_page_cached(uint64_t linear)
+{
+    const struct code_page *c = &code_page;
+    const struct bh_vcpu_state *s = &page()->state;
+    uint64_t changed;
+
+    if (c->page != linear >> 12 || c->cr3 != s->cr3 || !c->bytes || !(s->efer & EFER_LMA) ||
+        !(s->seg[BH_CS].attr & CS_LONG))
+        return NULL;
+    changed = *c->entry[0] ^ c->value[0];
+    changed |= *c->entry[1] ^ c->value[1];
+    changed |= *c->entry[2] ^ c->value[2];
+    changed |= *c->entry[3] ^ c->value[3];
+    return changed ? NULL : c->bytes;
+}
 /** Walk to the page and remember the way. */
 void code_page_remember(uint64_t linear);
 /** Read or write guest-linear memory, RAM only. @return bytes done; less than @n: the byte after
@@ -164,15 +194,44 @@ size_t linear_write(uint64_t linear, const void *buf, size_t n);
 
 /** Bytes at RIP, up to 15. Needs BH_GROUP_MMIO state. */
 size_t insn_fetch(uint8_t bytes[16]);
+/** The long way of insn_skip(): prefixes, other modes, first time. */
+void insn_skip_slow(uint32_t opcode, unsigned length);
+/** The guest steps through its code: #DB after the instruction just skipped. */
+void insn_stepped(void);
+/** Go on at @rip, the instruction after the one that has exited. */
+static inline void insn_go(uint64_t rip)
+{
+    page()->rip = rip;
+    vcpu.flags |= BH_RUN_RIP;
+    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0))
+        insn_stepped();
+}
+
 /**
  * Skip the instruction that has exited.
  * @param opcode its opcode bytes, little-endian, without prefixes
- * @param length of the opcode in bytes, 1..4; @param mod_rm 1 if a ModR/M byte of register form
- *               follows
+ * @param length of the opcode in bytes, 1..3
  */
-void insn_skip(uint32_t opcode, unsigned length, unsigned mod_rm);
-/** Go on at @rip. */
-void insn_go(uint64_t rip);
+static inline void insn_skip(uint32_t opcode, unsigned length)
+{
+    const struct bh_vcpu_page *p = page();
+    const uint8_t *code;
+    uint32_t found;
+
+    if (p->next_rip) {
+        insn_go(p->next_rip);
+        return;
+    }
+    if ((vcpu.wants_mmio >> vcpu.exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
+        (code = code_page_cached(p->rip)) != NULL) {
+        __builtin_memcpy(&found, code + (p->rip & 4095u), sizeof(found));
+        if ((found & ((1u << length * 8u) - 1u)) == opcode) {
+            insn_go(p->rip + length);
+            return;
+        }
+    }
+    insn_skip_slow(opcode, length);
+}
 
 /* ---- io.c, mmio.c, cr.c ---- */
 

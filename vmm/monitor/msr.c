@@ -280,7 +280,7 @@ void exit_rdmsr(void)
     }
     p->gpr[RAX] = (uint32_t)value;
     p->gpr[RDX] = value >> 32;
-    insn_skip(0x320f, 2, 0);
+    insn_skip(0x320f, 2);
 }
 
 void exit_wrmsr(void)
@@ -296,7 +296,7 @@ void exit_wrmsr(void)
             inject_exception(VEC_GP, 0);
             return;
         }
-        insn_skip(0x300f, 2, 0);
+        insn_skip(0x300f, 2);
         return;
     }
     r = row_of(msr);
@@ -304,5 +304,5 @@ void exit_wrmsr(void)
         inject_exception(VEC_GP, 0);
         return;
     }
-    insn_skip(0x300f, 2, 0);
+    insn_skip(0x300f, 2);
 }

@@ -16,10 +16,12 @@
 #include "string.h"
 #include "uart16550.h"
 
-#define COM1_PORT       0x3f8u
-#define COM1_IRQ        4u
-#define ACPI_TABLES_GPA 0xf0000u
-#define PORTS           65536u
+#define COM1_PORT           0x3f8u
+#define COM1_IRQ            4u
+#define ACPI_TABLES_GPA     0xf0000u
+#define PIT_CONTROL_PORT    0x61u
+#define LAPIC_CURRENT_COUNT 0x390u
+#define PORTS               65536u
 
 struct guest_mem guest_mem;
 
@@ -39,8 +41,10 @@ static int64_t wall_s;
 
 /* Index of a port's range in bus.ranges[BUS_PIO], plus one; 0: none. */
 static uint8_t port_range[PORTS];
-/* DIRTY_* that an access to a port range causes; interrupt lines report themselves. */
-static uint8_t range_dirty[BUS_MAX_RANGES + 1u];
+/* DIRTY_* that an access to a port range causes; interrupt lines report themselves. Those in
+ * read_first are caused by reads of the first port only. */
+static uint8_t read_dirty[BUS_MAX_RANGES + 1u], read_first[BUS_MAX_RANGES + 1u];
+static uint8_t write_dirty[BUS_MAX_RANGES + 1u];
 
 /* ---- wires ---- */
 
@@ -49,7 +53,7 @@ static void wire_irq(void *ctx, unsigned line, bool level)
     if (line < 16u)
         pic_set_irq(&pic, line, level);
     ioapic_set_irq(&ioapic, line == 0 ? 2u : line, level); /* MADT: ISA line 0 is GSI 2 */
-    vcpu.dirty |= DIRTY_IRQ;
+    vcpu.dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
 
 static uint64_t wire_now(void *ctx)
@@ -118,7 +122,7 @@ static bool wire_tx(void *ctx, uint8_t byte)
     return true;
 }
 
-static void console_input(void)
+void platform_console_input(void)
 {
     struct bh_console *c = console();
     uint32_t get = c->in_get;
@@ -135,7 +139,7 @@ static void console_input(void)
 void platform_signalled(uint64_t bits)
 {
     if (bits & BH_MONITOR_SIGNAL_CONSOLE) {
-        console_input();
+        platform_console_input();
         uart16550_tx_ready(&uart);
     }
     if (bits & BH_MONITOR_SIGNAL_STOP)
@@ -155,7 +159,9 @@ uint64_t pio_read(unsigned port, unsigned size_bytes)
 
         offset = port - r->base;
         if (offset + size_bytes <= r->size && r->ops->read) {
-            vcpu.dirty |= range_dirty[n];
+            vcpu.dirty |= read_dirty[n];
+            if (offset == 0)
+                vcpu.dirty |= read_first[n];
             return r->ops->read(r->dev, offset, size_bytes);
         }
     }
@@ -173,7 +179,7 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 
         offset = port - r->base;
         if (offset + size_bytes <= r->size && r->ops->write) {
-            vcpu.dirty |= range_dirty[n];
+            vcpu.dirty |= write_dirty[n];
             r->ops->write(r->dev, offset, size_bytes, value);
             return;
         }
@@ -181,13 +187,16 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
     bus.holes[BUS_PIO]++;
 }
 
+/* Reads of the APICs change nothing but for the timer's count: an expiry may be found then. */
 uint64_t mmio_read(uint64_t gpa, unsigned size_bytes)
 {
     uint64_t offset = gpa - LAPIC_DEFAULT_BASE;
 
-    vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
-    if (offset < LAPIC_MMIO_BYTES)
+    if (offset < LAPIC_MMIO_BYTES) {
+        if (offset >> 4 == LAPIC_CURRENT_COUNT >> 4)
+            vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
         return lapic_mmio_read(&lapic, offset, size_bytes);
+    }
     return bus_read(&bus, BUS_MMIO, gpa, size_bytes);
 }
 
@@ -232,7 +241,7 @@ void platform_tick(void)
         rtc_tick(&rtc, now);
     if (pm.deadline_ns <= now)
         acpi_pm_tick(&pm, now);
-    console_input();
+    platform_console_input();
     vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
 }
 
@@ -249,8 +258,12 @@ struct lapic *platform_lapic(void)
 /* The 8259's output is LINT0, which may be programmed to something else than ExtINT. */
 static void lint_update(void)
 {
-    bool level = pic_intr(&pic);
+    bool level;
 
+    if (!(vcpu.dirty & DIRTY_PIC))
+        return;
+    vcpu.dirty &= ~DIRTY_PIC;
+    level = pic_intr(&pic);
     if (level != lint_level) {
         lint_level = level;
         lapic_set_lint(&lapic, 0, level);
@@ -259,7 +272,7 @@ static void lint_update(void)
 
 static bool extint_pending(void)
 {
-    return pic_intr(&pic) && lapic_extint_enabled(&lapic);
+    return lint_level && lapic_extint_enabled(&lapic);
 }
 
 bool platform_pending(void)
@@ -274,7 +287,10 @@ int platform_ack(void)
 
     if (vector >= 0)
         return vector;
-    return extint_pending() ? pic_ack(&pic) : -1;
+    if (!extint_pending())
+        return -1;
+    vcpu.dirty |= DIRTY_PIC;
+    return pic_ack(&pic);
 }
 
 /* ---- setup ---- */
@@ -286,10 +302,18 @@ static void ports_index(void)
 
         for (uint64_t port = r->base; port < r->base + r->size; port++)
             port_range[port] = (uint8_t)(i + 1u);
-        if (r->dev == &pic)
-            range_dirty[i + 1u] = DIRTY_IRQ;
-        else if (r->dev == &pit || r->dev == &uart || r->dev == &rtc || r->dev == &pm)
-            range_dirty[i + 1u] = DIRTY_TIME;
+        if (r->dev == &pic) {
+            /* Of the reads only a poll changes anything (8259A data sheet, "poll command"). */
+            read_first[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
+            write_dirty[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
+        } else if (r->dev == &uart) {
+            read_first[i + 1u] = DIRTY_TIME | DIRTY_RX;
+            write_dirty[i + 1u] = DIRTY_TIME;
+        } else if (r->dev == &pit || r->dev == &rtc || r->dev == &pm) {
+            /* Port 0x61 has a range of its own and only shows outputs. */
+            read_dirty[i + 1u] = r->base == PIT_CONTROL_PORT ? 0 : DIRTY_TIME;
+            write_dirty[i + 1u] = DIRTY_TIME;
+        }
     }
 }
 

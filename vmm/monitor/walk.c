@@ -10,11 +10,6 @@
 #define PTE_LARGE   0x80u
 #define ADDR_MASK   0x000ffffffffff000ull
 
-bool mode_64(void)
-{
-    return (page()->state.efer & EFER_LMA) && (page()->state.seg[BH_CS].attr & CS_LONG);
-}
-
 static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
 {
     const void *p = guest_mem_ptr(&guest_mem, gpa, size);
@@ -78,29 +73,14 @@ bool walk(uint64_t linear, uint64_t *gpa)
 
 #define LEVELS 4u
 
-static struct {
-    uint64_t cr3, page;
-    const uint64_t *entry[LEVELS]; /* in guest RAM */
-    uint64_t value[LEVELS];
-    const uint8_t *bytes; /* NULL: nothing is remembered */
-} code;
-
-const uint8_t *code_page_cached(uint64_t linear)
-{
-    if (code.page != linear >> 12 || code.cr3 != page()->state.cr3 || !code.bytes || !mode_64())
-        return NULL;
-    for (unsigned i = 0; i < LEVELS; i++)
-        if (*(const volatile uint64_t *)code.entry[i] != code.value[i])
-            return NULL;
-    return code.bytes;
-}
+struct code_page code_page;
 
 void code_page_remember(uint64_t linear)
 {
     uint64_t table = page()->state.cr3 & ADDR_MASK, gpa;
     unsigned shift = 39;
 
-    code.bytes = NULL;
+    code_page.bytes = NULL;
     if (!mode_64() || !walk(linear, &gpa))
         return;
     for (unsigned i = 0; i < LEVELS; i++, shift -= 9u) {
@@ -109,13 +89,13 @@ void code_page_remember(uint64_t linear)
 
         if (!e)
             return;
-        code.entry[i] = e;
-        code.value[i] = *e;
+        code_page.entry[i] = e;
+        code_page.value[i] = *e;
         if (shift < 39u && shift > 12u &&
             (*e & PTE_LARGE)) { /* a leaf above the last level: repeat it */
             for (; i < LEVELS; i++) {
-                code.entry[i] = e;
-                code.value[i] = *e;
+                code_page.entry[i] = e;
+                code_page.value[i] = *e;
             }
             break;
         }
@@ -125,9 +105,9 @@ void code_page_remember(uint64_t linear)
      * entries were noted. */
     if (!walk(linear, &gpa))
         return;
-    code.cr3 = page()->state.cr3;
-    code.page = linear >> 12;
-    code.bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
+    code_page.cr3 = page()->state.cr3;
+    code_page.page = linear >> 12;
+    code_page.bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
 }
 
 /* Bytes from @linear to the end of its page, or @n. */

@@ -3,6 +3,7 @@
  * rep movsb is not. May call: nothing. Must not be compiled into calls of itself
  * (-fno-builtin, -fno-tree-loop-distribute-patterns by the makefile).
  */
+#define VMM_RT_STRING_C
 #include "string.h"
 #include <stdint.h>
 
