@@ -1,0 +1,20 @@
+# Hostile programs for ring 3, started in root's place: build/tests/hostile/NAME.bin.
+
+build/vmm/obj/tests/system/hostile/%.o: tests/system/hostile/%.c build/.toolchain
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/tests/hostile/ring3.elf: build/vmm/obj/vmm/rt/root_start.o \
+    build/vmm/obj/tests/system/hostile/ring3.o build/vmm/obj/tests/system/hostile/possible.o \
+    $(VMM_RT) vmm/rt/root.lds
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o,$^)
+
+build/tests/hostile/%.bin: build/tests/hostile/%.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+.PHONY: hostile
+hostile: build/tests/hostile/ring3.bin
+test-programs: hostile

@@ -1,0 +1,790 @@
+/*
+ * The hostile task: started in root's place, it makes an arena of every kind of object, starts
+ * threads in address spaces of their own that invoke it at random, and lets the kernel check its
+ * invariants all the while. One thread at a time first (every (method, error) pair is recorded and
+ * compared with what the kernel's description allows), then all of them against each other.
+ * May call: vmm/rt. Never touches: anything outside the arena, but to tear it down and build it
+ * again.
+ *
+ * Kernel command line: hostile.seed= hostile.count= hostile.reset= (invocations between rebuilds)
+ * Ends with "hostile: pass" or "hostile: FAIL <why>" in the log, and the system with it.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include "syscall.h"
+#include "fmt.h"
+#include "string.h"
+#include "bulkhead/info.h"
+#include "bulkhead/vcpu.h"
+#include "ring3.h"
+
+/* ---- What both sides know -------------------------------------------------------------------- */
+
+#define ARENA_SLOTS 256u /* of the workers' CNode */
+#define WORKERS     4u   /* per CPU; restarted whenever they stop */
+#define WORKERS_MAX 16u  /* on all of them */
+#define SHARED_VA   0x10000000ul
+#define STACKS_VA   0x10100000ul /* 16 for the workers, 48 for threads that they start */
+#define STACKS      64u
+#define IMAGE_VA    0x18000000ul
+#define PAGE        4096ul
+
+/* A worker's own words, in the shared memory. */
+struct worker {
+    uint64_t rng;
+    uint64_t progress;
+    uint64_t trace[8];         /* what it invoked last: method | slot << 16 */
+    uint8_t type[ARENA_SLOTS]; /* what the slots held when last looked at */
+    uint32_t looked;
+    uint32_t invoked_type;
+};
+
+struct shared {
+    uint32_t stack_next; /* first: the entry code takes from it */
+    uint32_t strict;     /* one worker alone: results can be attributed */
+    uint32_t ncpus, tsc_khz;
+    uint64_t ops, ok, limit, pairs_wrong;
+    uint64_t broken;     /* what kernel_check said to a worker */
+    uint64_t wrong_pair; /* method << 8 | error, + 1 */
+    uint32_t hits[HOSTILE_METHODS][HOSTILE_ERRORS];
+    uint32_t calls[BH_NCALLS][HOSTILE_ERRORS];
+    struct worker worker[2 * WORKERS_MAX];
+};
+#define SHARED_PAGES ((sizeof(struct shared) + PAGE - 1) / PAGE)
+#define SHARED       ((volatile struct shared *)SHARED_VA)
+#define WORK(i)      ((struct worker *)&((struct shared *)SHARED_VA)->worker[i])
+
+void hostile_worker(uint64_t index);
+
+/* ---- Workers --------------------------------------------------------------------------------- */
+
+static uint64_t next_random(struct worker *w)
+{
+    w->rng ^= w->rng << 13;
+    w->rng ^= w->rng >> 7;
+    w->rng ^= w->rng << 17;
+    return w->rng * 0x2545f4914f6cdd1dull >> 8;
+}
+
+static uint64_t below(struct worker *w, uint64_t n)
+{
+    return next_random(w) % n;
+}
+
+static bool one_in(struct worker *w, uint64_t n)
+{
+    return below(w, n) == 0;
+}
+
+static uint64_t garbage(struct worker *w)
+{
+    static const uint64_t values[] = {0,
+                                      1,
+                                      2,
+                                      15,
+                                      16,
+                                      17,
+                                      255,
+                                      256,
+                                      257,
+                                      4095,
+                                      4096,
+                                      4097,
+                                      65535,
+                                      65536,
+                                      65537,
+                                      0x1ff000,
+                                      0x200000,
+                                      0x7fffffffull,
+                                      0x80000000ull,
+                                      0xffffffffull,
+                                      0x100000000ull,
+                                      0x7fffffe000ull,
+                                      0x7ffffff000ull,
+                                      0x8000000000ull,
+                                      0x7ffffffff000ull,
+                                      0x800000000000ull,
+                                      0xffff800000000000ull,
+                                      0xffffffff80000000ull,
+                                      0x7fffffffffffffffull,
+                                      0x8000000000000000ull,
+                                      0xfffffffffffff000ull,
+                                      ~0ull};
+
+    switch (below(w, 4)) {
+    case 0:
+        return next_random(w) << 8;
+    case 1:
+        return below(w, 512);
+    default:
+        return values[below(w, sizeof(values) / sizeof(values[0]))] + below(w, 2) - below(w, 2);
+    }
+}
+
+/* Look at all slots again. These invocations are not counted. */
+static void look(struct worker *w)
+{
+    for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
+        struct bh_result r = bh_cnode_type(HOSTILE_SLOT_CNODE, i);
+
+        w->type[i] = (uint8_t)(r.err == BH_OK ? r.value & 0xff : 0);
+    }
+    w->looked = 0;
+}
+
+/* A slot that holds (as far as we know) one of the types in @mask; any slot if there is none. */
+static uint64_t slot_of(struct worker *w, uint32_t mask)
+{
+    uint64_t from = below(w, ARENA_SLOTS);
+
+    for (uint64_t i = 0; i < ARENA_SLOTS; i++) {
+        uint64_t s = (from + i) % ARENA_SLOTS;
+
+        if ((mask >> w->type[s] & 1u) != 0)
+            return s;
+    }
+    return from;
+}
+
+#define MASK(t)    (1u << BH_CAP_##t)
+#define MASK_SPACE (MASK(HOSTSPACE) | MASK(GUESTSPACE))
+
+static uint64_t random_va(struct worker *w)
+{
+    static const uint64_t bases[] = {0,          0x20000000, 0x20000000,   0x30000000,
+                                     0x3ffff000, 0x40000000, 0x7fbffff000, 0x8000000000ull,
+                                     0x3fe00000};
+    uint64_t base = bases[below(w, sizeof(bases) / sizeof(bases[0]))];
+
+    return base + (one_in(w, 4) ? below(w, 8) << 21 : below(w, 64) << 12);
+}
+
+static uint64_t random_desc(struct worker *w)
+{
+    static const uint8_t types[] = {BH_CAP_KUNTYPED,  BH_CAP_CNODE,      BH_CAP_THREAD,
+                                    BH_CAP_SC,        BH_CAP_ENDPOINT,   BH_CAP_NTFN,
+                                    BH_CAP_HOSTSPACE, BH_CAP_GUESTSPACE, BH_CAP_VCPU};
+    uint64_t cpu = one_in(w, 4) ? below(w, SHARED->ncpus) : 0, type, bits = 0;
+
+    if (w->invoked_type == BH_CAP_FUNTYPED) {
+        type = one_in(w, 5) ? BH_CAP_FUNTYPED : BH_CAP_FRAME;
+        bits = one_in(w, 6) ? 9 : below(w, 3);
+    } else {
+        type = types[below(w, sizeof(types))];
+        if (type == BH_CAP_CNODE)
+            bits = 4 + below(w, 2);
+        if (type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
+            bits = 3 + below(w, 2);
+    }
+    if (one_in(w, 32))
+        type = below(w, 20);
+    return BH_DESC(type, bits, cpu);
+}
+
+static uint64_t random_deadline(struct worker *w)
+{
+    uint64_t now = rt_tsc(), us = SHARED->tsc_khz / 1000 + 1;
+
+    switch (below(w, 8)) {
+    case 0:
+        return one_in(w, 16) ? BH_FOREVER : BH_FOREVER - 1 - below(w, 2) * (~0ull >> 1);
+    case 1:
+        return below(w, 2) * now;
+    case 2:
+        return now + below(w, 2);
+    case 3:
+        return now + below(w, 5 * us);
+    default:
+        return now + below(w, 100 * us);
+    }
+}
+
+/* An argument of an invocation, by the name the description gives it. */
+static uint64_t argument(struct worker *w, enum hostile_argument a)
+{
+    if (a != ARG_byte && one_in(w, 24))
+        return garbage(w);
+    switch (a) {
+    case ARG_desc:
+        return random_desc(w);
+    case ARG_count:
+        if (w->invoked_type == BH_CAP_IOPORTS)
+            return 1 + below(w, 8);
+        return one_in(w, 3) ? 1 + below(w, 24) : one_in(w, 40) ? 512 : 1 + below(w, 3);
+    case ARG_dst_cnode:
+        return one_in(w, 3) ? slot_of(w, MASK(CNODE)) : HOSTILE_SLOT_CNODE;
+    case ARG_dst_slot:
+        return one_in(w, 4) ? below(w, 16) : slot_of(w, MASK(NULL));
+    case ARG_src_slot:
+        return slot_of(w, ~MASK(NULL));
+    case ARG_at_slot:
+        return one_in(w, 3) ? below(w, 16)
+                            : HOSTILE_SLOT_FREE + below(w, ARENA_SLOTS - HOSTILE_SLOT_FREE);
+    case ARG_offset_pages:
+        return below(w, 6);
+    case ARG_pages:
+        return one_in(w, 4) ? below(w, 1100) : 1 + below(w, 4);
+    case ARG_space:
+        return slot_of(w, MASK_SPACE);
+    case ARG_rights:
+    case ARG_rights_mask:
+        return one_in(w, 2) ? BH_RIGHTS_ALL : below(w, 16);
+    case ARG_va:
+    case ARG_page_va:
+        return random_va(w);
+    case ARG_off_flags:
+        return below(w, 3) << 12 | BH_MAP_READ | below(w, 16);
+    case ARG_port:
+    case ARG_first:
+        return HOSTILE_PORT + below(w, 16);
+    case ARG_width_bytes:
+        return 1ull << below(w, 3);
+    case ARG_cnode:
+        return slot_of(w, MASK(CNODE));
+    case ARG_hostspace:
+        return slot_of(w, MASK(HOSTSPACE));
+    case ARG_guestspace:
+        return slot_of(w, MASK(GUESTSPACE));
+    case ARG_sc:
+        return slot_of(w, MASK(SC));
+    case ARG_ntfn:
+        return slot_of(w, MASK(NTFN));
+    case ARG_thread:
+        return slot_of(w, MASK(THREAD));
+    case ARG_rip:
+        return one_in(w, 4) ? random_va(w) : (uint64_t)hostile_worker_entry;
+    case ARG_arg:
+        return WORKERS_MAX + below(w, WORKERS_MAX);
+    case ARG_floor:
+        return below(w, 1000);
+    case ARG_ceiling:
+        return 1000 + below(w, 100000);
+    case ARG_period:
+        return 10000 + below(w, 1000000);
+    case ARG_weight:
+        return 1 + below(w, 1000);
+    case ARG_index:
+        return below(w, BH_DOORBELLS);
+    case ARG_match:
+        return below(w, 65536) | 1ull << (16 + below(w, 3)) | below(w, 2) << 24 |
+               below(w, 256) << 32;
+    case ARG_reason:
+        return below(w, BH_NEXITS + 8);
+    case ARG_group:
+        return below(w, 3);
+    case ARG_groups:
+        return below(w, 256) << 8 & BH_STATE_ALL;
+    case ARG_line:
+        return below(w, 24);
+    case ARG_byte:
+        return '.';
+    case ARG_which:
+        return below(w, 5);
+    case ARG_cpu:
+        return below(w, SHARED->ncpus);
+    case ARG__0:
+    case ARG__1:
+    case ARG__2:
+    case ARG__3:
+        return 0;
+    default:
+        return next_random(w); /* badges, data, rsp */
+    }
+}
+
+static const struct hostile_method methods[HOSTILE_METHODS] = {
+#define METHOD(type, n, name, a, b, c, d)                                                          \
+    {#name, BH_CAP_##type, (n), {ARG_##a, ARG_##b, ARG_##c, ARG_##d}},
+#define BH_CAP_UNTYPED BH_CAP_KUNTYPED
+    BH_INVOCATIONS(METHOD)
+#undef METHOD
+};
+
+static void count_pair(uint32_t method, uint64_t err)
+{
+    volatile struct shared *s = SHARED;
+
+    if (err >= HOSTILE_ERRORS)
+        err = HOSTILE_ERRORS - 1;
+    s->hits[method][err]++;
+    if ((hostile_possible(method) >> err & 1u) == 0) {
+        s->pairs_wrong++;
+        s->wrong_pair = (uint64_t)method << 8 | err | 1ull << 32;
+    }
+}
+
+static void invoke_something(struct worker *w)
+{
+    uint32_t m = one_in(w, 6)   ? HOSTILE_untyped_retype
+                 : one_in(w, 8) ? HOSTILE_frame_attach
+                                : (uint32_t)below(w, HOSTILE_METHODS);
+    const struct hostile_method *x = &methods[m];
+    uint32_t mask = 1u << x->type;
+    uint64_t slot, args[4];
+    bool right = true;
+    struct bh_result r;
+
+    /* What costs much or repairs little is drawn less often. */
+    if ((m == HOSTILE_kernel_putc || m == HOSTILE_kernel_check || m == HOSTILE_cnode_revoke ||
+         m == HOSTILE_cnode_delete || m == HOSTILE_thread_stop) &&
+        !one_in(w, 8))
+        return;
+    if (x->type == BH_CAP_KUNTYPED)
+        mask |= MASK(FUNTYPED);
+    if (x->type == BH_CAP_HOSTSPACE)
+        mask = MASK(HOSTSPACE);
+    slot = one_in(w, 32)                              ? garbage(w)
+           : x->type == BH_CAP_CNODE && !one_in(w, 4) ? HOSTILE_SLOT_CNODE
+                                                      : slot_of(w, mask);
+    if (SHARED->strict != 0) { /* nobody else runs: what the slot holds now is what is invoked */
+        r = bh_cnode_type(HOSTILE_SLOT_CNODE, slot);
+        w->invoked_type = (uint32_t)(r.err == BH_OK ? r.value & 0xff : 0);
+        right = (mask >> w->invoked_type & 1u) != 0;
+    } else {
+        w->invoked_type = slot < ARENA_SLOTS ? w->type[slot] : 0;
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        args[i] = argument(w, x->argument[i]);
+    w->trace[w->progress % 8] = m | slot << 16;
+    r = bh_invoke(slot, one_in(w, 64) ? garbage(w) : x->number, args[0], args[1], args[2], args[3]);
+    __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
+    if (r.err == BH_OK)
+        __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
+    if (SHARED->strict != 0 && right && r.err != BH_ERR_METHOD)
+        count_pair(m, r.err);
+    if (m == HOSTILE_kernel_check && w->invoked_type == BH_CAP_KERNEL && r.err == BH_OK &&
+        r.value != 0)
+        SHARED->broken = r.value;
+}
+
+static void call_something(struct worker *w)
+{
+    struct bh_message m = {{next_random(w), next_random(w), next_random(w), next_random(w)}, 0};
+    uint64_t call = below(w, BH_NCALLS), err, deadline = random_deadline(w);
+    uint64_t slot = one_in(w, 24) ? garbage(w)
+                                  : slot_of(w, call >= BH_SYS_signal ? MASK(NTFN) : MASK(ENDPOINT));
+
+    switch (call) {
+    case BH_SYS_call:
+    case BH_SYS_reply_wait:
+    case BH_SYS_send:
+    case BH_SYS_receive:
+        err = bh_ipc((enum bh_call)call, slot, &m, deadline);
+        break;
+    case BH_SYS_vcpu_run:
+        deadline = rt_tsc() + below(w, 20000);
+        err = bh_vcpu_run(one_in(w, 16) ? garbage(w) % (rt_tsc() + 100000) : deadline,
+                          one_in(w, 4) ? garbage(w) : below(w, 0x8000) & BH_RUN_ALL)
+                  .err;
+        err = err > BH_ERR_LIMIT ? 0 - err : BH_OK;
+        break;
+    case BH_SYS_invoke:
+        err = bh_syscall(one_in(w, 2) ? garbage(w) | 16 : BH_SYS_yield, slot, 0, 0, 0, 0, 0).err;
+        break;
+    default:
+        err = bh_syscall(call, slot, deadline, 0, 0, 0, 0).err;
+        break;
+    }
+    SHARED->calls[call][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
+}
+
+void hostile_worker(uint64_t index)
+{
+    struct worker *w = WORK(index % (2 * WORKERS_MAX));
+
+    look(w);
+    for (;;) {
+        w->progress++;
+        if (w->looked++ >= 64 || one_in(w, 256))
+            look(w);
+        if (SHARED->strict == 0 && one_in(w, 3))
+            call_something(w);
+        else
+            invoke_something(w);
+        if (SHARED->ops >= SHARED->limit)
+            bh_yield();
+    }
+}
+
+/* Threads are started here with rdi = index: workers have a stack of their own, the others take the
+ * next. */
+__asm__(".text\n"
+        ".globl hostile_worker_entry\n"
+        "hostile_worker_entry:\n"
+        "    mov %rdi, %rax\n"
+        "    cmp $16, %rax\n"
+        "    jb 1f\n"
+        "    mov $1, %eax\n"
+        "    lock xaddl %eax, 0x10000000\n"
+        "    xor %edx, %edx\n"
+        "    mov $48, %ecx\n"
+        "    div %ecx\n"
+        "    lea 16(%rdx), %eax\n"
+        "1:  inc %rax\n"
+        "    shl $12, %rax\n"
+        "    lea 0x10100000(%rax), %rsp\n"
+        "    xor %ebp, %ebp\n"
+        "    call hostile_worker\n"
+        "    ud2\n");
+
+/* ---- The supervisor: root's own thread ------------------------------------------------------- */
+
+static const struct bh_info *info(void)
+{
+    return (const struct bh_info *)BH_ROOT_INFO;
+}
+
+static void put(void *ctx, char c)
+{
+    (void)ctx;
+    (void)bh_kernel_putc(BH_SLOT_KERNEL, (uint8_t)c);
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fmt_v(put, NULL, format, args);
+    va_end(args);
+    put(NULL, '\n');
+}
+
+__attribute__((noreturn)) static void end(bool good)
+{
+    say("bulkhead: end status=%d reason=hostile %s", good ? 0 : 1, good ? "pass" : "fail");
+    (void)bh_ioports_out(BH_SLOT_IOPORTS, 0xf4, 1, good ? 0 : 1);
+    for (const char *s = "Shutdown"; *s != 0; s++)
+        (void)bh_ioports_out(BH_SLOT_IOPORTS, 0x8900, 1, (uint8_t)*s);
+    for (;;)
+        ;
+}
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+    va_list args;
+
+    say("\nhostile: FAIL");
+    va_start(args, format);
+    fmt_v(put, NULL, format, args);
+    va_end(args);
+    say(" ");
+    for (uint32_t i = 0; i < WORKERS_MAX; i++) {
+        struct worker *w = WORK(i);
+
+        if (w->progress == 0)
+            continue;
+        say("worker %u: %lu steps", i, w->progress);
+        for (uint32_t n = 0; n < 8; n++) {
+            uint64_t t = w->trace[(w->progress + n + 1) % 8];
+            say("    %s on slot %lx", methods[t % HOSTILE_METHODS].name, t >> 16);
+        }
+    }
+    end(false);
+}
+
+static void must(const char *what, struct bh_result r)
+{
+    if (r.err != BH_OK)
+        fail("%s: error %lu (value %lx)", what, r.err, r.value);
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+    const char *c = info()->cmdline;
+    size_t n = strlen(name);
+    uint64_t v = 0;
+
+    for (; *c != 0; c++) {
+        if (strncmp(c, name, n) != 0)
+            continue;
+        for (c += n; *c >= '0' && *c <= '9'; c++)
+            v = v * 10 + (uint64_t)(*c - '0');
+        return v;
+    }
+    return otherwise;
+}
+
+/* Root's slots. */
+enum {
+    S_CNODE = 64, /* the workers' */
+    S_SPACE,      /* two */
+    S_NTFN = S_SPACE + 2,
+    S_SC, /* of each worker */
+    S_THREAD = S_SC + 16,
+    S_ARENA_K = S_THREAD + 16, /* untyped memory of the arena */
+    S_ARENA_F,
+    S_FRAME, /* shared, stacks, image */
+    S_ATTACH = S_FRAME + 3,
+    S_NTFN_BADGED = S_ATTACH + 16,
+    S_END = S_NTFN_BADGED + 16
+};
+
+extern const char root_image[], root_data[];
+static uint64_t funtyped; /* slot of the one we use */
+static uint32_t workers, attaches;
+
+static void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t count,
+                 uint64_t slot)
+{
+    must("retype", bh_untyped_retype(from, BH_DESC(type, bits, cpu), count, BH_SLOT_CNODE, slot));
+}
+
+/* Call it until it is neither preempted nor waits for other CPUs' flushes. */
+static void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a,
+                  uint64_t b)
+{
+    uint64_t give_up = rt_tsc() + info()->tsc_khz * 500ull;
+    struct bh_result r;
+
+    do
+        r = call(a, b);
+    while (r.err == BH_ERR_PREEMPTED || (r.err == BH_ERR_BUSY && rt_tsc() < give_up));
+    must(what, r);
+}
+
+static struct bh_result revoke(uint64_t cnode, uint64_t slot)
+{
+    return bh_cnode_revoke(cnode, slot);
+}
+
+static struct bh_result scrub(uint64_t untyped, uint64_t unused)
+{
+    (void)unused;
+    return bh_untyped_scrub(untyped);
+}
+
+static void map_here(uint64_t space, uint32_t frame, uint64_t va, uint64_t flags, uint64_t pages)
+{
+    uint64_t at = S_ATTACH + attaches++;
+
+    must("attach", bh_frame_attach(S_FRAME + frame, space, BH_RIGHTS_ALL, BH_SLOT_CNODE, at));
+    must("map", bh_attach_map(at, va, flags, pages));
+}
+
+/* Once: memory, the workers' spaces with a copy of this program, their threads. */
+static void set_up(void)
+{
+    uint64_t image = (uint64_t)(root_data - root_image), count = setting("hostile.count=", 100000);
+    uint32_t sizes[3] = {SHARED_PAGES, STACKS, (uint32_t)(image / PAGE)};
+    struct bh_result r;
+
+    workers = WORKERS;
+    must("own context",
+         bh_sc_configure(BH_SLOT_SC, (uint64_t)info()->tsc_khz * 10, (uint64_t)info()->tsc_khz * 10,
+                         (uint64_t)info()->tsc_khz * 10, 1));
+    for (uint32_t i = 0; i < info()->funtyped_count; i++) {
+        funtyped = BH_SLOT_FUNTYPED + i;
+        for (uint32_t n = 0; n < 64; n++) {
+            r = bh_untyped_scrub(funtyped);
+            if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY)
+                break;
+        }
+        if (bh_untyped_left(funtyped).value >= 10ul << 20)
+            break;
+    }
+    make(funtyped, BH_CAP_FUNTYPED, 9, 0, 1024, S_ARENA_F);
+    for (uint32_t i = 0; i < 3; i++)
+        make(funtyped, BH_CAP_FRAME, 0, 0, sizes[i], S_FRAME + i);
+    make(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 512, S_ARENA_K);
+    make(BH_SLOT_KUNTYPED, BH_CAP_CNODE, 8, 0, 1, S_CNODE);
+    make(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 5, 0, 2, S_SPACE);
+    make(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, S_NTFN);
+
+    map_here(BH_SLOT_HOSTSPACE, 0, SHARED_VA, BH_MAP_READ | BH_MAP_WRITE, sizes[0]);
+    map_here(BH_SLOT_HOSTSPACE, 2, IMAGE_VA, BH_MAP_READ | BH_MAP_WRITE, sizes[2]);
+    memcpy((void *)IMAGE_VA, root_image, image);
+    for (uint32_t i = 0; i < 2; i++) {
+        map_here(S_SPACE + i, 0, SHARED_VA, BH_MAP_READ | BH_MAP_WRITE, sizes[0]);
+        map_here(S_SPACE + i, 1, STACKS_VA, BH_MAP_READ | BH_MAP_WRITE, sizes[1]);
+        map_here(S_SPACE + i, 2, BH_ROOT_BASE, BH_MAP_READ | BH_MAP_EXEC, sizes[2]);
+    }
+    SHARED->ncpus = info()->ncpus;
+    SHARED->tsc_khz = info()->tsc_khz;
+    SHARED->limit = count;
+    for (uint32_t i = 0; i < workers; i++) {
+        WORK(i)->rng = (setting("hostile.seed=", 1) + 1) * 0x9e3779b97f4a7c15ull + i * 0x1234567ull;
+        make(BH_SLOT_KUNTYPED, BH_CAP_SC, 0, 0, 1, S_SC + i);
+        make(BH_SLOT_KUNTYPED, BH_CAP_THREAD, 0, 0, 1, S_THREAD + i);
+        must("configure", bh_sc_configure(S_SC + i, 0, 100000 + i, 100000 + i, 100));
+        must("bind", bh_thread_bind(S_THREAD + i, S_CNODE, S_SPACE + i % 2));
+        must("set_sc", bh_thread_set_sc(S_THREAD + i, S_SC + i));
+        must("badge",
+             bh_cnode_mint(BH_SLOT_CNODE, S_NTFN_BADGED + i, S_NTFN, BH_RIGHTS_ALL, 1ul << i));
+        must("fault", bh_thread_set_fault_ntfn(S_THREAD + i, S_NTFN_BADGED + i));
+    }
+    for (uint32_t i = 2 * WORKERS_MAX; i-- > WORKERS;)
+        WORK(i)->rng = 0x9e3779b97f4a7c15ull + i;
+}
+
+/* Everything the workers may name. */
+static void fill(void)
+{
+    must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_CNODE, S_CNODE, BH_RIGHTS_ALL));
+    must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_CNODE_READ, S_CNODE, BH_RIGHT_READ));
+    must("fill", bh_untyped_retype(S_ARENA_K, BH_DESC(BH_CAP_KUNTYPED, 0, 0), 512, S_CNODE,
+                                   HOSTILE_SLOT_KUNTYPED));
+    must("fill", bh_untyped_retype(S_ARENA_F, BH_DESC(BH_CAP_FUNTYPED, 9, 0), 1024, S_CNODE,
+                                   HOSTILE_SLOT_FUNTYPED));
+    must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_KERNEL, BH_SLOT_KERNEL, BH_RIGHTS_ALL));
+    must("fill",
+         bh_ioports_derive(BH_SLOT_IOPORTS, HOSTILE_PORT, 16, S_CNODE, HOSTILE_SLOT_IOPORTS));
+    must("fill", bh_irq_derive(BH_SLOT_IRQ, 2, S_CNODE, HOSTILE_SLOT_IRQ));
+    must("fill", bh_irq_derive(BH_SLOT_IRQ, 5, S_CNODE, HOSTILE_SLOT_IRQ + 1));
+    for (uint32_t i = 0; i < 2; i++)
+        must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_SPACE + i, S_SPACE + i, BH_RIGHTS_ALL));
+    for (uint32_t i = 0; i < workers; i++) {
+        must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_THREAD + i, S_THREAD + i, BH_RIGHTS_ALL));
+        must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_SC + i, S_SC + i, BH_RIGHTS_ALL));
+    }
+}
+
+/* Take the arena down to the last capability; all its memory must come back. */
+static void clear(void)
+{
+    uint64_t left = 1, tries = 0;
+    struct bh_result r = {0, 0};
+
+    for (uint32_t i = 0; i < workers; i++)
+        must("stop", bh_thread_stop(S_THREAD + i));
+    while (left != 0) {
+        left = 0;
+        for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
+            if (bh_cnode_type(S_CNODE, i).value == 0)
+                continue;
+            r = bh_cnode_revoke(S_CNODE, i);
+            if (r.err == BH_OK)
+                r = bh_cnode_delete(S_CNODE, i);
+            if (r.err == BH_OK)
+                continue;
+            if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY && r.err != BH_ERR_CAP)
+                fail("slot %u of the arena: revoke says %lu", i, r.err);
+            left++;
+        }
+        if (tries++ > 2000)
+            fail("%lu slots of the arena cannot be emptied (last error %lu)", left, r.err);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        again("revoke of the arena", revoke, BH_SLOT_CNODE, S_ARENA_K + i);
+        again("scrub of the arena", scrub, S_ARENA_K + i, 0);
+    }
+}
+
+static void check(const char *when)
+{
+    struct bh_result r = bh_kernel_check(BH_SLOT_KERNEL);
+
+    if (r.err != BH_OK || r.value != 0)
+        fail("%s: kernel_check says error %lu, %lu broken invariants", when, r.err, r.value);
+    if (SHARED->broken != 0)
+        fail("%s: a worker's kernel_check said %lu broken invariants", when, SHARED->broken);
+}
+
+/* Start what has stopped; unblock what has not moved for long. */
+static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
+{
+    uint64_t now = rt_tsc();
+
+    for (uint32_t i = 0; i < running; i++) {
+        struct bh_result r = bh_thread_status(S_THREAD + i);
+        uint32_t state = (uint32_t)r.value & 0xff;
+
+        must("status", r);
+        if (WORK(i)->progress != seen[i]) {
+            seen[i] = WORK(i)->progress;
+            since[i] = now;
+        } else if (state == BH_THREAD_BLOCKED && now - since[i] > info()->tsc_khz * 5ull) {
+            must("stop", bh_thread_stop(S_THREAD + i));
+            state = BH_THREAD_STOPPED;
+        }
+        if (state == BH_THREAD_STOPPED || state == BH_THREAD_FAULTED) {
+            since[i] = now;
+            r = bh_thread_start(S_THREAD + i, (uint64_t)hostile_worker_entry, 0, i);
+            if (r.err != BH_OK && r.err != BH_ERR_STATE)
+                must("start", r);
+        }
+        if (now - since[i] > info()->tsc_khz * 20000ull)
+            fail("worker %u has not moved for 20 s: state %u", i, state);
+    }
+}
+
+static void run(uint64_t until, uint32_t running, uint32_t reset)
+{
+    uint64_t seen[WORKERS_MAX] = {0}, since[WORKERS_MAX] = {0}, next, said = SHARED->ops;
+
+    SHARED->strict = running == 1;
+    while (SHARED->ops < until) {
+        fill();
+        next = SHARED->ops + reset;
+        for (uint32_t i = 0; i < running; i++)
+            since[i] = rt_tsc();
+        while (SHARED->ops < until && SHARED->ops < next) {
+            tend(seen, since, running);
+            check("while workers run");
+            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
+        }
+        clear();
+        check("after the arena was taken down");
+        if (SHARED->ops - said > 100000) {
+            said = SHARED->ops;
+            say("\nhostile: %lu invocations, %lu succeeded", said, SHARED->ok);
+        }
+    }
+}
+
+static void report(void)
+{
+    uint32_t missing = 0;
+
+    for (uint32_t m = 0; m < HOSTILE_METHODS; m++) {
+        say(" ");
+        for (const char *c = methods[m].name; *c != 0; c++)
+            put(NULL, *c);
+        put(NULL, ':');
+        for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
+            bool possible = (hostile_possible(m) >> e & 1u) != 0;
+            uint32_t n = SHARED->hits[m][e];
+            char text[32];
+
+            if (n == 0 && !possible)
+                continue;
+            (void)fmt_buf(text, sizeof(text), " %u=%u%s", e, n, possible ? "" : "!");
+            for (const char *c = text; *c != 0; c++)
+                put(NULL, *c);
+            missing += n == 0;
+        }
+    }
+    say(" ");
+    for (uint32_t c = 0; c < BH_NCALLS; c++) {
+        char text[400];
+        size_t n = fmt_buf(text, sizeof(text), "call %u:", c);
+
+        for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
+            if (SHARED->calls[c][e] != 0)
+                n += fmt_buf(text + n, sizeof(text) - n, " %u=%u", e, SHARED->calls[c][e]);
+        }
+        say("%s", text);
+    }
+    say("hostile: %lu invocations, %lu succeeded, %u pairs missing, %lu unexpected (last %lx)",
+        SHARED->ops, SHARED->ok, missing, SHARED->pairs_wrong, SHARED->wrong_pair);
+}
+
+void root_main(void);
+void root_main(void)
+{
+    uint64_t count = setting("hostile.count=", 100000);
+    uint32_t reset = (uint32_t)setting("hostile.reset=", 4000);
+
+    set_up();
+    say("hostile: %u CPUs, seed %lu, %lu invocations", info()->ncpus, setting("hostile.seed=", 1),
+        count);
+    if (setting("hostile.alone=", 1) != 0)
+        run(count / 2, 1, reset);
+    run(count, workers, reset);
+    report();
+    if (SHARED->ok * 10 < SHARED->ops * 3)
+        fail("only %lu of %lu invocations succeeded", SHARED->ok, SHARED->ops);
+    say("hostile: pass");
+    end(true);
+}

@@ -1,0 +1,99 @@
+/*
+ * What the hostile task knows of the kernel's interface: every method and argument of
+ * bulkhead/call.h by name (a new argument name without a generator does not compile), the arena's
+ * fixed slots, and which errors are possible where. Calls nothing.
+ */
+#ifndef HOSTILE_RING3_H
+#define HOSTILE_RING3_H
+
+#include <stdint.h>
+#include "bulkhead/call.h"
+#include "bulkhead/cap.h"
+#include "bulkhead/error.h"
+
+enum hostile_method_index {
+#define INDEX(type, n, name, a, b, c, d) HOSTILE_##name,
+    BH_INVOCATIONS(INDEX)
+#undef INDEX
+        HOSTILE_METHODS
+};
+
+#define HOSTILE_ERRORS 18u /* the last: a number that is no error */
+
+enum hostile_argument {
+    ARG__0,
+    ARG__1,
+    ARG__2,
+    ARG__3,
+    ARG_desc,
+    ARG_count,
+    ARG_dst_cnode,
+    ARG_dst_slot,
+    ARG_src_slot,
+    ARG_at_slot,
+    ARG_offset_pages,
+    ARG_pages,
+    ARG_space,
+    ARG_rights_mask,
+    ARG_rights,
+    ARG_badge,
+    ARG_va,
+    ARG_page_va,
+    ARG_off_flags,
+    ARG_port,
+    ARG_first,
+    ARG_width_bytes,
+    ARG_data,
+    ARG_cnode,
+    ARG_hostspace,
+    ARG_guestspace,
+    ARG_sc,
+    ARG_ntfn,
+    ARG_thread,
+    ARG_rip,
+    ARG_rsp,
+    ARG_arg,
+    ARG_floor,
+    ARG_ceiling,
+    ARG_period,
+    ARG_weight,
+    ARG_index,
+    ARG_match,
+    ARG_reason,
+    ARG_group,
+    ARG_groups,
+    ARG_line,
+    ARG_byte,
+    ARG_which,
+    ARG_cpu,
+};
+
+struct hostile_method {
+    const char *name;
+    uint8_t type, number;
+    uint8_t argument[4];
+};
+
+/** Slots of the workers' CNode that are filled at each rebuild; the rest is free. */
+enum hostile_slot {
+    HOSTILE_SLOT_CNODE = 1, /* the CNode itself */
+    HOSTILE_SLOT_CNODE_READ,
+    HOSTILE_SLOT_KUNTYPED,
+    HOSTILE_SLOT_FUNTYPED,
+    HOSTILE_SLOT_KERNEL,
+    HOSTILE_SLOT_IOPORTS,
+    HOSTILE_SLOT_IRQ, /* two lines */
+    HOSTILE_SLOT_SPACE = HOSTILE_SLOT_IRQ + 2,
+    HOSTILE_SLOT_THREAD = HOSTILE_SLOT_SPACE + 2,
+    HOSTILE_SLOT_SC = HOSTILE_SLOT_THREAD + 16,
+    HOSTILE_SLOT_FREE = 64
+};
+
+#define HOSTILE_PORT 0x300u /* nothing decodes these */
+
+extern const char hostile_worker_entry[];
+
+/** Errors that bulkhead/call.h and the kernel's description allow for a method: a bit each. */
+uint32_t hostile_possible(uint32_t method);
+
+#endif
