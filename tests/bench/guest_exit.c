@@ -43,16 +43,23 @@ static void report(const char *name, const struct sum *s, uint64_t n)
     print("BENCH %s %lu.%02lu %lu %lu\n", name, hundredths / 100, hundredths % 100, s->max, n);
 }
 
+/* A window for tests/bench/trace.c, which shows what one operation executes; outside of the pair.
+ */
+#define WINDOW(id) __asm__ volatile("nopl %c0(%%rax)" ::"i"(0x42480000 + (id)))
+enum { CLOSE = 0xffff };
+
 /* `prepare` runs outside the pair, once for each operation; the first WARM_UP are not counted. */
-#define MEASURE(name, prepare, operation)                                                          \
+#define MEASURE(id, name, prepare, operation)                                                      \
     do {                                                                                           \
         struct sum sum_ = {0, 0};                                                                  \
         for (uint64_t i_ = 0; i_ < count + WARM_UP; i_++) {                                        \
             uint64_t t_;                                                                           \
             prepare;                                                                               \
+            WINDOW(id);                                                                            \
             t_ = rdtsc();                                                                          \
             operation;                                                                             \
             t_ = rdtsc() - t_;                                                                     \
+            WINDOW(CLOSE);                                                                         \
             if (i_ >= WARM_UP)                                                                     \
                 sum_add(&sum_, t_);                                                                \
         }                                                                                          \
@@ -84,17 +91,17 @@ static void measure_cpuid_and_ports(void)
     uint64_t bytes = arg_u64("doorbell_bytes", 2);
     uint32_t value = (uint32_t)arg_u64("doorbell_value", 0);
 
-    MEASURE("cpuid", leaf = leaves[draw() % 8], (void)cpuid(leaf, 0));
-    MEASURE("pio_read", port = ports[draw() % 6], (void)inb(port));
-    MEASURE("pio_read_absent", port = (uint16_t)(0x1e0 + draw() % 8), (void)inb(port));
+    MEASURE(1, "cpuid", leaf = leaves[draw() % 8], (void)cpuid(leaf, 0));
+    MEASURE(2, "pio_read", port = ports[draw() % 6], (void)inb(port));
+    MEASURE(3, "pio_read_absent", port = (uint16_t)(0x1e0 + draw() % 8), (void)inb(port));
     if (!doorbell)
         print("BENCH doorbell none doorbell= not given\n");
     else if (bytes == 1)
-        MEASURE("doorbell", (void)0, outb((uint16_t)doorbell, (uint8_t)value));
+        MEASURE(4, "doorbell", (void)0, outb((uint16_t)doorbell, (uint8_t)value));
     else if (bytes == 2)
-        MEASURE("doorbell", (void)0, outw((uint16_t)doorbell, (uint16_t)value));
+        MEASURE(4, "doorbell", (void)0, outw((uint16_t)doorbell, (uint16_t)value));
     else
-        MEASURE("doorbell", (void)0, outl((uint16_t)doorbell, value));
+        MEASURE(4, "doorbell", (void)0, outl((uint16_t)doorbell, value));
 }
 
 /*
@@ -120,7 +127,8 @@ static inline void stub_call(const uint8_t *stub, uint64_t base)
 }
 
 /* `first` leaves out the CALL and RET around the stub, as `again` has none. */
-static void measure_mmio(uint64_t at, const char *first, const char *again)
+static inline __attribute__((always_inline)) void measure_mmio(int id, uint64_t at,
+                                                               const char *first, const char *again)
 {
     uint64_t counted = count;
     uint64_t pair = overhead;
@@ -134,10 +142,11 @@ static void measure_mmio(uint64_t at, const char *first, const char *again)
     if (count > STUBS - WARM_UP)
         count = STUBS - WARM_UP;
     overhead = call;
-    MEASURE(first, (base = at - (0x100000 + (uint64_t)i * 64), i++), stub_call(stubs[i - 1], base));
+    MEASURE(id, first, (base = at - (0x100000 + (uint64_t)i * 64), i++),
+            stub_call(stubs[i - 1], base));
     overhead = pair;
     count = counted;
-    MEASURE(again, (void)0, (void)mmio_read32(at));
+    MEASURE(id + 1, again, (void)0, (void)mmio_read32(at));
 }
 
 static void hypercall(void)
@@ -161,11 +170,11 @@ static void measure_hypercall(void)
         return;
     }
     if (amd)
-        MEASURE("hypercall", rax = hypercall_nr,
+        MEASURE(5, "hypercall", rax = hypercall_nr,
                 __asm__ volatile("vmmcall"
                                  : "+a"(rax)::"rbx", "rcx", "rdx", "rsi", "memory"));
     else
-        MEASURE("hypercall", rax = hypercall_nr,
+        MEASURE(5, "hypercall", rax = hypercall_nr,
                 __asm__ volatile("vmcall"
                                  : "+a"(rax)::"rbx", "rcx", "rdx", "rsi", "memory"));
 }
@@ -234,9 +243,9 @@ void guest_main(void)
     measure_cpuid_and_ports();
     measure_hypercall();
     if (lapic_init(false)) {
-        measure_mmio(LAPIC_BASE + LAPIC_VERSION, "mmio_read_first", "mmio_read_again");
+        measure_mmio(6, LAPIC_BASE + LAPIC_VERSION, "mmio_read_first", "mmio_read_again");
         measure_timer();
     }
-    measure_mmio(arg_u64("hole", 0xfed80000), "mmio_hole_first", "mmio_hole_again");
+    measure_mmio(8, arg_u64("hole", 0xfed80000), "mmio_hole_first", "mmio_hole_again");
     fact("measured", count > 0, "%lu operations each", count);
 }

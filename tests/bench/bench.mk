@@ -1,0 +1,33 @@
+# Benchmarks. Owns the goals bench, bench-commit, bench-trace and bench-programs; outputs under
+# build/bench. What is measured and how: docs/BENCH.md.
+
+BENCH_OUT := build/bench
+
+# The measuring root: tests/bench/root_bench.c in place of vmm/root.
+$(BENCH_OUT)/%.o: tests/bench/%.c build/.toolchain
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) -Ivmm/root -Itests/bench -MMD -MP -c -o $@ $<
+
+$(BENCH_OUT)/%.o: tests/bench/%.S tests/bench/bench.h build/.toolchain
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) -Itests/bench -c -o $@ $<
+
+$(BENCH_OUT)/root_bench.elf: build/vmm/obj/vmm/rt/root_start.o $(BENCH_OUT)/root_bench.o \
+    $(BENCH_OUT)/ops.o build/vmm/obj/vmm/root/caps.o $(VMM_RT) vmm/rt/root.lds
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o,$^)
+
+$(BENCH_OUT)/root_bench.bin: $(BENCH_OUT)/root_bench.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+# The emulator's plugin.
+$(BENCH_OUT)/trace.so: tests/bench/trace.c
+	$(call say,HOSTCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -std=gnu11 -O2 -Wall -Wextra -Werror -Wconversion -shared -fPIC \
+	    -fvisibility=hidden -o $@ $<
+
+.PHONY: bench-programs
+bench-programs: all $(BENCH_OUT)/root_bench.bin $(BENCH_OUT)/trace.so

@@ -1,0 +1,290 @@
+/*
+ * Emulator plugin: which instructions one measured operation executes, and how many instructions a
+ * guest and its host execute between two points. Loaded by `qemu -plugin`; runs on the machine that
+ * builds, never in the system. May call: the emulator's plugin interface and libc. It must not
+ * change what is emulated: it only looks.
+ *
+ * Arguments (key=value, separated by commas):
+ *   out=FILE     where the result goes
+ *   skip=N       the N+1st time that a window opens is recorded (default 8)
+ *   start=HEX    code bytes that begin the count: the first instructions of a translated block
+ *   end=HEX      code bytes that end it
+ *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
+ *
+ * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
+ * nothing that is counted (they stand outside of the RDTSC pair):
+ *   nopl 0x42480000 + id(%rax)   window `id` opens       nopl 0x4248ffff(%rax)   it closes
+ *
+ * Output, a line each:  insn ID CPU ADDRESS BYTES   in order of execution
+ *                       count TOTAL GUEST EXITS     instructions from start to end
+ *                       watch ADDRESS TIMES
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The part of the plugin interface (version 1) that is used
+ * ---------------------------------*/
+typedef uint64_t plugin_id_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct plugin_info;
+__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+__attribute__((visibility("default"))) int
+qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc, char **argv);
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id_t id,
+                                           void (*cb)(plugin_id_t, struct qemu_plugin_tb *));
+void qemu_plugin_register_atexit_cb(plugin_id_t id, void (*cb)(plugin_id_t, void *), void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+                                            void (*cb)(unsigned, void *), int flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
+                                                uint64_t imm);
+enum { NO_REGS = 0, ADD_U64 = 0 };
+
+/* ---- State
+ * -------------------------------------------------------------------------------------*/
+#define MARK       0x42480000u
+#define MARK_END   0xffffu
+#define WINDOWS    64u
+#define RECORDS    (1u << 20)
+#define RETURNS    8u
+#define WATCHES    32u
+#define PATTERN    64u
+#define HOST_BASE  0xffffffff80000000ull
+#define INSN_BYTES 15u
+
+struct insn {
+    uint64_t address;
+    uint8_t size, bytes[INSN_BYTES];
+};
+static struct {
+    const struct insn *insn;
+    uint8_t window, cpu;
+} records[RECORDS];
+static size_t nrecords;
+static unsigned seen[WINDOWS], skip = 8;
+static int window = -1;
+
+struct pattern {
+    uint8_t bytes[PATTERN];
+    size_t size;
+};
+static struct pattern start, end;
+static uint64_t executed; /* counted by code the emulator generates */
+static uint64_t started_at, total, guest, entered_at, exits;
+static bool running, done, in_guest;
+static uint64_t returns[RETURNS]; /* addresses after VMRUN */
+static size_t nreturns;
+static struct {
+    uint64_t address, times;
+} watches[WATCHES];
+static size_t nwatches;
+static const char *out_path;
+
+/* ---- While it runs
+ * -----------------------------------------------------------------------------*/
+static void on_insn(unsigned cpu, void *data)
+{
+    if (window >= 0 && nrecords < RECORDS) {
+        records[nrecords].insn = data;
+        records[nrecords].window = (uint8_t)window;
+        records[nrecords].cpu = (uint8_t)cpu;
+        nrecords++;
+    }
+}
+
+static void on_mark(unsigned cpu, void *data)
+{
+    unsigned id = (unsigned)(uintptr_t)data;
+
+    (void)cpu;
+    if (id == MARK_END)
+        window = -1;
+    else if (id < WINDOWS && seen[id]++ == skip)
+        window = (int)id;
+}
+
+/* The callback of an instruction runs before `executed` counts it, or after: one too many or too
+ * few at both ends, the same at each exit. */
+static void on_vmrun(unsigned cpu, void *data)
+{
+    (void)cpu, (void)data;
+    in_guest = true;
+    entered_at = executed;
+}
+
+static void on_exit_from_guest(unsigned cpu, void *data)
+{
+    (void)cpu, (void)data;
+    if (!in_guest)
+        return;
+    in_guest = false;
+    if (running && !done) {
+        guest += executed - (entered_at > started_at ? entered_at : started_at);
+        exits++;
+    }
+}
+
+static void on_start(unsigned cpu, void *data)
+{
+    (void)cpu, (void)data;
+    if (!running) {
+        running = true;
+        started_at = executed;
+        for (size_t i = 0; i < nwatches; i++)
+            watches[i].times = 0;
+    }
+}
+
+static void on_end(unsigned cpu, void *data)
+{
+    (void)cpu, (void)data;
+    if (!running || done)
+        return;
+    done = true;
+    total = executed - started_at;
+    if (in_guest)
+        guest += executed - entered_at;
+}
+
+static void on_watch(unsigned cpu, void *data)
+{
+    (void)cpu;
+    if (!in_guest && !done)
+        watches[(uintptr_t)data].times++;
+}
+
+/* ---- When code is translated
+ * -------------------------------------------------------------------*/
+static bool block_starts_with(const struct qemu_plugin_tb *tb, const struct pattern *p)
+{
+    uint8_t bytes[PATTERN + INSN_BYTES];
+    size_t have = 0;
+
+    for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb) && have < p->size; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+
+        memcpy(bytes + have, qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+        have += qemu_plugin_insn_size(insn);
+    }
+    return p->size != 0 && have >= p->size && memcmp(bytes, p->bytes, p->size) == 0;
+}
+
+static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
+{
+    static const uint8_t vmrun[3] = {0x0f, 0x01, 0xd8};
+
+    qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &executed, 1);
+    for (size_t i = 0; i < nreturns; i++)
+        if (d->address == returns[i])
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_exit_from_guest, NO_REGS, NULL);
+    for (size_t i = 0; i < nwatches; i++)
+        if (d->address == watches[i].address)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_watch, NO_REGS, (void *)i);
+    if (d->address >= HOST_BASE && d->size == 3 && memcmp(d->bytes, vmrun, 3) == 0) {
+        bool known = false;
+
+        for (size_t i = 0; i < nreturns; i++)
+            known |= returns[i] == d->address + 3;
+        if (!known && nreturns < RETURNS)
+            returns[nreturns++] = d->address + 3;
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_vmrun, NO_REGS, NULL);
+    }
+}
+
+static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+    bool counting = start.size != 0;
+
+    (void)id;
+    if (counting && block_starts_with(tb, &start))
+        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_start, NO_REGS,
+                                               NULL);
+    if (counting && block_starts_with(tb, &end))
+        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_end, NO_REGS,
+                                               NULL);
+    for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        struct insn local, *d = counting ? &local : malloc(sizeof(*d));
+        uint32_t disp = 0;
+
+        if (!d)
+            abort();
+        d->address = qemu_plugin_insn_vaddr(insn);
+        d->size = (uint8_t)(qemu_plugin_insn_size(insn) & 0xfu);
+        memcpy(d->bytes, qemu_plugin_insn_data(insn), d->size);
+        if (counting) {
+            translate_count(insn, d);
+            continue;
+        }
+        if (d->size >= 7 && d->bytes[d->size - 7] == 0x0f && d->bytes[d->size - 6] == 0x1f)
+            memcpy(&disp, d->bytes + d->size - 4, 4);
+        if ((disp & 0xffff0000u) == MARK)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, NO_REGS,
+                                                   (void *)(uintptr_t)(disp & 0xffffu));
+        else
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_insn, NO_REGS, d);
+    }
+}
+
+static void on_exit_of_emulator(plugin_id_t id, void *data)
+{
+    FILE *f = fopen(out_path, "w");
+
+    (void)id, (void)data;
+    if (!f)
+        return;
+    for (size_t i = 0; i < nrecords; i++) {
+        const struct insn *d = records[i].insn;
+
+        (void)fprintf(f, "insn %u %u %" PRIx64 " ", records[i].window, records[i].cpu, d->address);
+        for (unsigned b = 0; b < d->size; b++)
+            (void)fprintf(f, "%02x", d->bytes[b]);
+        (void)fputc('\n', f);
+    }
+    if (done)
+        (void)fprintf(f, "count %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", total, guest, exits);
+    for (size_t i = 0; i < nwatches; i++)
+        (void)fprintf(f, "watch %" PRIx64 " %" PRIu64 "\n", watches[i].address, watches[i].times);
+    (void)fclose(f);
+}
+
+static void read_pattern(struct pattern *p, const char *text)
+{
+    unsigned byte;
+
+    while (p->size < PATTERN && sscanf(text + 2 * p->size, "%2x", &byte) == 1)
+        p->bytes[p->size++] = (uint8_t)byte;
+}
+
+int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc, char **argv)
+{
+    (void)info;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "out=", 4) == 0)
+            out_path = strdup(argv[i] + 4);
+        else if (strncmp(argv[i], "skip=", 5) == 0)
+            skip = (unsigned)strtoul(argv[i] + 5, NULL, 0);
+        else if (strncmp(argv[i], "start=", 6) == 0)
+            read_pattern(&start, argv[i] + 6);
+        else if (strncmp(argv[i], "end=", 4) == 0)
+            read_pattern(&end, argv[i] + 4);
+        else if (strncmp(argv[i], "watch=", 6) == 0 && nwatches < WATCHES)
+            watches[nwatches++].address = strtoull(argv[i] + 6, NULL, 16);
+        else
+            return -1;
+    }
+    if (!out_path)
+        return -1;
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+    qemu_plugin_register_atexit_cb(id, on_exit_of_emulator, NULL);
+    return 0;
+}
