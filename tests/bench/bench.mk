@@ -31,3 +31,9 @@ $(BENCH_OUT)/trace.so: tests/bench/trace.c
 
 .PHONY: bench-programs
 bench-programs: all $(BENCH_OUT)/root_bench.bin $(BENCH_OUT)/trace.so
+
+# Instructions by function of one iteration: make bench-trace ROW=exit.raw.monitor [LIST=1]
+ROW ?= exit.raw.monitor
+.PHONY: bench-trace
+bench-trace: bench-programs
+	@tests/bench/trace.py $(ROW) $(if $(LIST),--list)
