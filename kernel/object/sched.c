@@ -197,18 +197,22 @@ void schedule(void)
     struct thread *t = pc->current;
     struct sc *s;
     uint64_t slice;
+    bool goes_on;
 
     sched_charge();
-    if (t != NULL && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
+    /* First: a deadline may take the context that the current thread runs on. */
+    goes_on = t != NULL && t->state == BH_THREAD_READY;
+    sched_expire(q, pc->switch_tsc);
+    if (goes_on && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
         sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
     for (;;) {
         pc->hazard &= ~HAZARD_RESCHED;
         if ((pc->hazard & HAZARD_FLUSH) != 0)
             hazard_work();
-        sched_expire(q, pc->switch_tsc);
         if (q->ready.count != 0)
             break;
         idle(pc);
+        sched_expire(q, pc->switch_tsc);
     }
     pc->hazard &= ~HAZARD_RESCHED;
     s = &scs[q->sc_of[heap_top(&q->ready)]];
