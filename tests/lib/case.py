@@ -12,7 +12,9 @@ Failing is any exception. The only way to skip is t.skip(GAP, ...) with a gap of
 probe must show the emulator's gap right now; a case skipped in every emulator counts as failed.
 Cases run from the root of the checkout, each in a process of its own; t.dir is theirs alone.
 """
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -66,14 +68,29 @@ def check(holds, what, result=None):
     raise Failed(what)
 
 
+# What root says between the VMs' own output, in the middle of a line if need be.
+NOTE = re.compile(r"\n--- .*? ---\n")
+SWITCH_CONSOLE = b"\x1d"  # Ctrl-]: the next VM's console; what it has said so far is shown
+
+
 class Result:
-    """How a run ended: status (see emu.py), reason, console and log as text."""
+    """How a run ended: status (see emu.py), reason, console without root's notes, log as text."""
 
     def __init__(self, emulator):
         self.status = emulator.finish()
         self.reason = emulator.reason
-        self.console = emulator.console.decode("utf-8", "replace").replace("\r", "")
+        self.console = NOTE.sub("", emulator.console.decode("utf-8", "replace").replace("\r", ""))
         self.log = emulator.log()
+
+    def audit(self, event):
+        """The audit records of an event, as dictionaries."""
+        records = (json.loads(line.partition("audit: ")[2]) for line in self.log.splitlines()
+                   if line.partition("audit: ")[2].startswith("{"))
+        return [record for record in records if record.get("event") == event]
+
+    def ends(self):
+        """{VM: status it wrote to its debug-exit port, or the kind of its end}."""
+        return {end["vm"]: end.get("status", end["kind"]) for end in self.audit("vm-ended")}
 
     def text(self):
         """For a person who reads the failure."""

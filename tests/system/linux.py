@@ -3,7 +3,7 @@
 What "boots" means is checked by the initrd inside the guest (guests/linux/init): a clean dmesg, a
 right `sleep 1`, a timer that ticks, a workload with a known digest.
 """
-from case import case, check, run_guest, run_vms
+from case import SWITCH_CONSOLE, case, check, run_guest, start_vms, to_the_end
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
@@ -35,7 +35,10 @@ def two(t, test, host_cpus, seconds, timeout):
                   "append": f"console=ttyS0 quiet bh.test={test} bh.secs={seconds} bh.seed={seed} "
                             f"bh.name={name}"}
            for seed, name in enumerate(("one", "two"), 1)}
-    result = run_vms(t, vms, host_cpus=host_cpus, timeout=timeout)
+    with start_vms(t, vms, host_cpus=host_cpus, timeout=timeout) as system:
+        system.expect("BH-DONE", timeout)
+        system.send(SWITCH_CONSOLE)
+        result = to_the_end(system)
     done = result.console.count(f"BH-DONE {test} pass")
     check(done == 2, f"{done} of 2 guests are content", result)
     check(result.status == 0, "the system ends when both are off", result)
