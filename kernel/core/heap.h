@@ -33,12 +33,21 @@ MUST_CHECK err_t heap_insert(struct heap *h, uint32_t id, uint64_t key);
 void heap_remove(struct heap *h, uint32_t id);
 
 /** The id with the smallest key; HEAP_NONE if empty. */
-uint32_t heap_top(const struct heap *h);
+static inline uint32_t heap_top(const struct heap *h)
+{
+    return h->count == 0u ? HEAP_NONE : h->item[0].id;
+}
 
 /** The smallest key; all ones if empty. */
-uint64_t heap_top_key(const struct heap *h);
+static inline uint64_t heap_top_key(const struct heap *h)
+{
+    return h->count == 0u ? ~(uint64_t)0 : h->item[0].key;
+}
 
 /** 1 if @id is in the heap, else 0. */
-uint32_t heap_has(const struct heap *h, uint32_t id);
+static inline uint32_t heap_has(const struct heap *h, uint32_t id)
+{
+    return id < HEAP_MAX && h->pos[id] != 0u ? 1u : 0u;
+}
 
 #endif

@@ -25,6 +25,8 @@ __attribute__((noreturn)) void ipc_reply_wait_slow(uint64_t cap, uint64_t w0, ui
                                                    uint64_t w2, uint64_t w3, uint64_t deadline);
 __attribute__((noreturn)) void ipc_hazard_words(uint64_t badge, uint64_t w0, uint64_t w1,
                                                 uint64_t w2, uint64_t w3);
+/** What resume_current() goes on with, on an empty stack. */
+__attribute__((noreturn)) void resume(void);
 __attribute__((noreturn)) void syscall_hazard(uint64_t result, uint64_t value);
 
 __attribute__((noreturn)) void trap_user(struct frame *f);

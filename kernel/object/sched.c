@@ -41,7 +41,8 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
 {
     uint32_t class;
 
-    (void)sc_refill(&s->time, now);
+    if (s->time.refill_at <= now)
+        (void)sc_refill(&s->time, now);
     class = sc_class(&s->time);
     if (class != SC_EMPTY) {
         if (class == SC_LEFTOVER && s->time.vtime < q->vtime)
@@ -56,7 +57,8 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
 static void sc_dequeue(struct runq *q, struct sc *s)
 {
     heap_remove(&q->ready, s->handle);
-    heap_remove(&q->release, s->handle);
+    if (q->release.count != 0)
+        heap_remove(&q->release, s->handle);
 }
 
 void sched_wake(struct thread *t)
@@ -212,7 +214,9 @@ void schedule(void)
         if (q->ready.count != 0)
             break;
         idle(pc);
-        sched_expire(q, pc->switch_tsc);
+        if (heap_top_key(&q->deadline) <= pc->switch_tsc ||
+            heap_top_key(&q->release) <= pc->switch_tsc)
+            sched_expire(q, pc->switch_tsc);
     }
     pc->hazard &= ~HAZARD_RESCHED;
     s = &scs[q->sc_of[heap_top(&q->ready)]];
@@ -232,7 +236,7 @@ void schedule(void)
     resume_current();
 }
 
-void resume_current(void)
+void resume(void)
 {
     struct percpu *pc = percpu();
     struct thread *t = pc->current;

@@ -186,6 +186,12 @@ ipc_hazard:
     call ipc_hazard_words       /* keeps them in the thread's save area; does not return */
     ud2
 
+    .globl resume_current
+resume_current:                 /* whoever calls this leaves its frames behind: the stack starts anew */
+    mov %gs:PC_KSTACK, %rsp
+    call resume
+    ud2
+
     .globl return_syscall
 return_syscall:                 /* (result, value) */
     mov %rdi, %rax
