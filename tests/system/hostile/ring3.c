@@ -44,7 +44,8 @@ struct shared {
     uint32_t stack_next; /* first: the entry code takes from it */
     uint32_t strict;     /* one worker alone: results can be attributed */
     uint32_t ncpus, tsc_khz;
-    uint64_t ops, ok, limit, pairs_wrong;
+    uint64_t spoiled; /* the arena needs building again */
+    uint64_t ops, ok, limit, pairs_wrong, stuck, restarts;
     uint64_t broken;     /* what kernel_check said to a worker */
     uint64_t wrong_pair; /* method << 8 | error, + 1 */
     uint32_t hits[HOSTILE_METHODS][HOSTILE_ERRORS];
@@ -131,6 +132,18 @@ static void look(struct worker *w)
         w->type[i] = (uint8_t)(r.err == BH_OK ? r.value & 0xff : 0);
     }
     w->looked = 0;
+    if (w->type[HOSTILE_SLOT_CNODE] != BH_CAP_CNODE ||
+        w->type[HOSTILE_SLOT_KUNTYPED] != BH_CAP_KUNTYPED)
+        SHARED->spoiled = 1;
+}
+
+static bool holds(struct worker *w, uint32_t mask)
+{
+    for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
+        if ((mask >> w->type[i] & 1u) != 0)
+            return true;
+    }
+    return false;
 }
 
 /* A slot that holds (as far as we know) one of the types in @mask; any slot if there is none. */
@@ -203,6 +216,8 @@ static uint64_t random_deadline(struct worker *w)
 /* An argument of an invocation, by the name the description gives it. */
 static uint64_t argument(struct worker *w, enum hostile_argument a)
 {
+    uint64_t slot;
+
     if (a != ARG_byte && one_in(w, 24))
         return garbage(w);
     switch (a) {
@@ -217,10 +232,13 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
     case ARG_dst_slot:
         return one_in(w, 4) ? below(w, 16) : slot_of(w, MASK(NULL));
     case ARG_src_slot:
-        return slot_of(w, ~MASK(NULL));
+        do
+            slot = slot_of(w, ~MASK(NULL));
+        while (slot < HOSTILE_SLOT_FREE && !one_in(w, 8));
+        return slot;
     case ARG_at_slot:
-        return one_in(w, 3) ? below(w, 16)
-                            : HOSTILE_SLOT_FREE + below(w, ARENA_SLOTS - HOSTILE_SLOT_FREE);
+        return one_in(w, 32) ? below(w, 16)
+                             : HOSTILE_SLOT_FREE + below(w, ARENA_SLOTS - HOSTILE_SLOT_FREE);
     case ARG_offset_pages:
         return below(w, 6);
     case ARG_pages:
@@ -334,6 +352,8 @@ static void invoke_something(struct worker *w)
         mask |= MASK(FUNTYPED);
     if (x->type == BH_CAP_HOSTSPACE)
         mask = MASK(HOSTSPACE);
+    if (!holds(w, mask) && !one_in(w, 16))
+        return;
     slot = one_in(w, 32)                              ? garbage(w)
            : x->type == BH_CAP_CNODE && !one_in(w, 4) ? HOSTILE_SLOT_CNODE
                                                       : slot_of(w, mask);
@@ -694,24 +714,26 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
         if (WORK(i)->progress != seen[i]) {
             seen[i] = WORK(i)->progress;
             since[i] = now;
-        } else if (state == BH_THREAD_BLOCKED && now - since[i] > info()->tsc_khz * 5ull) {
+        } else if (now - since[i] >
+                   info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 5ull : 100ull)) {
+            /* It waits for ever, or somebody has given it no time. */
             must("stop", bh_thread_stop(S_THREAD + i));
+            must("configure", bh_sc_configure(S_SC + i, 0, 100000 + i, 100000 + i, 100));
             state = BH_THREAD_STOPPED;
+            SHARED->stuck++;
         }
         if (state == BH_THREAD_STOPPED || state == BH_THREAD_FAULTED) {
             since[i] = now;
-            r = bh_thread_start(S_THREAD + i, (uint64_t)hostile_worker_entry, 0, i);
-            if (r.err != BH_OK && r.err != BH_ERR_STATE)
-                must("start", r);
+            SHARED->restarts++;
+            must("start", bh_thread_start(S_THREAD + i, (uint64_t)hostile_worker_entry, 0, i));
         }
-        if (now - since[i] > info()->tsc_khz * 20000ull)
-            fail("worker %u has not moved for 20 s: state %u", i, state);
     }
 }
 
 static void run(uint64_t until, uint32_t running, uint32_t reset)
 {
     uint64_t seen[WORKERS_MAX] = {0}, since[WORKERS_MAX] = {0}, next, said = SHARED->ops;
+    uint64_t moved = said, moved_at = rt_tsc();
 
     SHARED->strict = running == 1;
     while (SHARED->ops < until) {
@@ -719,9 +741,14 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
         next = SHARED->ops + reset;
         for (uint32_t i = 0; i < running; i++)
             since[i] = rt_tsc();
-        while (SHARED->ops < until && SHARED->ops < next) {
+        SHARED->spoiled = 0;
+        while (SHARED->ops < until && SHARED->ops < next && SHARED->spoiled == 0) {
             tend(seen, since, running);
             check("while workers run");
+            if (SHARED->ops != moved)
+                moved = SHARED->ops, moved_at = rt_tsc();
+            if (rt_tsc() - moved_at > info()->tsc_khz * 10000ull)
+                fail("no worker has invoked anything for 10 s");
             (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
         }
         clear();
@@ -766,6 +793,8 @@ static void report(void)
         }
         say("%s", text);
     }
+    say("hostile: %lu restarts, %lu of them because a worker stood still", SHARED->restarts,
+        SHARED->stuck);
     say("hostile: %lu invocations, %lu succeeded, %u pairs missing, %lu unexpected (last %lx)",
         SHARED->ops, SHARED->ok, missing, SHARED->pairs_wrong, SHARED->wrong_pair);
 }
