@@ -89,20 +89,6 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now)
     return 1;
 }
 
-uint32_t sc_class(const struct sc_time *t)
-{
-    if (t->ceiling_left == 0u)
-        return SC_EMPTY;
-    return t->floor_left > 0u ? SC_FLOOR : SC_LEFTOVER;
-}
-
-uint64_t sc_slice(const struct sc_time *t)
-{
-    if (t->floor_left > 0u && t->floor_left < t->ceiling_left)
-        return t->floor_left;
-    return t->ceiling_left;
-}
-
 uint64_t sc_share(uint64_t floor, uint64_t period)
 {
     return (floor * SC_SHARE_ONE + (period - 1u)) / period;

@@ -97,7 +97,12 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now);
     ensures empty: \result == SC_EMPTY <==> t->ceiling_left == 0;
     ensures floor: \result == SC_FLOOR <==> t->ceiling_left > 0 && t->floor_left > 0;
     ensures leftover: \result == SC_LEFTOVER <==> t->ceiling_left > 0 && t->floor_left == 0; */
-uint32_t sc_class(const struct sc_time *t);
+static inline uint32_t sc_class(const struct sc_time *t)
+{
+    if (t->ceiling_left == 0u)
+        return SC_EMPTY;
+    return t->floor_left > 0u ? SC_FLOOR : SC_LEFTOVER;
+}
 
 /** Ticks it may run before its class changes. 0: SC_EMPTY. */
 /*@ requires \valid_read(t);
@@ -105,7 +110,12 @@ uint32_t sc_class(const struct sc_time *t);
     ensures ceiling: \result <= t->ceiling_left;
     ensures floor: t->floor_left > 0 ==> \result <= t->floor_left;
     ensures some: \result == 0 <==> t->ceiling_left == 0; */
-uint64_t sc_slice(const struct sc_time *t);
+static inline uint64_t sc_slice(const struct sc_time *t)
+{
+    if (t->floor_left > 0u && t->floor_left < t->ceiling_left)
+        return t->floor_left;
+    return t->ceiling_left;
+}
 
 /** Part of a CPU that a floor takes, in parts per million, rounded up. */
 /*@ requires 0 < period <= SC_PERIOD_MAX && floor <= period;

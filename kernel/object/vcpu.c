@@ -96,25 +96,19 @@ static void vcpu_fpu_load(struct percpu *pc, struct vcpu *v)
 /* Port writes bound to a notification finish here. */
 static bool vcpu_doorbell(struct vcpu *v)
 {
-    uint64_t q = v->qual;
-    uint32_t match = BH_IO_PORT(q) | BH_IO_SIZE(q) << 16, value;
+    uint32_t q = (uint32_t)v->qual, value = (uint32_t)v->page->gpr[0];
 
     if ((q & (BH_IO_IN | BH_IO_STRING)) != 0)
         return false;
+    q &= 0xffff0070u;
     for (uint32_t i = 0; i < v->ndoorbells; i++) {
         const struct doorbell *d = &v->doorbells[i];
 
-        if ((d->match & 0xffffffu) != match)
-            continue;
-        if (d->match >> 24 != 0) {
-            value = (uint32_t)v->page->gpr[0];
-            value &= BH_IO_SIZE(q) == 4 ? ~0u : (1u << 8 * BH_IO_SIZE(q)) - 1;
-            if (value != d->value)
-                continue;
+        if (d->match == q && ((value ^ d->value) & d->mask) == 0) {
+            vcpu_ops->skip(v);
+            ntfn_signal(d->ntfn, d->badge);
+            return true;
         }
-        vcpu_ops->skip(v);
-        ntfn_signal(d->ntfn, d->badge);
-        return true;
     }
     return false;
 }
@@ -365,8 +359,10 @@ struct sysret inv_vcpu_doorbell(const struct invocation *in)
         ntfns[d->ntfn].users--;
     *d = (struct doorbell){0};
     if (cell != 0) {
-        d->match = (uint32_t)in->a[1];
+        d->match = (uint32_t)(in->a[1] & 0xffff) << 16 | width << 4;
         d->value = (uint32_t)(in->a[1] >> 32);
+        if ((in->a[1] >> 24 & 1) != 0)
+            d->mask = width == 4 ? ~0u : (1u << 8 * width) - 1;
         d->ntfn = cell_obj(cell);
         d->badge = cells[cell].badge;
         ntfns[d->ntfn].users++;

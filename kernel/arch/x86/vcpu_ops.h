@@ -12,10 +12,10 @@
 #include "bulkhead/cap.h"
 
 struct doorbell {
-    uint32_t match; /* port | width << 16 | use_value << 24; 0: unused */
+    uint32_t match; /* port << 16 | width << 4, as in an I/O exit's qualification; 0: unused */
+    uint32_t mask;  /* which bits of EAX count: 0, any value rings */
     uint32_t value;
     uint32_t ntfn;
-    uint32_t spare;
     uint64_t badge;
 };
 
