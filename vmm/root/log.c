@@ -8,6 +8,7 @@
 enum { REG_DATA = 0, REG_IER = 1, REG_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR = 5 };
 #define LSR_DATA_READY 0x01u
 #define LSR_THR_EMPTY  0x20u
+#define LSR_IDLE       0x40u
 #define FIFO_BYTES     16u
 /* A transmitter that is not ready after this many polls is not there. */
 #define POLLS_MAX 20000u
@@ -33,6 +34,9 @@ void port_out16(unsigned port, uint16_t value)
 
 void serial_init(unsigned port)
 {
+    /* What the kernel said last must be out before the FIFOs are cleared. */
+    for (unsigned i = 0; i < POLLS_MAX && !(port_in8(port + REG_LSR) & LSR_IDLE); i++)
+        ;
     port_out8(port + REG_IER, 0);
     port_out8(port + REG_LCR, 0x80);
     port_out8(port + REG_DATA, 1);

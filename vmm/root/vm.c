@@ -330,6 +330,9 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
         say("vm %s: cpus = %u: this version runs VMs with one vCPU", config->name, config->cpus);
         return false;
     }
+    if (config->vcpu_cpu[0] != 0 && config->vcpu_cpu[0] != MANIFEST_CPU_ANY)
+        say("vm %s: runs on CPU 0, not %u: this version uses one CPU", config->name,
+            config->vcpu_cpu[0]);
     if (!vm->slots)
         vm->slots = slots_take(VS_COUNT);
     if (!vm->slots) {
