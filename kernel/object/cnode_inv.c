@@ -155,6 +155,7 @@ struct sysret object_destroy(uint32_t cell)
         break;
     case BH_CAP_SC:
         runq_release(percpu()->runq->sc_of, scs[obj].handle);
+        percpu()->runq->floors -= scs[obj].share;
         break;
     case BH_CAP_HOSTSPACE:
     case BH_CAP_GUESTSPACE:

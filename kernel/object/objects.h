@@ -68,6 +68,7 @@ struct sc {
     uint32_t users;
     uint32_t handle; /* in runq.sc_of */
     uint32_t configured;
+    uint64_t share; /* of the CPU that its floor guarantees, in millionths */
 } __attribute__((aligned(BH_SC_BYTES)));
 _Static_assert(sizeof(struct sc) == BH_SC_BYTES, "ABI");
 

@@ -13,7 +13,8 @@ struct runq {
     struct heap release;  /* those whose next period changes what they may do, by its start */
     struct heap deadline; /* blocked threads, by deadline */
     uint32_t sc_of[HEAP_MAX], thread_of[HEAP_MAX];
-    uint64_t vtime; /* of the leftover: where newcomers start */
+    uint64_t vtime;  /* of the leftover: where newcomers start */
+    uint64_t floors; /* sum of the guaranteed shares, in millionths of the CPU */
 };
 
 struct percpu;

@@ -269,6 +269,8 @@ struct sysret inv_sc_configure(const struct invocation *in)
     e = sc_decode_configure(p.floor, p.ceiling, p.period, p.weight);
     if (e != BH_OK)
         return sysret(e, 0);
+    if (sc_admit(percpu()->runq->floors - s->share, p.floor, p.period) == 0)
+        return sysret(BH_ERR_LIMIT, 0); /* the CPU cannot keep that promise beside the others */
     if (s->handle == HEAP_NONE)
         s->handle = runq_handle(percpu()->runq->sc_of, cell_obj(in->cell));
     if (s->handle == HEAP_NONE)
@@ -277,6 +279,8 @@ struct sysret inv_sc_configure(const struct invocation *in)
         heap_has(&percpu()->runq->release, s->handle) != 0)
         return sysret(BH_ERR_BUSY, 0);
     sc_commit_configure(&s->time, &p, rdtsc(), percpu()->runq->vtime);
+    percpu()->runq->floors += sc_share(p.floor, p.period) - s->share;
+    s->share = sc_share(p.floor, p.period);
     s->configured = 1;
     return sysret(BH_OK, 0);
 }

@@ -209,7 +209,7 @@ static uint64_t thread_make(const struct worker *w, unsigned cpu, bool floor)
     uint64_t t = object(BH_CAP_THREAD, 0, cpu, "Thread"), sc = object(BH_CAP_SC, 0, cpu, "SC");
 
     must(bh_thread_bind(t, w->cnode, w->space).err, "thread_bind");
-    must(bh_sc_configure(sc, floor ? PERIOD_TICKS / 4u : 0, PERIOD_TICKS, PERIOD_TICKS, 100).err,
+    must(bh_sc_configure(sc, floor ? PERIOD_TICKS / 32u : 0, PERIOD_TICKS, PERIOD_TICKS, 100).err,
          "sc_configure");
     must(bh_thread_set_sc(t, sc).err, "thread_set_sc");
     return t;

@@ -38,12 +38,7 @@ __attribute__((noreturn)) static void boot_stop(const char *why)
 {
     klog_to_com1();
     klog("bulkhead: cannot start: %s", why);
-    klog("bulkhead: end status=71 reason=cannot start");
-    outb(0xf4, 36);
-    for (const char *s = "Shutdown"; *s != 0; s++)
-        outb(0x8900, (uint8_t)*s);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    machine_end(71, "cannot start");
 }
 
 /* Take [base, end) out of the free RAM. */

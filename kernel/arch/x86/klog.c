@@ -20,6 +20,18 @@ static void uart_putc(uint16_t port, char ch)
     outb(port, (uint8_t)ch);
 }
 
+void machine_end(uint32_t status, const char *why)
+{
+    klog("bulkhead: end status=%u reason=%s", status, why);
+    for (unsigned i = 0; i < 1000000 && (inb(LOG_PORT + 5) & 0x40u) == 0; i++)
+        cpu_relax();
+    outb(0xf4, 35); /* QEMU: isa-debug-exit */
+    for (const char *s = "Shutdown"; *s != 0; s++)
+        outb(0x8900, (uint8_t)*s); /* Bochs */
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
 void klog_init(void)
 {
     static const uint16_t ports[] = {LOG_PORT, 0x3f8};

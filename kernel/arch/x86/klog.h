@@ -14,6 +14,9 @@ void klog_to_com1(void);
 void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void vklog(const char *fmt, va_list ap);
 
+/** Last log line, then off where an emulator offers a way; else halt this CPU. */
+__attribute__((noreturn, cold)) void machine_end(uint32_t status, const char *why);
+
 struct frame;
 /** Stop the machine: names the broken invariant, prints registers and a symbolised backtrace. */
 __attribute__((noreturn, format(printf, 1, 2), cold)) void panic(const char *fmt, ...);

@@ -61,11 +61,8 @@ __attribute__((noreturn)) static void stop(void)
     static uint32_t stopping;
 
     if (__atomic_exchange_n(&stopping, 1, __ATOMIC_SEQ_CST) == 0) {
-        klog("bulkhead: end status=70 reason=kernel panic");
         apic_stop_others();
-        outb(0xf4, 35); /* QEMU: isa-debug-exit */
-        for (const char *s = "Shutdown"; *s != 0; s++)
-            outb(0x8900, (uint8_t)*s); /* Bochs */
+        machine_end(70, "kernel panic");
     }
     for (;;)
         __asm__ volatile("cli; hlt");
