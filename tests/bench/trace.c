@@ -7,7 +7,7 @@
  * Arguments (key=value, separated by commas):
  *   out=FILE     where the result goes
  *   skip=N       the N+1st time that a window opens is recorded (default 8)
- *   start=HEX    code bytes that begin the count: the first instructions of a translated block
+ *   start=HEX    address of the instruction that begins the count, a CLD
  *   end=HEX      code bytes that end it
  *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
  *
@@ -60,6 +60,7 @@ enum { NO_REGS = 0, ADD_U64 = 0 };
 #define PATTERN    64u
 #define HOST_BASE  0xffffffff80000000ull
 #define INSN_BYTES 15u
+#define CLD        0xfcu
 
 struct insn {
     uint64_t address;
@@ -77,7 +78,8 @@ struct pattern {
     uint8_t bytes[PATTERN];
     size_t size;
 };
-static struct pattern start, end;
+static struct pattern end;
+static uint64_t start;
 static uint64_t executed; /* counted by code the emulator generates */
 static uint64_t started_at, total, guest, entered_at, exits;
 static bool running, done, in_guest;
@@ -182,6 +184,8 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
 {
     static const uint8_t vmrun[3] = {0x0f, 0x01, 0xd8};
 
+    if (d->address == start && d->bytes[0] == CLD)
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_start, NO_REGS, NULL);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &executed, 1);
     for (size_t i = 0; i < nreturns; i++)
         if (d->address == returns[i])
@@ -202,12 +206,9 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
 
 static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-    bool counting = start.size != 0;
+    bool counting = start != 0;
 
     (void)id;
-    if (counting && block_starts_with(tb, &start))
-        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_start, NO_REGS,
-                                               NULL);
     if (counting && block_starts_with(tb, &end))
         qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_end, NO_REGS,
                                                NULL);
@@ -274,7 +275,7 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
         else if (strncmp(argv[i], "skip=", 5) == 0)
             skip = (unsigned)strtoul(argv[i] + 5, NULL, 0);
         else if (strncmp(argv[i], "start=", 6) == 0)
-            read_pattern(&start, argv[i] + 6);
+            start = strtoull(argv[i] + 6, NULL, 16);
         else if (strncmp(argv[i], "end=", 4) == 0)
             read_pattern(&end, argv[i] + 4);
         else if (strncmp(argv[i], "watch=", 6) == 0 && nwatches < WATCHES)
