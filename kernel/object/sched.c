@@ -36,6 +36,34 @@ static void heap_put(struct heap *h, uint32_t id, uint64_t key)
     invariant(e == BH_OK, "a heap handle is queued once (error %u)", e);
 }
 
+/* Whoever goes before all others stays in front of the heap. */
+static void ready_put(struct runq *q, struct sc *s)
+{
+    struct sc *first = q->first;
+
+    if (first == NULL ? s->key < heap_top_key(&q->ready) : s->key < first->key) {
+        q->first = s;
+        s = first;
+    }
+    if (s != NULL)
+        heap_put(&q->ready, s->handle, s->key);
+}
+
+static struct sc *ready_top(const struct runq *q)
+{
+    if (q->first != NULL)
+        return q->first;
+    return q->ready.count == 0 ? NULL : &scs[q->sc_of[heap_top(&q->ready)]];
+}
+
+bool sched_queued(const struct sc *s)
+{
+    const struct runq *q = percpu()->runq;
+
+    return q->first == s || heap_has(&q->ready, s->handle) != 0 ||
+           heap_has(&q->release, s->handle) != 0;
+}
+
 /* Queue a context that has a runnable thread, where its budget says. */
 static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
 {
@@ -48,7 +76,7 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
         if (class == SC_LEFTOVER && s->time.vtime < q->vtime)
             s->time.vtime = q->vtime;
         s->key = class == SC_FLOOR ? s->time.refill_at : KEY_LEFTOVER + s->time.vtime;
-        heap_put(&q->ready, s->handle, s->key);
+        ready_put(q, s);
     }
     if (class != SC_FLOOR && (class == SC_EMPTY || s->time.p.floor != 0))
         heap_put(&q->release, s->handle, s->time.refill_at);
@@ -56,7 +84,10 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
 
 static void sc_dequeue(struct runq *q, struct sc *s)
 {
-    heap_remove(&q->ready, s->handle);
+    if (q->first == s)
+        q->first = NULL;
+    else
+        heap_remove(&q->ready, s->handle);
     if (q->release.count != 0)
         heap_remove(&q->release, s->handle);
 }
@@ -119,6 +150,11 @@ void sched_charge(void)
         pc->idle_ticks += used;
     else if (pc->current->sc != NONE)
         sc_charge(&scs[pc->current->sc].time, used);
+}
+
+static bool due(const struct runq *q, uint64_t now)
+{
+    return heap_top_key(&q->deadline) <= now || heap_top_key(&q->release) <= now;
 }
 
 /* Deadlines and releases that have come. */
@@ -204,22 +240,21 @@ void schedule(void)
     sched_charge();
     /* First: a deadline may take the context that the current thread runs on. */
     goes_on = t != NULL && t->state == BH_THREAD_READY;
-    sched_expire(q, pc->switch_tsc);
+    if (due(q, pc->switch_tsc))
+        sched_expire(q, pc->switch_tsc);
     if (goes_on && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
         sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
     for (;;) {
         pc->hazard &= ~HAZARD_RESCHED;
         if ((pc->hazard & HAZARD_FLUSH) != 0)
             hazard_work();
-        if (q->ready.count != 0)
+        s = ready_top(q);
+        if (s != NULL)
             break;
         idle(pc);
-        if (heap_top_key(&q->deadline) <= pc->switch_tsc ||
-            heap_top_key(&q->release) <= pc->switch_tsc)
+        if (due(q, pc->switch_tsc))
             sched_expire(q, pc->switch_tsc);
     }
-    pc->hazard &= ~HAZARD_RESCHED;
-    s = &scs[q->sc_of[heap_top(&q->ready)]];
     sc_dequeue(q, s);
     if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime)
         q->vtime = s->time.vtime;
@@ -227,7 +262,7 @@ void schedule(void)
     pc->switches++;
     thread_switch(t);
     slice = sc_slice(&s->time);
-    if (q->ready.count != 0 && slice > tsc_khz * 2ull) /* share the leftover in steps of 2 ms */
+    if (ready_top(q) != NULL && slice > tsc_khz * 2ull) /* share the leftover in steps of 2 ms */
         slice = tsc_khz * 2ull;
     slice += pc->switch_tsc;
     if (t->cont == CONT_VCPU && t->run_deadline < slice)

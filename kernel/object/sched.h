@@ -9,7 +9,9 @@
 /** Queues of one CPU. Heap ids are handles, given to SchedContexts and Threads when they are
  * created. */
 struct runq {
-    struct heap ready;    /* scheduling contexts with a thread that can run, by class and key */
+    struct sc *first;     /* the context that goes first, kept out of the heap: a wake-up that */
+                          /* preempts costs no heap operation; NULL: see the heap's top */
+    struct heap ready;    /* the other contexts with a thread that can run, by class and key */
     struct heap release;  /* those whose next period changes what they may do, by its start */
     struct heap deadline; /* blocked threads, by deadline */
     uint32_t sc_of[HEAP_MAX], thread_of[HEAP_MAX];
@@ -24,6 +26,8 @@ void sched_init_cpu(struct percpu *pc, struct runq *q);
 /** Handle in the CPU's table, HEAP_NONE when all are taken. */
 uint32_t runq_handle(uint32_t *table, uint32_t owner);
 
+/** Is the context in a queue of this CPU? */
+bool sched_queued(const struct sc *s);
 /** The thread can run now; preempts the current one if it goes first. */
 void sched_wake(struct thread *t);
 /** Take a thread out of every queue of the scheduler (it is blocked, stopped or loses its context).

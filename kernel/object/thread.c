@@ -275,8 +275,7 @@ struct sysret inv_sc_configure(const struct invocation *in)
         s->handle = runq_handle(percpu()->runq->sc_of, cell_obj(in->cell));
     if (s->handle == HEAP_NONE)
         return sysret(BH_ERR_LIMIT, 0);
-    if (heap_has(&percpu()->runq->ready, s->handle) != 0 ||
-        heap_has(&percpu()->runq->release, s->handle) != 0)
+    if (sched_queued(s))
         return sysret(BH_ERR_BUSY, 0);
     sc_commit_configure(&s->time, &p, rdtsc(), percpu()->runq->vtime);
     percpu()->runq->floors += sc_share(p.floor, p.period) - s->share;
