@@ -416,7 +416,7 @@ void hostile_worker(uint64_t index)
     look(w);
     for (;;) {
         w->progress++;
-        if (w->looked++ >= 64 || one_in(w, 256))
+        if (w->looked++ >= 200 || one_in(w, 256))
             look(w);
         if (SHARED->strict == 0 && one_in(w, 3))
             call_something(w);
@@ -450,18 +450,13 @@ __asm__(".text\n"
 
 /* ---- The supervisor: root's own thread ------------------------------------------------------- */
 
-static const struct bh_info *info(void)
-{
-    return (const struct bh_info *)BH_ROOT_INFO;
-}
-
 static void put(void *ctx, char c)
 {
     (void)ctx;
     (void)bh_kernel_putc(BH_SLOT_KERNEL, (uint8_t)c);
 }
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+void say(const char *format, ...)
 {
     va_list args;
 
@@ -481,7 +476,7 @@ __attribute__((noreturn)) static void end(bool good)
         ;
 }
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
     va_list args;
 
@@ -504,7 +499,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
     end(false);
 }
 
-static void must(const char *what, struct bh_result r)
+void must(const char *what, struct bh_result r)
 {
     if (r.err != BH_OK)
         fail("%s: error %lu (value %lx)", what, r.err, r.value);
@@ -545,15 +540,13 @@ extern const char root_image[], root_data[];
 static uint64_t funtyped; /* slot of the one we use */
 static uint32_t workers, attaches;
 
-static void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t count,
-                 uint64_t slot)
+void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t count, uint64_t slot)
 {
     must("retype", bh_untyped_retype(from, BH_DESC(type, bits, cpu), count, BH_SLOT_CNODE, slot));
 }
 
 /* Call it until it is neither preempted nor waits for other CPUs' flushes. */
-static void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a,
-                  uint64_t b)
+void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a, uint64_t b)
 {
     uint64_t give_up = rt_tsc() + info()->tsc_khz * 500ull;
     struct bh_result r;
@@ -564,12 +557,12 @@ static void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t)
     must(what, r);
 }
 
-static struct bh_result revoke(uint64_t cnode, uint64_t slot)
+struct bh_result revoke(uint64_t cnode, uint64_t slot)
 {
     return bh_cnode_revoke(cnode, slot);
 }
 
-static struct bh_result scrub(uint64_t untyped, uint64_t unused)
+struct bh_result scrub(uint64_t untyped, uint64_t unused)
 {
     (void)unused;
     return bh_untyped_scrub(untyped);
@@ -596,12 +589,12 @@ static void set_up(void)
                          (uint64_t)info()->tsc_khz * 10, 1));
     for (uint32_t i = 0; i < info()->funtyped_count; i++) {
         funtyped = BH_SLOT_FUNTYPED + i;
-        for (uint32_t n = 0; n < 64; n++) {
+        for (uint32_t n = 0; n < 96; n++) {
             r = bh_untyped_scrub(funtyped);
             if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY)
                 break;
         }
-        if (bh_untyped_left(funtyped).value >= 10ul << 20)
+        if (bh_untyped_left(funtyped).value >= 16ul << 20)
             break;
     }
     make(funtyped, BH_CAP_FUNTYPED, 9, 0, 1024, S_ARENA_F);
@@ -691,7 +684,7 @@ static void clear(void)
     }
 }
 
-static void check(const char *when)
+void check(const char *when)
 {
     struct bh_result r = bh_kernel_check(BH_SLOT_KERNEL);
 
@@ -806,6 +799,8 @@ void root_main(void)
     uint32_t reset = (uint32_t)setting("hostile.reset=", 4000);
 
     set_up();
+    if (setting("hostile.attacks=", 1) != 0)
+        attacks(funtyped, S_END, setting("hostile.only=", 0));
     say("hostile: %u CPUs, seed %lu, %lu invocations", info()->ncpus, setting("hostile.seed=", 1),
         count);
     if (setting("hostile.alone=", 1) != 0)

@@ -10,6 +10,8 @@
 #include "bulkhead/call.h"
 #include "bulkhead/cap.h"
 #include "bulkhead/error.h"
+#include "bulkhead/info.h"
+#include "syscall.h"
 
 enum hostile_method_index {
 #define INDEX(type, n, name, a, b, c, d) HOSTILE_##name,
@@ -95,5 +97,29 @@ extern const char hostile_worker_entry[];
 
 /** Errors that bulkhead/call.h and the kernel's description allow for a method: a bit each. */
 uint32_t hostile_possible(uint32_t method);
+
+/* ---- Of the supervisor ----------------------------------------------------------------------- */
+
+static inline const struct bh_info *info(void)
+{
+    return (const struct bh_info *)BH_ROOT_INFO;
+}
+/** A line in the log. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Say why, and end the run as failed. */
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void must(const char *what, struct bh_result r);
+/** Retype into root's CNode. */
+void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t count, uint64_t slot);
+/** Repeat a call while it is PREEMPTED, or BUSY for at most half a second; then it must be good. */
+void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a, uint64_t b);
+struct bh_result revoke(uint64_t cnode, uint64_t slot);
+struct bh_result scrub(uint64_t untyped, uint64_t unused);
+/** The kernel's checker finds nothing. */
+void check(const char *when);
+
+/** Known attacks, each once. @funtyped: clean frames; slots of root's from @slot on are free.
+ *  @only: 0, or the number of one attack, from 1. */
+void attacks(uint64_t funtyped, uint64_t slot, uint64_t only);
 
 #endif

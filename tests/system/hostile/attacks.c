@@ -1,0 +1,181 @@
+/*
+ * Attacks that once worked, or that the kernel's design invites: each builds its own little world
+ * from a fresh piece of memory, does its worst, and expects all memory back in the end.
+ * May call: ring3.c's helpers.
+ */
+#include <stddef.h>
+#include "ring3.h"
+
+#define PAGE 4096ul
+
+static uint64_t ut, ft, first; /* memory, and the first of 600 free slots, for the attack at hand */
+
+static uint64_t err(struct bh_result r)
+{
+    return r.err;
+}
+
+/* A CNode of 16 slots; its slot 0 is for whoever wants it. */
+static void make_cnode(uint64_t slot)
+{
+    make(ut, BH_CAP_CNODE, 4, 0, 1, slot);
+}
+
+/* The untyped memory that a CNode is made of lies in the CNode. */
+static void cnode_holds_its_memory(void)
+{
+    make(ut, BH_CAP_KUNTYPED, 0, 0, 8, first);
+    make(first, BH_CAP_CNODE, 4, 0, 1, first + 1);
+    must("move", bh_cnode_move(first + 1, 3, first));
+    for (uint32_t i = 0; i < 4; i++)
+        (void)bh_cnode_delete(BH_SLOT_CNODE, first + 1);
+}
+
+/* The same, and it holds its own original as well. */
+static void cnode_holds_itself(void)
+{
+    make(ut, BH_CAP_KUNTYPED, 0, 0, 8, first);
+    make(first, BH_CAP_CNODE, 4, 0, 1, first + 1);
+    must("copy", bh_cnode_copy(BH_SLOT_CNODE, first + 2, first + 1, BH_RIGHTS_ALL));
+    must("move itself", bh_cnode_move(first + 2, 5, first + 1));
+    must("move its memory", bh_cnode_move(first + 2, 3, first));
+}
+
+/* CNodes in CNodes, deeper than any stack. */
+static void cnodes_nested(void)
+{
+    for (uint64_t i = 0; i < 500; i++)
+        make_cnode(first + i);
+    for (uint64_t i = 499; i > 0; i--)
+        must("move", bh_cnode_move(first + i - 1, 7, first + i));
+    for (uint32_t i = 0; i < 4; i++)
+        (void)bh_cnode_delete(BH_SLOT_CNODE, first);
+}
+
+/* Two CNodes hold each other's originals. */
+static void cnodes_in_a_ring(void)
+{
+    for (uint64_t i = 0; i < 3; i++) {
+        make_cnode(first + i);
+        must("copy", bh_cnode_copy(BH_SLOT_CNODE, first + 10 + i, first + i, BH_RIGHTS_ALL));
+    }
+    for (uint64_t i = 0; i < 3; i++)
+        must("move", bh_cnode_move(first + 10 + i, 1, first + (i + 1) % 3));
+}
+
+/* While a large CNode is deleted step by step, something is put where the deletion has been. */
+static void cnode_filled_while_deleted(void)
+{
+    uint64_t e;
+
+    make(ut, BH_CAP_CNODE, 8, 0, 1, first);
+    make(ut, BH_CAP_ENDPOINT, 0, 0, 1, first + 1);
+    for (uint64_t i = 0; i < 200; i++)
+        must("copy", bh_cnode_copy(first, i, first + 1, BH_RIGHTS_ALL));
+    e = err(bh_cnode_delete(BH_SLOT_CNODE, first));
+    if (e != BH_ERR_PREEMPTED)
+        fail("deletion of 200 capabilities in one step: %lu", e);
+    e = err(bh_cnode_copy(first, 0, first + 1, BH_RIGHTS_ALL));
+    if (e == BH_OK)
+        say("    (a dying CNode takes capabilities)");
+    do
+        e = err(bh_cnode_delete(BH_SLOT_CNODE, first));
+    while (e == BH_ERR_PREEMPTED);
+}
+
+/* Many objects that are in use lie before the thread that uses them: revoke must come through. */
+static void revoke_behind_busy(void)
+{
+    make(ut, BH_CAP_HOSTSPACE, 3, 0, 3, first);
+    make_cnode(first + 3);
+    make(ut, BH_CAP_THREAD, 0, 0, 40, first + 10);
+    make(ut, BH_CAP_SC, 0, 0, 40, first + 60);
+    for (uint64_t i = 0; i < 40; i++) {
+        must("bind", bh_thread_bind(first + 10 + i, first + 3, first + i / 15));
+        must("configure", bh_sc_configure(first + 60 + i, 0, 10000, 10000, 10));
+        must("set_sc", bh_thread_set_sc(first + 10 + i, first + 60 + i));
+    }
+}
+
+/* A mapping that crosses 1 GiB needs one table more than fits: nothing behind the space may change.
+ */
+static void tables_overflow(void)
+{
+    struct bh_result r;
+
+    make(ut, BH_CAP_GUESTSPACE, 3, 0, 1, first);
+    make(ut, BH_CAP_CNODE, 6, 0, 1, first + 1); /* lies right behind */
+    make(ft, BH_CAP_FRAME, 9, 0, 512, first + 2);
+    must("attach", bh_frame_attach(first + 2, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 3));
+    must("2 MiB", bh_attach_map(first + 3, 1ul << 39, BH_MAP_READ, 512));
+    if (bh_guestspace_tables_left(first).value != 4)
+        fail("the space has %lu tables left, not 4", bh_guestspace_tables_left(first).value);
+    r = bh_attach_map(first + 3, 0x3ffff000, BH_MAP_READ | PAGE, 2);
+    if (r.err != BH_ERR_TABLES || r.value != 1)
+        fail("5 tables out of 4: error %lu, value %lu", r.err, r.value);
+    check("after a mapping that did not fit");
+    again("revoke frame", revoke, BH_SLOT_CNODE, first + 2);
+}
+
+/* An attachment that is being deleted maps once more, where the deletion has been already. */
+static void map_while_detached(void)
+{
+    uint64_t e, va = 0x20000000;
+
+    make(ut, BH_CAP_GUESTSPACE, 5, 0, 1, first);
+    make(ft, BH_CAP_FRAME, 0, 0, 1, first + 1);
+    must("attach", bh_frame_attach(first + 1, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 2));
+    for (uint64_t i = 0; i < 20; i++)
+        must("map", bh_attach_map(first + 2, va + (i << 21), BH_MAP_READ, 1));
+    e = err(bh_cnode_delete(BH_SLOT_CNODE, first + 2));
+    if (e != BH_ERR_PREEMPTED)
+        fail("deletion of an attachment over 22 tables in one step: %lu", e);
+    e = err(bh_attach_map(first + 2, va, BH_MAP_READ, 1));
+    if (e == BH_OK)
+        fail("an attachment that is being deleted still maps");
+    do
+        e = err(bh_cnode_delete(BH_SLOT_CNODE, first + 2));
+    while (e == BH_ERR_PREEMPTED);
+    again("revoke frame", revoke, BH_SLOT_CNODE, first + 1);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} list[] = {
+    {"cnode_holds_its_memory", cnode_holds_its_memory},
+    {"cnode_holds_itself", cnode_holds_itself},
+    {"cnodes_nested", cnodes_nested},
+    {"cnodes_in_a_ring", cnodes_in_a_ring},
+    {"cnode_filled_while_deleted", cnode_filled_while_deleted},
+    {"revoke_behind_busy", revoke_behind_busy},
+    {"tables_overflow", tables_overflow},
+    {"map_while_detached", map_while_detached},
+};
+
+void attacks(uint64_t funtyped, uint64_t slot, uint64_t only)
+{
+    uint64_t left;
+
+    ut = slot;
+    ft = slot + 1;
+    first = slot + 2;
+    make(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 256, ut);
+    make(funtyped, BH_CAP_FUNTYPED, 9, 0, 1024, ft);
+    left = bh_untyped_left(ut).value;
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        if (only != 0 && only != i + 1)
+            continue;
+        say("attack %s", list[i].name);
+        list[i].run();
+        check(list[i].name);
+        again("revoke frames", revoke, BH_SLOT_CNODE, ft);
+        again("revoke", revoke, BH_SLOT_CNODE, ut);
+        again("scrub frames", scrub, ft, 0);
+        again("scrub", scrub, ut, 0);
+        check("after the attack");
+        if (bh_untyped_left(ut).value != left)
+            fail("memory is missing after the attack: %lu of %lu bytes", bh_untyped_left(ut).value,
+                 left);
+    }
+}
