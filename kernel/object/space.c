@@ -76,8 +76,6 @@ struct sysret space_decode_map(struct map_plan *p)
     const struct space *s = &spaces[p->space];
     uint32_t steps = 0, need = 0;
     uint64_t done = 0;
-    struct ptab_walk last = {PTAB_NONE, 0};
-    uint64_t last_key = ~0ull;
 
     while (done < p->pages && steps < p->steps) {
         uint64_t vpn = p->vpn + done;
@@ -88,19 +86,11 @@ struct sysret space_decode_map(struct map_plan *p)
             if (tables[w.table][ptab_slot(vpn, level)] != 0)
                 return sysret(BH_ERR_MAPPED, 0);
         } else {
-            /* Tables missing below w: count each once, as the range goes upwards. */
-            uint64_t key = vpn / (level == 1 ? 512 : level == 2 ? 0x40000 : 0x8000000);
             if (tables[w.table][ptab_slot(vpn, w.level)] != 0)
                 return sysret(BH_ERR_MAPPED, 0);
-            if (key != last_key) {
-                need += 1;
-                if (w.level > level + 1 &&
-                    (last.table != w.table || last.level != ptab_slot(vpn, w.level)))
-                    need += w.level - level - 1;
-                last.table = w.table;
-                last.level = ptab_slot(vpn, w.level);
-                last_key = key;
-            }
+            /* Tables missing below w: each is counted where the range enters it. */
+            for (uint32_t l = level; l < w.level; l++)
+                need += done == 0 || (vpn & ((1ull << 9 * l) - 1)) == 0 ? 1 : 0;
         }
         done += ptab_leaf_pages(level);
         steps++;
