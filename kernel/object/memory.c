@@ -128,7 +128,7 @@ struct sysret inv_attach_map(const struct invocation *in)
         return sysret(BH_ERR_RANGE, 0);
     if ((cap_rights(at->w0) & flags & 7u) != (flags & 7u))
         return sysret(BH_ERR_RIGHTS, 0);
-    if (cap_frozen(at->w0) != 0)
+    if (cap_frozen(at->w0) != 0 || at->c != 0) /* revoked, or half deleted: see attach_destroy */
         return sysret(BH_ERR_STATE, 0);
     p = (struct map_plan){.space = cap_obj(at->w0),
                           .vpn = va / PAGE_BYTES,
