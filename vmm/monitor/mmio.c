@@ -3,6 +3,7 @@
  * the rest. May call: decode.h, platform.c, walk.c.
  */
 #include "decode.h"
+#include "mmio.h"
 #include "monitor.h"
 #include "string.h"
 
@@ -18,7 +19,7 @@ static enum decode_mode mode(void)
 }
 
 /* An access that crosses a page would need a second translation: bytes are done one by one. */
-static uint64_t device_read(uint64_t gpa, unsigned size_bytes)
+uint64_t device_read(uint64_t gpa, unsigned size_bytes)
 {
     uint64_t value = 0;
 
@@ -55,10 +56,7 @@ static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *
     if (!mode_64())
         linear &= 0xffffffffu;
     if (!walk(linear, &gpa)) {
-        read_state(BH_STATE_SEG | BH_STATE_CR);
-        page()->state.cr2 = linear;
-        vcpu.flags |= BH_STATE_CR;
-        inject_exception(VEC_PF, write ? 2 : 0);
+        page_fault(linear, write);
         return false;
     }
     p = ram(gpa, size);
@@ -106,14 +104,13 @@ static bool string_instruction(const struct insn *insn)
     return false;
 }
 
-static const struct insn *decode_exit(void)
+static const struct insn *decode_exit(uint8_t bytes[16])
 {
     struct bh_vcpu_page *p = page();
-    uint8_t bytes[16];
     size_t n = p->insn_bytes_len;
 
-    if (n && n < sizeof(bytes))
-        memcpy(bytes, p->insn_bytes, sizeof(bytes));
+    if (n && n < 16u)
+        memcpy(bytes, p->insn_bytes, 16);
     else
         n = insn_fetch(bytes);
     return decode(&cache, bytes, (unsigned)n, mode());
@@ -124,6 +121,7 @@ void exit_memory(void)
     struct bh_vcpu_page *p = page();
     uint64_t gpa = p->qual, memory = 0, rflags = p->rflags, next;
     const struct insn *insn;
+    uint8_t bytes[16];
 
     if (p->info & BH_MEM_WALK)
         vm_stop("page tables outside RAM");
@@ -132,10 +130,15 @@ void exit_memory(void)
         inject_exception(VEC_UD, -1);
         return;
     }
-    insn = decode_exit();
-    if (!insn || insn->op == INSN_OTHER)
-        vm_stop("instruction that accesses a device is not supported");
+    insn = decode_exit(bytes);
+    if (!insn)
+        vm_stop("instruction that accesses a device is not one");
     next = p->rip + insn->length;
+    if (insn->op == INSN_OTHER) {
+        if (mmio_rare(bytes, insn->length, mode(), gpa))
+            insn_go(next);
+        return;
+    }
     if (insn->op >= INSN_MOVS) {
         if (string_instruction(insn))
             insn_go(next);

@@ -19,7 +19,8 @@ struct archive_file {
     uint64_t pages;
 };
 
-/** Read the index, measure every file, carve the frames. Once, at start. */
+/** Read the index, carve the frames. Once, at start. Measuring the files belongs here, before any
+ * of them is used: while the archive is still one Frame that only root has attached. */
 bool archive_open(void);
 /** @return the file of that name, or NULL. */
 const struct archive_file *archive_find(const char *name);

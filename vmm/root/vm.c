@@ -321,31 +321,42 @@ static bool build(struct vm *vm, uint64_t ntfn)
     return true;
 }
 
+/* What can be said before anything is made. */
+static bool startable(const struct vm *vm)
+{
+    const struct manifest_vm *c = vm->config;
+
+    if (c->cpus > 1u) {
+        say("vm %s: cpus = %u: this version runs VMs with one vCPU", c->name, c->cpus);
+        return false;
+    }
+    if (c->vcpu_cpu[0] != 0 && c->vcpu_cpu[0] != MANIFEST_CPU_ANY)
+        say("vm %s: runs on CPU 0, not %u: this version uses one CPU", c->name, c->vcpu_cpu[0]);
+    return true;
+}
+
+/* The slots that a VM has for good, and the notification for its faults in one of them. */
+static bool make_slots(struct vm *vm, uint64_t ntfn)
+{
+    if (!vm->slots)
+        vm->slots = slots_take(VS_COUNT);
+    if (!vm->slots) {
+        say("vm %s: no capability slots left", vm->config->name);
+        return false;
+    }
+    return bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_FAULT).value != 0 ||
+           !failed(vm, "fault notification",
+                   bh_cnode_mint(BH_SLOT_CNODE, vm->slots + VS_FAULT, ntfn, BH_RIGHTS_ALL,
+                                 (uint64_t)1 << vm->number)
+                       .err);
+}
+
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
 {
     vm->number = number;
     vm->config = config;
     vm->status = 0;
-    if (config->cpus > 1u) {
-        say("vm %s: cpus = %u: this version runs VMs with one vCPU", config->name, config->cpus);
-        return false;
-    }
-    if (config->vcpu_cpu[0] != 0 && config->vcpu_cpu[0] != MANIFEST_CPU_ANY)
-        say("vm %s: runs on CPU 0, not %u: this version uses one CPU", config->name,
-            config->vcpu_cpu[0]);
-    if (!vm->slots)
-        vm->slots = slots_take(VS_COUNT);
-    if (!vm->slots) {
-        say("vm %s: no capability slots left", config->name);
-        return false;
-    }
-    if (bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_FAULT).value == 0 &&
-        failed(vm, "fault notification",
-               bh_cnode_mint(BH_SLOT_CNODE, vm->slots + VS_FAULT, ntfn, BH_RIGHTS_ALL,
-                             (uint64_t)1 << number)
-                   .err))
-        return false;
-    if (!build(vm, ntfn)) {
+    if (!startable(vm) || !make_slots(vm, ntfn) || !build(vm, ntfn)) {
         if (vm->kuntyped_bytes)
             take_back(vm);
         vm->state = VM_ENDED;
@@ -359,6 +370,9 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     audit_number("memory_mib", config->memory_mib);
     audit_number("kernel_bytes",
                  vm->kuntyped_bytes - bh_untyped_left(vm->slots + VS_KUNTYPED).value);
+    audit_number("monitor_bytes", (program_pages() + SHARED_PAGES) * PAGE);
+    audit_number("host_tables_left", bh_hostspace_tables_left(vm->slots + VS_HOSTSPACE).value);
+    audit_number("guest_tables_left", bh_guestspace_tables_left(vm->slots + VS_GUESTSPACE).value);
     audit_end();
     return true;
 }

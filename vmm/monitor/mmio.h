@@ -1,0 +1,21 @@
+/* What mmio.c and mmio_rare.c share: accesses to devices by instructions. */
+#ifndef VMM_MONITOR_MMIO_H
+#define VMM_MONITOR_MMIO_H
+
+#include "decode.h"
+
+/** Read a device at a guest-physical address, across a page's end if need be. */
+uint64_t device_read(uint64_t gpa, unsigned size_bytes);
+
+/** #PF of an access that the monitor makes for the guest. */
+void page_fault(uint64_t linear, bool write);
+
+/**
+ * An instruction that the decoder knows the length of only: PUSH r/m and CMOVcc. Stops the VM when
+ * it is neither.
+ * @param gpa what it reads
+ * @return whether it is complete; else an exception is to be injected
+ */
+bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, uint64_t gpa);
+
+#endif
