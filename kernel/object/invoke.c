@@ -5,6 +5,7 @@
 #include "object/entry.h"
 #include "object/invoke.h"
 #include "object/sched.h"
+#include "object/vcpu.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/lock.h"
 #include "core/cnode.h"
@@ -13,7 +14,6 @@ struct spinlock kernel_lock;
 
 typedef struct sysret (*method_t)(const struct invocation *in);
 
-enum { METHODS_UNTYPED = BH_CAP_KUNTYPED };
 #define BH_CAP_UNTYPED BH_CAP_KUNTYPED
 static const method_t methods[BH_CAP_NTYPES][BH_METHODS_MAX] = {
 #define BH_METHOD_ROW(type, n, name, x, y, z, w) [BH_CAP_##type][n] = inv_##name,
@@ -59,31 +59,72 @@ err_t arg_dst(uint64_t cnode, uint64_t slot, uint32_t *cell, uint32_t *avail)
     return BH_OK;
 }
 
+/* Objects that only their own CPU touches; NONE: any may. */
+static uint32_t home_cpu(uint32_t type, uint32_t obj)
+{
+    switch (type) {
+    case BH_CAP_THREAD:
+        return threads[obj].cpu;
+    case BH_CAP_SC:
+        return scs[obj].cpu;
+    case BH_CAP_ENDPOINT:
+        return endpoints[obj].cpu;
+    case BH_CAP_NTFN:
+        return ntfns[obj].cpu;
+    case BH_CAP_VCPU:
+        return vcpus[obj].cpu;
+    default:
+        return NONE;
+    }
+}
+
+uint32_t cell_cpu(uint32_t cell)
+{
+    uint32_t cpu = home_cpu(cell_type(cell), cell_obj(cell));
+
+    return cpu == NONE ? percpu()->cpu : cpu;
+}
+
+/* What every method of a type needs; the rest is checked by the method. */
+static const uint8_t type_rights[BH_CAP_NTYPES] = {
+    [BH_CAP_THREAD] = BH_RIGHT_WRITE, [BH_CAP_SC] = BH_RIGHT_WRITE,
+    [BH_CAP_VCPU] = BH_RIGHT_WRITE,   [BH_CAP_IRQ] = BH_RIGHT_WRITE,
+    [BH_CAP_KERNEL] = BH_RIGHT_WRITE,
+};
+
+static struct sysret invoke(struct invocation *in, uint64_t cap, uint64_t method)
+{
+    uint32_t type;
+
+    if (arg_slot(cap, &in->cell) != BH_OK || cell_type(in->cell) == BH_CAP_NULL)
+        return sysret(BH_ERR_CAP, 0);
+    type = cell_type(in->cell);
+    if (type == BH_CAP_FUNTYPED)
+        type = BH_CAP_UNTYPED;
+    if (method >= BH_METHODS_MAX || methods[type][method] == NULL)
+        return sysret(BH_ERR_METHOD, 0);
+    if ((cap_rights(cells[in->cell].w0) & type_rights[type]) != type_rights[type])
+        return sysret(BH_ERR_RIGHTS, 0);
+    if (cell_cpu(in->cell) != percpu()->cpu)
+        return sysret(BH_ERR_CPU, cell_cpu(in->cell));
+    return methods[type][method](in);
+}
+
 struct sysret sys_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1, uint64_t a2,
                          uint64_t a3)
 {
     struct invocation in = {0, {a0, a1, a2, a3}};
+    struct percpu *pc = percpu();
     struct sysret r;
-    uint32_t type;
-    err_t e;
 
     spin_lock(&kernel_lock);
-    e = arg_slot(cap, &in.cell);
-    type = e == BH_OK ? cell_type(in.cell) : BH_CAP_NULL;
-    if (type == BH_CAP_FUNTYPED)
-        type = BH_CAP_UNTYPED;
-    if (type == BH_CAP_NULL || type >= BH_CAP_NTYPES)
-        r = sysret(BH_ERR_CAP, 0);
-    else if (method >= BH_METHODS_MAX || methods[type][method] == NULL)
-        r = sysret(BH_ERR_METHOD, 0);
-    else
-        r = methods[type][method](&in);
+    r = invoke(&in, cap, method);
     cpus_flush_if_owed();
     spin_unlock(&kernel_lock);
-    if (percpu()->current == NULL || percpu()->current->state != BH_THREAD_READY) {
+    if (pc->current == NULL || pc->current->state != BH_THREAD_READY) {
         /* It stopped or destroyed itself. */
-        if (percpu()->current != NULL)
-            thread_return(percpu()->current, r.err, r.value);
+        if (pc->current != NULL)
+            thread_return(pc->current, r.err, r.value);
         schedule();
     }
     return r;

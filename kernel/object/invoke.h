@@ -34,6 +34,9 @@ static inline uint32_t cell_type(uint32_t cell)
     return cap_type(cells[cell].w0);
 }
 
+/** CPU that the object named by the cell lives on; this one if it lives on none. */
+uint32_t cell_cpu(uint32_t cell);
+
 /** Destroy the object that the childless cell's capability owns, before the cell goes. PREEMPTED:
  * again. */
 struct sysret object_destroy(uint32_t cell);

@@ -137,8 +137,6 @@ struct sysret inv_irq_bind(const struct invocation *in)
     uint32_t cell;
     err_t e = arg_cell(in->a[0], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
 
-    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
-        return sysret(BH_ERR_RIGHTS, 0);
     if (line == IRQ_ALL)
         return sysret(BH_ERR_RANGE, 0);
     if (e == BH_OK && lines[line].ntfn != 0)
@@ -157,8 +155,6 @@ struct sysret inv_irq_unmask(const struct invocation *in)
 {
     uint64_t line = cells[in->cell].a;
 
-    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
-        return sysret(BH_ERR_RIGHTS, 0);
     if (line == IRQ_ALL || lines[line].ntfn == 0)
         return sysret(BH_ERR_STATE, 0);
     ioapic_mask((uint32_t)line, false);

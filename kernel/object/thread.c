@@ -116,45 +116,30 @@ static uint32_t cnode_owner(uint32_t cell)
     return cell;
 }
 
-/* The thread invoked, which must live on this CPU. */
-static err_t own_thread(const struct invocation *in, uint32_t rights, struct thread **t)
+static struct thread *invoked(const struct invocation *in)
 {
-    if ((cap_rights(cells[in->cell].w0) & rights) != rights)
-        return BH_ERR_RIGHTS;
-    *t = &threads[cell_obj(in->cell)];
-    return (*t)->cpu == percpu()->cpu ? BH_OK : BH_ERR_CPU;
-}
-
-static struct sysret cpu_or(err_t e, const struct thread *t)
-{
-    return sysret(e, e == BH_ERR_CPU ? t->cpu : 0);
+    return &threads[cell_obj(in->cell)];
 }
 
 struct sysret inv_thread_bind(const struct invocation *in)
 {
-    struct thread *t = NULL;
+    struct thread *t = invoked(in);
     uint32_t cnode, space;
-    err_t e = own_thread(in, BH_RIGHT_WRITE, &t);
-
-    if (e == BH_OK)
-        e = arg_cell(in->a[0], BH_CAP_CNODE, BH_RIGHT_GRANT, &cnode);
+    err_t e = arg_cell(in->a[0], BH_CAP_CNODE, BH_RIGHT_GRANT, &cnode);
     if (e == BH_OK)
         e = arg_cell(in->a[1], BH_CAP_HOSTSPACE, BH_RIGHT_GRANT, &space);
     if (e == BH_OK)
         e = thread_bind(t, cnode_owner(cnode), cell_obj(space));
-    return cpu_or(e, t);
+    return sysret(e, 0);
 }
 
 struct sysret inv_thread_set_sc(const struct invocation *in)
 {
-    struct thread *t = NULL;
+    struct thread *t = invoked(in);
     uint32_t cell, sc;
-    err_t e = own_thread(in, BH_RIGHT_WRITE, &t);
-
-    if (e == BH_OK)
-        e = arg_cell(in->a[0], BH_CAP_SC, BH_RIGHT_WRITE, &cell);
+    err_t e = arg_cell(in->a[0], BH_CAP_SC, BH_RIGHT_WRITE, &cell);
     if (e != BH_OK)
-        return cpu_or(e, t);
+        return sysret(e, 0);
     sc = cell_obj(cell);
     if (scs[sc].cpu != t->cpu)
         return sysret(BH_ERR_CPU, scs[sc].cpu);
@@ -174,16 +159,13 @@ struct sysret inv_thread_set_sc(const struct invocation *in)
 
 struct sysret inv_thread_set_fault_ntfn(const struct invocation *in)
 {
-    struct thread *t = NULL;
+    struct thread *t = invoked(in);
     uint32_t cell;
-    err_t e = own_thread(in, BH_RIGHT_WRITE, &t);
-
-    if (e == BH_OK)
-        e = arg_cell(in->a[0], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
+    err_t e = arg_cell(in->a[0], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
     if (e == BH_OK && t->fault_ntfn != NONE)
         e = BH_ERR_STATE;
     if (e != BH_OK)
-        return cpu_or(e, t);
+        return sysret(e, 0);
     t->fault_ntfn = cell_obj(cell);
     t->fault_badge = cells[cell].badge;
     ntfns[t->fault_ntfn].users++;
@@ -192,16 +174,12 @@ struct sysret inv_thread_set_fault_ntfn(const struct invocation *in)
 
 struct sysret inv_thread_start(const struct invocation *in)
 {
-    struct thread *t = NULL;
-    err_t e = own_thread(in, BH_RIGHT_WRITE, &t);
+    struct thread *t = invoked(in);
 
-    if (e == BH_OK && (in->a[0] < USER_START || in->a[0] >= USER_END || in->a[1] >= USER_END))
-        e = BH_ERR_RANGE;
-    if (e == BH_OK &&
-        (t->bound == 0 || (t->state != BH_THREAD_STOPPED && t->state != BH_THREAD_FAULTED)))
-        e = BH_ERR_STATE;
-    if (e != BH_OK)
-        return cpu_or(e, t);
+    if (in->a[0] < USER_START || in->a[0] >= USER_END || in->a[1] >= USER_END)
+        return sysret(BH_ERR_RANGE, 0);
+    if (t->bound == 0 || (t->state != BH_THREAD_STOPPED && t->state != BH_THREAD_FAULTED))
+        return sysret(BH_ERR_STATE, 0);
     t->start_rip = in->a[0];
     t->start_rsp = in->a[1];
     t->start_arg = in->a[2];
@@ -212,12 +190,8 @@ struct sysret inv_thread_start(const struct invocation *in)
 
 struct sysret inv_thread_stop(const struct invocation *in)
 {
-    struct thread *t = NULL;
-    err_t e = own_thread(in, BH_RIGHT_WRITE, &t);
-
-    if (e == BH_OK)
-        thread_halt(t);
-    return cpu_or(e, t);
+    thread_halt(invoked(in));
+    return sysret(BH_OK, 0);
 }
 
 struct sysret inv_thread_status(const struct invocation *in)
@@ -262,10 +236,6 @@ struct sysret inv_sc_configure(const struct invocation *in)
     struct sc_params p = {in->a[0], in->a[1], in->a[2], in->a[3]};
     err_t e;
 
-    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
-        return sysret(BH_ERR_RIGHTS, 0);
-    if (s->cpu != percpu()->cpu)
-        return sysret(BH_ERR_CPU, s->cpu);
     e = sc_decode_configure(p.floor, p.ceiling, p.period, p.weight);
     if (e != BH_OK)
         return sysret(e, 0);

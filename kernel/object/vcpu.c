@@ -228,29 +228,19 @@ void vcpu_fini(uint32_t obj)
     }
 }
 
-static err_t own_vcpu(const struct invocation *in, struct vcpu **v)
+static struct vcpu *invoked(const struct invocation *in)
 {
-    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
-        return BH_ERR_RIGHTS;
-    *v = &vcpus[cell_obj(in->cell)];
-    return (*v)->cpu == percpu()->cpu ? BH_OK : BH_ERR_CPU;
+    return &vcpus[cell_obj(in->cell)];
 }
 
 struct sysret inv_vcpu_bind(const struct invocation *in)
 {
     struct percpu *pc = percpu();
-    struct vcpu *v = NULL;
+    struct vcpu *v = invoked(in);
     struct thread *t;
     struct space *s;
     uint32_t thread, gspace, ntfn, slot, page;
-    err_t e = own_vcpu(in, &v);
-
-    if (e == BH_ERR_CPU)
-        return sysret(e, v->cpu);
-    if (e == BH_OK && vcpu_ops == NULL)
-        e = BH_ERR_UNSUPPORTED;
-    if (e == BH_OK)
-        e = arg_cell(in->a[0], BH_CAP_THREAD, BH_RIGHT_WRITE, &thread);
+    err_t e = arg_cell(in->a[0], BH_CAP_THREAD, BH_RIGHT_WRITE, &thread);
     if (e == BH_OK)
         e = arg_cell(in->a[1], BH_CAP_GUESTSPACE, BH_RIGHT_GRANT, &gspace);
     if (e == BH_OK)
@@ -330,30 +320,26 @@ void vcpu_unbind(struct vcpu *v)
 
 struct sysret inv_vcpu_unbind(const struct invocation *in)
 {
-    struct vcpu *v = NULL;
-    err_t e = own_vcpu(in, &v);
-
-    if (e == BH_OK && v->thread == NONE)
-        e = BH_ERR_STATE;
-    if (e == BH_OK)
-        vcpu_unbind(v);
-    return sysret(e, e == BH_ERR_CPU ? v->cpu : 0);
+    if (invoked(in)->thread == NONE)
+        return sysret(BH_ERR_STATE, 0);
+    vcpu_unbind(invoked(in));
+    return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_doorbell(const struct invocation *in)
 {
-    struct vcpu *v = NULL;
+    struct vcpu *v = invoked(in);
     struct doorbell *d;
     uint32_t cell = 0, width = (uint32_t)(in->a[1] >> 16 & 0xff);
-    err_t e = own_vcpu(in, &v);
+    err_t e = BH_OK;
 
-    if (e == BH_OK && (in->a[0] >= BH_DOORBELLS || (in->a[1] >> 24 & 0xff) > 1 ||
-                       (width != 1 && width != 2 && width != 4)))
-        e = BH_ERR_RANGE;
-    if (e == BH_OK && in->a[2] != 0)
+    if (in->a[0] >= BH_DOORBELLS || (in->a[1] >> 24 & 0xff) > 1 ||
+        (width != 1 && width != 2 && width != 4))
+        return sysret(BH_ERR_RANGE, 0);
+    if (in->a[2] != 0)
         e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
     if (e != BH_OK)
-        return sysret(e, e == BH_ERR_CPU ? v->cpu : 0);
+        return sysret(e, 0);
     d = &v->doorbells[in->a[0]];
     if (d->match != 0)
         ntfns[d->ntfn].users--;
@@ -374,28 +360,20 @@ struct sysret inv_vcpu_doorbell(const struct invocation *in)
 
 struct sysret inv_vcpu_want(const struct invocation *in)
 {
-    struct vcpu *v = NULL;
-    err_t e = own_vcpu(in, &v);
-
-    if (e == BH_OK && (in->a[0] >= BH_NEXITS || in->a[1] > BH_GROUP_FULL))
-        e = BH_ERR_RANGE;
-    if (e == BH_OK)
-        v->want[in->a[0]] = (uint8_t)in->a[1];
-    return sysret(e, e == BH_ERR_CPU ? v->cpu : 0);
+    if (in->a[0] >= BH_NEXITS || in->a[1] > BH_GROUP_FULL)
+        return sysret(BH_ERR_RANGE, 0);
+    invoked(in)->want[in->a[0]] = (uint8_t)in->a[1];
+    return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_read(const struct invocation *in)
 {
-    struct vcpu *v = NULL;
-    err_t e = own_vcpu(in, &v);
-
-    if (e == BH_OK && (in->a[0] & ~(uint64_t)BH_STATE_ALL) != 0)
-        e = BH_ERR_RANGE;
-    if (e == BH_OK && percpu()->current->vcpu != cell_obj(in->cell))
-        e = BH_ERR_STATE;
-    if (e == BH_OK)
-        vcpu_ops->read_state(v, in->a[0]);
-    return sysret(e, e == BH_ERR_CPU ? v->cpu : 0);
+    if ((in->a[0] & ~(uint64_t)BH_STATE_ALL) != 0)
+        return sysret(BH_ERR_RANGE, 0);
+    if (percpu()->current->vcpu != cell_obj(in->cell))
+        return sysret(BH_ERR_STATE, 0);
+    vcpu_ops->read_state(invoked(in), in->a[0]);
+    return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_exits(const struct invocation *in)
