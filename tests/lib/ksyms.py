@@ -33,10 +33,10 @@ def functions(path):
 
 
 def words_of(values):
-    """.long lines, sixteen values each: few lines, since generated lines count as kernel lines."""
+    """.long lines, many values each: few lines, since generated lines count as kernel lines."""
     lines = []
-    for i in range(0, len(values), 16):
-        lines.append("    .long " + ", ".join(hex(v) for v in values[i:i + 16]))
+    for i in range(0, len(values), 128):
+        lines.append("    .long " + ", ".join(hex(v) for v in values[i:i + 128]))
     return lines
 
 
@@ -47,8 +47,8 @@ def assembly(symbols):
         offsets.append(len(names))
         names += name + "\0"
     strings = []
-    for i in range(0, len(symbols), 16):
-        strings.append("    .asciz " + ", ".join(f'"{n}"' for _, n in symbols[i:i + 16]))
+    for i in range(0, len(symbols), 128):
+        strings.append("    .asciz " + ", ".join(f'"{n}"' for _, n in symbols[i:i + 128]))
     out = ["/* Names of the kernel's functions for backtraces; generated, see tests/lib/ksyms.py. */",
            '    .section .ksyms, "a", @progbits', "    .balign 8"]
     for label, body in (("ksym_count", [f"    .long {len(symbols)}"]),
