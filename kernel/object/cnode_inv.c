@@ -13,7 +13,8 @@
 #include "core/epoch.h"
 #include "core/frame.h"
 
-#define REVOKE_STEPS_PER_CALL 16u
+#define REVOKE_STEPS_PER_CALL  16u   /* deletions */
+#define REVOKE_VISITS_PER_CALL 4096u /* with those that cannot go yet */
 
 static err_t dst_here(const struct invocation *in, uint64_t slot, uint32_t *cell)
 {
@@ -110,26 +111,6 @@ static bool has_users(uint32_t cell)
     }
 }
 
-static uint32_t home_cpu(uint32_t cell)
-{
-    uint32_t obj = cell_obj(cell);
-
-    switch (cell_type(cell)) {
-    case BH_CAP_THREAD:
-        return threads[obj].cpu;
-    case BH_CAP_SC:
-        return scs[obj].cpu;
-    case BH_CAP_ENDPOINT:
-        return endpoints[obj].cpu;
-    case BH_CAP_NTFN:
-        return ntfns[obj].cpu;
-    case BH_CAP_VCPU:
-        return vcpus[obj].cpu;
-    default:
-        return percpu()->cpu;
-    }
-}
-
 /* Delete what a CNode's slots hold, as far as nothing is derived from it elsewhere. */
 static struct sysret cnode_empty(uint32_t cell);
 
@@ -139,8 +120,8 @@ struct sysret object_destroy(uint32_t cell)
 
     if (!owns_object(cell))
         return sysret(BH_OK, 0);
-    if (home_cpu(cell) != percpu()->cpu)
-        return sysret(BH_ERR_CPU, home_cpu(cell));
+    if (cell_cpu(cell) != percpu()->cpu)
+        return sysret(BH_ERR_CPU, cell_cpu(cell));
     if (cell_type(cell) == BH_CAP_THREAD)
         thread_fini(&threads[obj]);
     if (cell_type(cell) == BH_CAP_VCPU && vcpus[obj].thread != NONE)
@@ -205,10 +186,37 @@ struct sysret inv_cnode_delete(const struct invocation *in)
     return e == BH_OK ? delete_leaf(cell) : sysret(e, 0);
 }
 
-/* Delete below @root, leaf by leaf; leaves that are in use by an object further on are passed over. */
-static struct sysret revoke(uint32_t root)
+/* What is being revoked, while a revoke goes on (kernel lock held); 0: nothing. */
+static uint32_t revoked;
+
+/*
+ * A CNode that holds what must outlive it (another CNode, the untyped memory it is made of) would
+ * never go. If the revoke will come to that capability anyway, it waits in a cell that no CNode
+ * has: page 0 of the pool, behind the tree's sentinel. @return it has gone there
+ */
+static bool set_aside(uint32_t cell)
 {
-    uint32_t steps = 0, cell = cells[root].next;
+    uint32_t type = cell_type(cell);
+    uint64_t at = type == BH_CAP_KUNTYPED ? cells[cell].a : cell_obj(cell);
+
+    if ((type != BH_CAP_KUNTYPED && type != BH_CAP_CNODE) || cell == revoked || revoked == 0 ||
+        cell_type(revoked) != BH_CAP_KUNTYPED || at < cells[revoked].a ||
+        at - cells[revoked].a >= cells[revoked].b)
+        return false;
+    for (uint32_t spare = 1; spare < PAGE_UNITS; spare++) {
+        if (cell_type(spare) == BH_CAP_NULL) {
+            cdt_cell_init(spare);
+            cdt_move(cell, spare);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Delete below @root, leaf by leaf; leaves that are in use by an object further on are passed over. */
+static struct sysret revoke_below(uint32_t root)
+{
+    uint32_t steps = 0, visits = 0, cell = cells[root].next;
     bool busy = false, any = false;
     struct sysret r = sysret(BH_OK, 0);
 
@@ -216,11 +224,12 @@ static struct sysret revoke(uint32_t root)
     while (cells[cell].depth > cells[root].depth) {
         uint32_t leaf = cdt_first_leaf(cell), next;
 
-        if (steps++ >= REVOKE_STEPS_PER_CALL)
+        if (steps >= REVOKE_STEPS_PER_CALL || visits++ >= REVOKE_VISITS_PER_CALL)
             return sysret(any ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
         next = cells[leaf].next;
         r = delete_leaf(leaf);
         if (r.err == BH_OK) {
+            steps++;
             any = true;
             cell = cells[root].next;
             if (busy)
@@ -240,6 +249,16 @@ static struct sysret revoke(uint32_t root)
     return sysret(BH_OK, 0);
 }
 
+static struct sysret revoke(uint32_t root)
+{
+    struct sysret r;
+
+    revoked = root;
+    r = revoke_below(root);
+    revoked = 0;
+    return r;
+}
+
 struct sysret inv_cnode_revoke(const struct invocation *in)
 {
     uint32_t cell;
@@ -256,18 +275,17 @@ static struct sysret cnode_empty(uint32_t cell)
     bool busy = false;
 
     for (uint32_t c = first; c < first + count && done < 64; c++) {
-        if (cell_type(c) == BH_CAP_NULL)
+        if (cell_type(c) == BH_CAP_NULL || c == cell) /* itself goes last */
             continue;
         /* A CNode in a CNode goes by itself, before this one: no recursion here. */
         if ((cell_type(c) == BH_CAP_CNODE && owns_object(c)) || delete_leaf(c).err != BH_OK)
-            busy = true;
+            busy = busy || !set_aside(c);
         else
             done++;
     }
     if (busy || done == 64)
         return sysret(done != 0 ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
-    zero_bytes(&cells[first], (uint64_t)count * UNIT_BYTES);
-    return sysret(BH_OK, 0);
+    return sysret(BH_OK, 0); /* all cells empty; the scrub of its memory clears it */
 }
 
 struct sysret inv_cnode_type(const struct invocation *in)
