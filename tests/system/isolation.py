@@ -44,3 +44,12 @@ def stopped_neighbour(t):
                      timeout=150)
     check(result.ends().get("worker") == EXIT_PASS, "the other went on", result)
     check(result.ends().get("faulty") != EXIT_PASS, "the faulty one was stopped", result)
+
+
+@case(("qemu", "bochs"), cost=25, limit=240)
+def two_spinners(t):
+    """Guests that only ever leave by host interrupts do not pile up in the kernel (stack)."""
+    with start_vms(t, {"spinner1": vm("spin"), "spinner2": vm("spin"),
+                       "worker": vm("ram_pattern", "secs=4")}, timeout=200) as system:
+        check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 200, log=True),
+              "the worker finished")
