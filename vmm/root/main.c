@@ -61,23 +61,32 @@ static void read_manifest(void)
         system_end(STATUS_BROKEN, "more VMs in the manifest than this version runs");
 }
 
-/* Memory that was used before the system started is cleaned before it is given out: as much as the
- * manifest's VMs take. */
+/* Memory that was used before the system started is cleaned before it is given out: as much of each
+ * region as the VMs that will be made from it take. The first region with room is a VM's. */
 static void clean_memory(void)
 {
+    bool placed[VMS_MAX] = {false};
     uint64_t need = 0;
 
     for (unsigned i = 0; i < manifest.vm_count; i++)
         need += vm_memory_bytes(&manifest.vms[i]);
-    for (unsigned i = 0; i < info()->funtyped_count && need; i++) {
+    for (unsigned r = 0; r < info()->funtyped_count && need; r++) {
         uint64_t left;
 
-        (void)scrub(BH_SLOT_FUNTYPED + i, need);
-        left = bh_untyped_left(BH_SLOT_FUNTYPED + i).value;
-        need -= left < need ? left : need;
+        (void)scrub(BH_SLOT_FUNTYPED + r, need);
+        left = bh_untyped_left(BH_SLOT_FUNTYPED + r).value;
+        for (unsigned i = 0; i < manifest.vm_count; i++) {
+            uint64_t bytes = vm_memory_bytes(&manifest.vms[i]);
+
+            if (placed[i] || bytes > left)
+                continue;
+            placed[i] = true;
+            left -= bytes;
+            need -= bytes;
+        }
     }
     if (need)
-        say("memory: %lu MiB less than the VMs may take", need >> 20);
+        say("memory: %lu MiB less than the VMs take", need >> 20);
 }
 
 static void log_machine(void)
