@@ -161,6 +161,11 @@ struct sysret inv_irq_unmask(const struct invocation *in)
     return sysret(BH_OK, 0);
 }
 
+uint32_t irq_ntfn(uint32_t cell)
+{
+    return cells[cell].a == IRQ_ALL ? NONE : lines[cells[cell].a].ntfn - 1; /* 0 - 1 = NONE */
+}
+
 void irq_release(uint32_t cell)
 {
     uint64_t line = cells[cell].a;

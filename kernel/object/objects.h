@@ -89,6 +89,7 @@ struct ntfn {
     uint32_t waiter; /* thread that waits, NONE */
     uint32_t vcpu;   /* vCPU it interrupts, NONE */
     uint32_t users;
+    uint32_t seen; /* checker */
 } __attribute__((aligned(BH_NTFN_BYTES)));
 _Static_assert(sizeof(struct ntfn) == BH_NTFN_BYTES, "ABI");
 
@@ -97,11 +98,12 @@ enum space_kind { SPACE_HOST = 1, SPACE_GUEST = 2 };
  * follow. */
 struct space {
     uint32_t kind;
-    uint32_t pages;     /* of the object, this one included */
-    uint32_t next_free; /* page of the object not yet used as a table */
-    uint32_t users;     /* threads, vCPUs, attachments */
-    uint32_t save_used; /* host: bitmap of save areas */
-    uint32_t vcpu_used; /* host: bitmap of vCPU slots */
+    uint32_t pages;            /* of the object, this one included */
+    uint32_t next_free;        /* page of the object not yet used as a table */
+    uint32_t users;            /* threads, vCPUs, attachments */
+    uint32_t save_used;        /* host: bitmap of save areas */
+    uint32_t vcpu_used;        /* host: bitmap of vCPU slots */
+    uint32_t seen, saves_seen; /* checker */
 } __attribute__((aligned(4096)));
 
 /* The pool, seen as each type; the linker script gives all of them the pool's address. */

@@ -16,6 +16,8 @@ __attribute__((noreturn)) void thread_fault(uint32_t vector, uint64_t code, uint
                                             uint64_t addr);
 void runq_release(uint32_t *table, uint32_t handle);
 void irq_release(uint32_t cell);
+/** Notification that the IRQ capability's line signals; NONE: not bound. Kernel lock held. */
+uint32_t irq_ntfn(uint32_t cell);
 void irq_arrived(uint32_t line);
 
 #endif

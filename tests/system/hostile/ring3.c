@@ -684,10 +684,25 @@ static void clear(void)
     }
 }
 
+/* What the checker found, from the audit ring. */
+static void say_broken(void)
+{
+    const struct bh_audit_ring *ring = (const struct bh_audit_ring *)BH_ROOT_AUDIT;
+
+    for (uint64_t n = ring->written > 6 ? ring->written - 6 : 0; n < ring->written; n++) {
+        const struct bh_audit_record *a = &ring->records[n % BH_AUDIT_RECORDS];
+
+        if (a->kind == BH_AUDIT_CHECK)
+            say("broken: invariant %lu, capability %lx, value %lx", a->a, a->b, a->c);
+    }
+}
+
 void check(const char *when)
 {
     struct bh_result r = bh_kernel_check(BH_SLOT_KERNEL);
 
+    if (r.err != BH_OK || r.value != 0 || SHARED->broken != 0)
+        say_broken();
     if (r.err != BH_OK || r.value != 0)
         fail("%s: kernel_check says error %lu, %lu broken invariants", when, r.err, r.value);
     if (SHARED->broken != 0)
