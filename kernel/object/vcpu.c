@@ -148,9 +148,7 @@ vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags, u
         }
     }
     if (v->want[reason] != BH_GROUP_RIP)
-        vcpu_ops->read_state(v, v->want[reason] == BH_GROUP_FULL
-                                    ? BH_STATE_ALL
-                                    : BH_STATE_CR | BH_STATE_SEG | BH_STATE_RSP);
+        vcpu_ops->read_state(v, v->want[reason] == BH_GROUP_FULL ? BH_STATE_ALL : STATE_DECODE);
     if (__builtin_expect(reason == BH_EXIT_INVALID || reason == BH_EXIT_UNKNOWN, 0))
         audit(reason == BH_EXIT_INVALID ? BH_AUDIT_VCPU_INVALID : BH_AUDIT_VCPU_UNKNOWN,
               (uint32_t)(v - vcpus), t->fault_badge, v->page->qual, v->page->info, v->page->rip, 0);

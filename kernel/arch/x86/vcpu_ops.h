@@ -64,6 +64,9 @@ extern struct vcpu vcpus[];
  * window that was asked for stays asked for). */
 #define RUN_AGAIN 0x10000u
 
+/** Internal group of read_state(), alone: BH_GROUP_MMIO by the shortest way. */
+#define STATE_DECODE 0x80000u
+
 /** Internal exits that never reach a monitor; beyond enum bh_exit. */
 enum { EXIT_HOST_IRQ = BH_NEXITS, EXIT_HOST_NMI = BH_NEXITS + 1, EXIT_RESUME = BH_NEXITS + 2 };
 
@@ -93,7 +96,7 @@ struct vcpu_ops {
     unsigned (*run)(struct vcpu *v, uint64_t flags);
     /** Advance past the instruction that caused the exit (next_rip known); ends the shadow. */
     void (*skip)(struct vcpu *v);
-    /** Copy groups (BH_STATE_*) into the page. */
+    /** Copy groups (BH_STATE_*, or STATE_DECODE) into the page. */
     void (*read_state)(struct vcpu *v, uint64_t groups);
     /** Check and load groups from the page (each word read once). BH_OK or BH_ERR_RANGE (nothing
      * done). */

@@ -25,13 +25,30 @@ void svm_debug_load(struct vcpu *v)
     __asm__ volatile("mov %0, %%dr3" : : "r"(v->backend[SVM_DR0 + 3]));
 }
 
-static void seg_read(struct bh_segment *to, const struct vmcb_seg *from)
+/* The same layout on both sides (AMD's), but for a bit that says "unusable". */
+static inline void seg_read(struct bh_segment *to, const struct vmcb_seg *from)
 {
+    uint16_t attr = from->attr & 0xfff;
+
     to->selector = from->selector;
-    to->attr = (uint16_t)((from->attr & 0xff) | (from->attr & 0xf00) |
-                          ((from->attr & 0x80) == 0 ? 0x1000 : 0));
+    to->attr = (attr & 0x80) != 0 ? attr : attr | 0x1000;
     to->limit = from->limit;
     to->base = from->base;
+}
+
+/* What fetching and decoding an instruction needs. */
+static inline void read_decode(struct bh_vcpu_page *page, const struct vmcb *b)
+{
+    struct bh_vcpu_state *s = &page->state;
+
+    s->cr0 = b->cr0;
+    s->cr3 = b->cr3;
+    s->cr4 = b->cr4;
+    s->efer = b->efer & ~(uint64_t)EFER_SVME;
+    page->gpr[4] = b->rsp;
+    seg_read(&s->seg[BH_CS], &b->cs);
+    seg_read(&s->seg[BH_SS], &b->ss);
+    s->seg[BH_SS].attr = (uint16_t)((s->seg[BH_SS].attr & ~0x60u) | (b->cpl & 3u) << 5);
 }
 
 static void seg_write(struct vmcb_seg *to, const struct bh_segment *from)
@@ -55,6 +72,10 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
     struct vmcb *b = v->hw;
     struct bh_vcpu_state *s = &v->page->state;
 
+    if (groups == STATE_DECODE) {
+        read_decode(v->page, b);
+        return;
+    }
     if ((groups & BH_STATE_SEG) != 0) {
         for (unsigned i = 0; i < BH_NSEGS; i++)
             seg_read(&s->seg[i], seg_of(b, i));

@@ -66,6 +66,30 @@ static bool segment_ok(const struct bh_segment *seg, unsigned i)
            ((seg->attr & (ATTR_UNUSABLE | ATTR_P)) == ATTR_P && (seg->attr & 2u) != 0);
 }
 
+static uint64_t guest_cr0(void)
+{
+    return (vmread(GUEST_CR0) & ~(uint64_t)CR0_OWNED) | (vmread(CR0_SHADOW) & CR0_OWNED);
+}
+
+static uint64_t guest_cr4(void)
+{
+    return (vmread(GUEST_CR4) & ~CR4_OWNED) | (vmread(CR4_SHADOW) & CR4_OWNED);
+}
+
+/* What fetching and decoding an instruction needs. */
+static void read_decode(struct bh_vcpu_page *page)
+{
+    struct bh_vcpu_state *s = &page->state;
+
+    s->cr0 = guest_cr0();
+    s->cr3 = vmread(GUEST_CR3);
+    s->cr4 = guest_cr4();
+    s->efer = vmread(GUEST_EFER);
+    page->gpr[4] = vmread(GUEST_RSP);
+    read_segment(&s->seg[BH_CS], BH_CS);
+    read_segment(&s->seg[BH_SS], BH_SS);
+}
+
 /** vcpu_ops.read_state. */
 void vmx_read_state(struct vcpu *v, uint64_t groups)
 {
@@ -74,15 +98,19 @@ void vmx_read_state(struct vcpu *v, uint64_t groups)
     struct bh_vcpu_state *s = &v->page->state;
 
     vmx_make_current(v, c);
+    if (groups == STATE_DECODE) {
+        read_decode(v->page);
+        return;
+    }
     if ((groups & BH_STATE_SEG) != 0) {
         for (unsigned i = 0; i < BH_NSEGS; i++)
             read_segment(&s->seg[i], i);
     }
     if ((groups & BH_STATE_CR) != 0) {
-        s->cr0 = (vmread(GUEST_CR0) & ~(uint64_t)CR0_OWNED) | (vmread(CR0_SHADOW) & CR0_OWNED);
+        s->cr0 = guest_cr0();
         s->cr2 = save->cr2;
         s->cr3 = vmread(GUEST_CR3);
-        s->cr4 = (vmread(GUEST_CR4) & ~CR4_OWNED) | (vmread(CR4_SHADOW) & CR4_OWNED);
+        s->cr4 = guest_cr4();
         s->efer = vmread(GUEST_EFER);
         s->xcr0 = v->guest_xcr0;
     }
