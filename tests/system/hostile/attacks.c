@@ -129,6 +129,55 @@ static void map_while_detached(void)
     again("revoke frame", revoke, BH_SLOT_CNODE, first + 1);
 }
 
+/* More pages than the Frame has. */
+static void map_beyond_frame(void)
+{
+    uint64_t e;
+
+    make(ut, BH_CAP_GUESTSPACE, 4, 0, 1, first);
+    make(ft, BH_CAP_FRAME, 0, 0, 4, first + 1);
+    must("attach", bh_frame_attach(first + 1, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 2));
+    for (uint64_t offset = 0; offset <= 4; offset++) {
+        e = err(bh_attach_map(first + 2, 0x200000, offset << 12 | BH_MAP_READ, 5 - offset));
+        if (e != BH_ERR_RANGE)
+            fail("%lu pages at %lu of a Frame of 4 mapped: %lu", 5 - offset, offset, e);
+    }
+    again("revoke frame", revoke, BH_SLOT_CNODE, first + 1);
+}
+
+/* Threads that read the same address for ever. */
+extern const char read_for_ever[];
+__asm__(".text\nread_for_ever: mov (%rdi), %rax\n jmp read_for_ever\n");
+
+/* A page that a thread of the same space reads all the time is gone when unmap has returned. */
+static void unmapped_is_unreachable(void)
+{
+    const uint64_t va = 0x30000000;
+    struct bh_result r;
+
+    make(ft, BH_CAP_FRAME, 0, 0, 1, first);
+    make(ut, BH_CAP_SC, 0, 0, 1, first + 1);
+    make(ut, BH_CAP_THREAD, 0, 0, 1, first + 2);
+    make(ut, BH_CAP_NTFN, 0, 0, 1, first + 3);
+    must("attach",
+         bh_frame_attach(first, BH_SLOT_HOSTSPACE, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 4));
+    must("map", bh_attach_map(first + 4, va, BH_MAP_READ, 1));
+    must("configure", bh_sc_configure(first + 1, 0, 100000, 100000, 1));
+    must("bind", bh_thread_bind(first + 2, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
+    must("set_sc", bh_thread_set_sc(first + 2, first + 1));
+    must("start", bh_thread_start(first + 2, (uint64_t)read_for_ever, 0, va));
+    (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz);
+    r = bh_thread_status(first + 2);
+    if ((r.value & 0xff) != BH_THREAD_READY)
+        fail("the reader does not run: %lx", r.value);
+    must("unmap", bh_attach_unmap(first + 4, va, 1));
+    (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz);
+    r = bh_thread_status(first + 2);
+    if ((r.value & 0xff) != BH_THREAD_FAULTED)
+        fail("a page that was unmapped is still read");
+    again("revoke frame", revoke, BH_SLOT_CNODE, first);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -140,6 +189,8 @@ static const struct {
     {"revoke_behind_busy", revoke_behind_busy},
     {"tables_overflow", tables_overflow},
     {"map_while_detached", map_while_detached},
+    {"map_beyond_frame", map_beyond_frame},
+    {"unmapped_is_unreachable", unmapped_is_unreachable},
 };
 
 void attacks(uint64_t funtyped, uint64_t slot, uint64_t only)

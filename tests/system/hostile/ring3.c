@@ -339,7 +339,7 @@ static void invoke_something(struct worker *w)
                                 : (uint32_t)below(w, HOSTILE_METHODS);
     const struct hostile_method *x = &methods[m];
     uint32_t mask = 1u << x->type;
-    uint64_t slot, args[4];
+    uint64_t slot, args[4], number = one_in(w, 64) ? garbage(w) : x->number;
     bool right = true;
     struct bh_result r;
 
@@ -367,14 +367,16 @@ static void invoke_something(struct worker *w)
     for (uint32_t i = 0; i < 4; i++)
         args[i] = argument(w, x->argument[i]);
     w->trace[w->progress % 8] = m | slot << 16;
-    r = bh_invoke(slot, one_in(w, 64) ? garbage(w) : x->number, args[0], args[1], args[2], args[3]);
+    if (number != x->number)
+        right = false;
+    r = bh_invoke(slot, number, args[0], args[1], args[2], args[3]);
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK)
         __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
-    if (SHARED->strict != 0 && right && r.err != BH_ERR_METHOD)
+    if (SHARED->strict != 0 && right)
         count_pair(m, r.err);
-    if (m == HOSTILE_kernel_check && w->invoked_type == BH_CAP_KERNEL && r.err == BH_OK &&
-        r.value != 0)
+    if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
+        r.err == BH_OK && r.value != 0)
         SHARED->broken = r.value;
 }
 
