@@ -40,6 +40,10 @@ static struct sysret copy(const struct invocation *in, uint64_t badge, bool mint
                  : cnode_decode_copy(src, dst, (uint32_t)in->a[2]);
     if (e == BH_OK)
         cnode_commit_copy(src, dst, (uint32_t)in->a[2], badge, mint);
+#ifdef BREAK_COPY_RIGHTS
+    if (e == BH_OK)
+        cells[dst].w0 |= (uint64_t)BH_RIGHTS_ALL << 5;
+#endif
     return sysret(e, 0);
 }
 
@@ -200,7 +204,7 @@ static bool set_aside(uint32_t cell)
     uint64_t at = type == BH_CAP_KUNTYPED ? cells[cell].a : cell_obj(cell);
 
     if ((type != BH_CAP_KUNTYPED && type != BH_CAP_CNODE) || cell == revoked || revoked == 0 ||
-        cell_type(revoked) != BH_CAP_KUNTYPED || at < cells[revoked].a ||
+        cells[cell].count != 0 || cell_type(revoked) != BH_CAP_KUNTYPED || at < cells[revoked].a ||
         at - cells[revoked].a >= cells[revoked].b)
         return false;
     for (uint32_t spare = 1; spare < PAGE_UNITS; spare++) {

@@ -33,10 +33,12 @@ static void queue_remove(struct endpoint *ep, struct thread *t)
         ep->head = t->next;
     else
         threads[t->prev].next = t->next;
+#ifndef BREAK_QUEUE
     if (t->next == NONE)
         ep->tail = t->prev;
     else
         threads[t->next].prev = t->prev;
+#endif
     if (ep->head == NONE)
         ep->queue = EP_IDLE;
 }
@@ -56,7 +58,9 @@ static void sc_donate(struct thread *from, struct thread *to)
 static void sc_return(struct thread *server, struct thread *caller)
 {
     if (server->sc == caller->sc && caller->sc != NONE) {
+#ifndef BREAK_SC_RETURN
         scs[caller->sc].thread = thread_index(caller);
+#endif
         server->sc = server->home_sc;
     }
     server->caller = NONE;
@@ -359,7 +363,9 @@ void thread_cancel_wait(struct thread *t)
         queue_remove(&endpoints[t->wait_object], t);
         break;
     case WAIT_NTFN:
+#ifndef BREAK_WAITER
         ntfns[t->wait_object].waiter = NONE;
+#endif
         break;
     case WAIT_REPLY:
         threads[t->server].caller = NONE;

@@ -33,6 +33,9 @@ struct sysret inv_untyped_retype(const struct invocation *in)
     if (e != BH_OK)
         return sysret(e, 0);
     untyped_commit_retype(&p);
+#ifdef BREAK_WATERMARK
+    cells[in->cell].c -= type == BH_CAP_ENDPOINT ? 1 : 0;
+#endif
     for (uint32_t i = 0; i < p.count; i++)
         object_init(dst + i, (uint32_t)cpu);
     return sysret(BH_OK, 0);
@@ -124,7 +127,10 @@ struct sysret inv_attach_map(const struct invocation *in)
 
     if ((flags & ~(uint64_t)(BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC | BH_MAP_UC)) != 0 ||
         (flags & BH_MAP_READ) == 0 || pages == 0 || pages > BH_MAP_MAX_PAGES || offset > at->b ||
-        pages > at->b - offset || va % PAGE_BYTES != 0 || !space_range_ok(s, va, pages))
+#ifndef BREAK_MAP_RANGE
+        pages > at->b - offset ||
+#endif
+        va % PAGE_BYTES != 0 || !space_range_ok(s, va, pages))
         return sysret(BH_ERR_RANGE, 0);
     if ((cap_rights(at->w0) & flags & 7u) != (flags & 7u))
         return sysret(BH_ERR_RIGHTS, 0);
@@ -179,13 +185,18 @@ struct sysret attach_destroy(uint32_t cell)
         at->c = 1;
     while (at->c < s->next_free && n++ < DETACH_TABLES_PER_CALL) {
         /* The private slot holds no client's frame, and its save areas are not in this map. */
-        if (s->kind == SPACE_GUEST || at->c < HOST_PRIVATE || at->c > HOST_SAVE)
-            (void)ptab_clear_extent(cap_obj(at->w0) + (uint32_t)at->c, at->a, at->b);
+#ifdef BREAK_DETACH
+        if (at->c % 2 != 0)
+#endif
+            if (s->kind == SPACE_GUEST || at->c < HOST_PRIVATE || at->c > HOST_SAVE)
+                (void)ptab_clear_extent(cap_obj(at->w0) + (uint32_t)at->c, at->a, at->b);
         at->c = at->c + 1;
     }
     if (at->c < s->next_free)
         return sysret(BH_ERR_PREEMPTED, 0);
+#ifndef BREAK_ATTACH_USERS
     s->users--;
+#endif
     frame_commit_detach(cell, frame);
     return sysret(BH_OK, 0);
 }

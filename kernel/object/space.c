@@ -88,8 +88,12 @@ struct sysret space_decode_map(struct map_plan *p)
         } else {
             if (tables[w.table][ptab_slot(vpn, w.level)] != 0)
                 return sysret(BH_ERR_MAPPED, 0);
-            /* Tables missing below w: each is counted where the range enters it. */
+                /* Tables missing below w: each is counted where the range enters it. */
+#ifndef BREAK_TABLE_COUNT
             for (uint32_t l = level; l < w.level; l++)
+#else
+            for (uint32_t l = level; l + 1 < w.level; l++)
+#endif
                 need += done == 0 || (vpn & ((1ull << 9 * l) - 1)) == 0 ? 1 : 0;
         }
         done += ptab_leaf_pages(level);

@@ -90,7 +90,9 @@ err_t thread_bind(struct thread *t, uint32_t cnode_cell, uint32_t space)
         t->handle = runq_handle(percpu()->runq->thread_of, thread_index(t));
     if (t->handle == HEAP_NONE)
         return BH_ERR_LIMIT;
+#ifndef BREAK_SAVE_SLOT
     spaces[space].save_used |= 1u << slot;
+#endif
     spaces[space].users++;
     cells[cnode_cell].count++;
     t->cnode = cnode_cell;
@@ -168,7 +170,9 @@ struct sysret inv_thread_set_fault_ntfn(const struct invocation *in)
         return sysret(e, 0);
     t->fault_ntfn = cell_obj(cell);
     t->fault_badge = cells[cell].badge;
+#ifndef BREAK_NTFN_USERS
     ntfns[t->fault_ntfn].users++;
+#endif
     return sysret(BH_OK, 0);
 }
 
