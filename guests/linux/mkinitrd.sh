@@ -8,7 +8,7 @@ src=$1
 busybox=$2
 bhtest=$3
 out=$4
-bytes=8388608
+bytes=2097152
 work=$out.d
 
 export LC_ALL=C

@@ -32,11 +32,15 @@ void port_out16(unsigned port, uint16_t value)
     (void)bh_ioports_out(BH_SLOT_IOPORTS, port, 2, value);
 }
 
-void serial_init(unsigned port)
+static void serial_drain(unsigned port)
 {
-    /* What the kernel said last must be out before the FIFOs are cleared. */
     for (unsigned i = 0; i < POLLS_MAX && !(port_in8(port + REG_LSR) & LSR_IDLE); i++)
         ;
+}
+
+void serial_init(unsigned port)
+{
+    serial_drain(port); /* what the kernel said last, before the FIFOs are cleared */
     port_out8(port + REG_IER, 0);
     port_out8(port + REG_LCR, 0x80);
     port_out8(port + REG_DATA, 1);
@@ -149,6 +153,9 @@ void audit_end(void)
 void log_end(int status, const char *reason)
 {
     log_text("bulkhead: end status=%d reason=%s\n", status, reason);
+    /* The machine would go off with what is still in the FIFOs. */
+    serial_drain(COM2);
+    serial_drain(COM1);
 }
 
 void log_to_com1_too(void)
