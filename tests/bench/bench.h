@@ -15,9 +15,10 @@
 #define BENCH_SLOTS  32
 
 /* Addresses in a worker's HostSpace. */
-#define BENCH_VCPU_PAGE 0x220000
-#define BENCH_BOARD     0x2000000 /* shared by root and all workers */
-#define BENCH_GUEST_RAM 0x2400000 /* root's view of the guest's memory */
+#define BENCH_VCPU_PAGE  0x220000
+#define BENCH_BOARD      0x2000000 /* shared by root and all workers */
+#define BENCH_GUEST_RAM  0x2400000 /* root's view of the guest's memory */
+#define BENCH_SECOND_RAM 0x2600000 /* and of the second VM's */
 
 /* Guest-physical. */
 #define BENCH_GUEST_CODE    0x1000

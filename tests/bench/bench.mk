@@ -37,3 +37,11 @@ ROW ?= exit.raw.monitor
 .PHONY: bench-trace
 bench-trace: bench-programs
 	@tests/bench/trace.py $(ROW) $(if $(LIST),--list)
+
+# LINUX=no leaves the Linux boot out.
+BENCH_ARGS = $(if $(filter no,$(LINUX)),--no-linux)
+.PHONY: bench bench-commit
+bench: bench-programs guests-linux guests-micro
+	@tests/bench/bench.py $(BENCH_ARGS)
+bench-commit: bench-programs guests-linux guests-micro
+	@tests/bench/bench.py --commit

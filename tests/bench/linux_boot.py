@@ -64,18 +64,16 @@ def under_bulkhead():
     system = run.one_vm(directory, KERNEL, INITRD, APPEND, mem=MEM_MIB)
     machine = emu.Emulator(emu.Settings(
         kernel=run.KERNEL, boot=system.boot, emu="qemu", icount=True, mem=system.mem,
-        directory=directory, timeout=400, qemu_args=["-plugin", plugin(out, ENTRY)]))
+        directory=directory, timeout=400, qemu_args=trace.RTC + ["-plugin", plugin(out, ENTRY)]))
     with machine:
         machine.wait()
     log = machine.log()
     exits = re.search(r'"exits_by_reason": \[([0-9, ]+)\]', log)
-    started = re.search(r'"vm-started".*"kernel_bytes": (\d+)', log)
-    freed = re.search(r'"vm-freed".*"frame_bytes": (\d+)', log)
+    started = re.search(r'audit: (\{"event": "vm-started".*\})', log)
     return {
         "count": count_of(out),
         "exits": dict(zip(REASONS, (int(n) for n in exits[1].split(",")))) if exits else {},
-        "kernel_bytes": int(started[1]) if started else None,
-        "frame_bytes": int(freed[1]) if freed else None,
+        "started": json.loads(started[1]) if started else {},
     }
 
 
@@ -90,7 +88,7 @@ def alone():
              "-display", "none", "-monitor", "none", "-no-reboot",
              "-serial", f"file:{directory}/console.txt",
              "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", KERNEL, "-initrd", INITRD,
-             "-append", APPEND, "-plugin", plugin(out, ENTRY_ALONE)],
+             "-append", APPEND, *trace.RTC, "-plugin", plugin(out, ENTRY_ALONE)],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=400, check=False)
     return {"count": count_of(out)}
 

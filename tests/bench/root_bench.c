@@ -5,7 +5,8 @@
  * Instructions are TSC ticks (QEMU -icount shift=0). May call: vmm/rt, vmm/root/caps.c. Workers run
  * from a copy of this image without its data: what they call must not touch .data or .bss.
  *
- * The kernel's command line may hold: n=COUNT (10000)  afar=0|1 (rows that need a second CPU)
+ * On one CPU: everything that one CPU can show. On more: the rows that need them.
+ * The kernel's command line may hold: n=COUNT (10000)
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,10 @@ GUEST_PROGRAM(gaps)
 GUEST_PROGRAM(spin)
 extern char root_image[], root_data[];
 
+/* Window of tests/bench/trace.c; outside of what is timed. */
+#define WINDOW(id) __asm__ volatile("nopl %c0(%%rax)" ::"i"(0x42480000 + (id)))
+enum { CLOSE = 0xffff };
+
 /* ---- The board: what root and workers share
  * ----------------------------------------------------*/
 enum {
@@ -53,7 +58,9 @@ enum {
     BOARD_PAGES = 32,
     GUEST_PAGES = 16,
     SPACE_PAGES = 16,
-    PERIOD_TICKS = 1000000000
+    PERIOD_TICKS = 1000000000,
+    FLOOR_TICKS = PERIOD_TICKS / 4,
+    IRQ_PERIOD_TICKS = 1000000 /* of the row that counts host interrupts */
 };
 struct board {
     uint64_t count; /* operations each */
@@ -202,17 +209,24 @@ static struct worker worker_make(uint64_t ep, uint64_t a, uint64_t b)
     return w;
 }
 
-/* A thread in a worker's space with a context of its own. With @floor it goes before those without.
- * @return the thread's slot, the thread is not started */
-static uint64_t thread_make(const struct worker *w, unsigned cpu, bool floor)
+/* A thread in a worker's space with a context of its own: @floor ticks of each @period go before all
+ * threads without. @return the thread's slot, the context is in the next; it is not started */
+static uint64_t thread_make(const struct worker *w, uint64_t floor, uint64_t period)
 {
-    uint64_t t = object(BH_CAP_THREAD, 0, cpu, "Thread"), sc = object(BH_CAP_SC, 0, cpu, "SC");
+    uint64_t t = object(BH_CAP_THREAD, 0, 0, "Thread"), sc = object(BH_CAP_SC, 0, 0, "SC");
 
     must(bh_thread_bind(t, w->cnode, w->space).err, "thread_bind");
-    must(bh_sc_configure(sc, floor ? PERIOD_TICKS / 32u : 0, PERIOD_TICKS, PERIOD_TICKS, 100).err,
-         "sc_configure");
+    must(bh_sc_configure(sc, floor, period, period, 100).err, "sc_configure");
     must(bh_thread_set_sc(t, sc).err, "thread_set_sc");
     return t;
+}
+
+/* The thread goes, and its context with the share of the CPU that it holds. */
+static void thread_end(uint64_t thread)
+{
+    must(bh_thread_stop(thread).err, "thread_stop");
+    must(slot_delete(thread), "thread: delete");
+    must(slot_delete(thread + 1), "SC: delete");
 }
 
 static void thread_go(uint64_t thread, unsigned stack, void *entry, uint64_t argument)
@@ -251,14 +265,14 @@ static __attribute__((noreturn)) void measure(op_t op)
 
 static void measure_row(const char *name, const struct worker *w, op_t op)
 {
-    uint64_t t = thread_make(w, 0, true);
+    uint64_t t = thread_make(w, FLOOR_TICKS, PERIOD_TICKS);
 
     thread_go(t, 0, measure, (uint64_t)op);
     done(t, name);
     if (op == op_empty)
         overhead = least(board->samples + WARM_UP, board->count);
     report(name, board->samples + WARM_UP, board->count, op == op_empty ? 0 : overhead);
-    must(bh_thread_stop(t).err, "thread_stop");
+    thread_end(t);
 }
 
 /* ---- Guest exits
@@ -294,7 +308,10 @@ static __attribute__((noreturn)) void monitor(uint64_t what)
                 rings++;
                 if (kind == RING)
                     (void)bh_poll(BENCH_NTFN_A);
-                else
+                else if (kind == RING_AFAR) {
+                    (void)bh_wait(BENCH_NEVER, rt_tsc() + 50000); /* its CPU takes the kick */
+                    (void)bh_poll(BENCH_NTFN_A);
+                } else
                     while (board->woken < rings)
                         bh_yield();
                 p->rip += 2;
@@ -324,14 +341,15 @@ struct guest {
 
 /* A worker with a vCPU whose guest is @code. @a is its notification A. */
 static struct guest guest_make(uint64_t a, unsigned doorbell_width, const uint8_t *code,
-                               const uint8_t *code_end, uint64_t ram, bool floor)
+                               const uint8_t *code_end, uint64_t ram, uint8_t *view, uint64_t floor,
+                               uint64_t period)
 {
     struct guest g;
     uint64_t gspace = object(BH_CAP_GUESTSPACE, 3, 0, "GuestSpace");
     uint64_t own = object(BH_CAP_NTFN, 0, 0, "notification");
 
     g.worker = worker_make(0, a, 0);
-    g.thread = thread_make(&g.worker, 0, floor);
+    g.thread = thread_make(&g.worker, floor, period);
     g.vcpu = object(BH_CAP_VCPU, 0, 0, "vCPU");
     (void)share(ram, gspace, 0, GUEST_PAGES, BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC);
     must(bh_vcpu_bind(g.vcpu, g.thread, gspace, own, BENCH_VCPU_PAGE).err, "vcpu_bind");
@@ -342,15 +360,16 @@ static struct guest guest_make(uint64_t a, unsigned doorbell_width, const uint8_
         must(bh_cnode_mint(BH_SLOT_CNODE, badged, a, BH_RIGHTS_ALL, 1).err, "mint");
         must(bh_vcpu_doorbell(g.vcpu, 0, 0x90u | doorbell_width << 16, badged).err, "doorbell");
     }
-    memcpy(guest_ram + BENCH_GUEST_CODE, code, (size_t)(code_end - code));
+    memcpy(view + BENCH_GUEST_CODE, code, (size_t)(code_end - code));
     return g;
 }
 
 static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned length,
                       const uint8_t *code, const uint8_t *code_end, uint64_t a)
 {
-    struct guest g = guest_make(a, kind == RAW && exit != BH_EXIT_SHUTDOWN ? 0 : 1, code, code_end,
-                                guest_frame, true);
+    struct guest g = guest_make(a, kind == RAW || kind == GAPS ? 0 : 1, code, code_end, guest_frame,
+                                guest_ram, kind == GAPS ? IRQ_PERIOD_TICKS / 2 : FLOOR_TICKS,
+                                kind == GAPS ? IRQ_PERIOD_TICKS : PERIOD_TICKS);
     uint64_t off = guest_overhead, count = board->count;
     uint32_t *samples = (uint32_t *)(guest_ram + BENCH_GUEST_SAMPLES) + WARM_UP;
 
@@ -360,8 +379,7 @@ static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned 
     thread_go(g.thread, 0, monitor, exit | length << 8 | (uint64_t)kind << 16);
     done(g.thread, name);
     if (board->final_exit != BH_EXIT_HLT) {
-        say("%s: the guest ended with exit %ld at %lx, qualification %lx", name,
-            (long)board->final_exit, 0ul, 0ul);
+        say("%s: the guest ended with exit 0x%lx", name, board->final_exit);
         end(1, "a guest did not finish");
     }
     if (guest_overhead == 0) {
@@ -370,24 +388,25 @@ static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned 
     }
     report(name, samples, board->count, off);
     board->count = count;
-    must(bh_thread_stop(g.thread).err, "thread_stop");
+    thread_end(g.thread);
 }
 
 #define CODE(name) guest_##name, guest_##name##_end
 
 /* The second VM: a guest that never stops, always ready to run, behind those with a floor. */
-static void second_vm(void)
+static uint64_t second_vm(void)
 {
     uint64_t ram = frame(GUEST_PAGES, "guest memory");
-    uint64_t window =
-        share(ram, BH_SLOT_HOSTSPACE, BENCH_GUEST_RAM, GUEST_PAGES, BH_MAP_READ | BH_MAP_WRITE);
-    struct guest g = guest_make(0, 0, CODE(spin), ram, false);
+    uint8_t *view = (uint8_t *)BENCH_SECOND_RAM;
+    struct guest g;
 
-    must(slot_delete(window), "window");
+    (void)share(ram, BH_SLOT_HOSTSPACE, BENCH_SECOND_RAM, GUEST_PAGES, BH_MAP_READ | BH_MAP_WRITE);
+    g = guest_make(0, 0, CODE(spin), ram, view, 0, PERIOD_TICKS);
     thread_go(g.thread, 4, monitor, 0xffu | (uint64_t)GAPS << 16);
+    return g.thread;
 }
 
-static void guest_rows(void)
+static void guest_rows(uint64_t second)
 {
     uint64_t a = object(BH_CAP_NTFN, 0, 0, "notification");
     struct worker w;
@@ -403,12 +422,27 @@ static void guest_rows(void)
     guest_row("doorbell", RING, 0, 2, CODE(ring), a);
     guest_row("doorbell_set", RING, 0, 2, CODE(ring_again), a);
     w = worker_make(0, a, 0);
-    t = thread_make(&w, 0, true);
+    t = thread_make(&w, FLOOR_TICKS, PERIOD_TICKS);
     (void)bh_poll(a);
     thread_go(t, 1, sleeper, 0);
     guest_row("doorbell_here", RING_HERE, 0, 2, CODE(ring_here), a);
-    must(bh_thread_stop(t).err, "thread_stop");
+    thread_end(t);
+    /* Interrupts by the end of its own budget, alone: nobody else gets the CPU then. */
+    thread_end(second);
     guest_row("host_irq", GAPS, 0, 2, CODE(gaps), a);
+}
+
+/* The notification lives on the second CPU. No thread of root's can be there to wait for it: what
+ * is timed is the signalling side. */
+static void afar_row(void)
+{
+    uint64_t count = board->count;
+
+    board->count = count < 1000 ? count : 1000;
+    guest_row("raw_empty_afar", RAW, BH_EXIT_CPUID, 2, CODE(empty), 0);
+    guest_row("doorbell_afar", RING_AFAR, 0, 2, CODE(ring_afar),
+              object(BH_CAP_NTFN, 0, 1, "notification"));
+    board->count = count;
 }
 
 static void ipc_rows(void)
@@ -422,20 +456,20 @@ static void ipc_rows(void)
     measure_row("empty", &client, op_empty);
     measure_row("null", &client, op_null);
     measure_row("signal", &client, op_signal);
-    t = thread_make(&server, 0, true);
+    t = thread_make(&server, FLOOR_TICKS, PERIOD_TICKS);
     thread_go(t, 1, echo_server, 0);
     bh_yield();
     measure_row("call", &client, op_call);
-    must(bh_thread_stop(t).err, "thread_stop");
-    t = thread_make(&server, 0, true);
+    thread_end(t);
+    t = thread_make(&server, FLOOR_TICKS, PERIOD_TICKS);
     thread_go(t, 2, pong, 0);
     measure_row("signal_wait", &client, op_signal_wait);
-    must(bh_thread_stop(t).err, "thread_stop");
+    thread_end(t);
 }
 
 /* From taking a mapping away until the memory may be given to somebody else: every CPU has flushed.
- */
-static void unmap_row(void)
+ * This CPU sleeps meanwhile, so that the emulator lets the others run. */
+static void unmap_row(uint64_t nobody)
 {
     uint64_t f = frame(1, "page"), at = slots_take(1), probe = slots_take(1);
     uint64_t n = board->count < 200 ? board->count : 200, va = BENCH_GUEST_RAM + 0x100000;
@@ -446,12 +480,14 @@ static void unmap_row(void)
 
         must(map(at, va, 0, 1, BH_MAP_READ | BH_MAP_WRITE), "map");
         *(volatile uint64_t *)va = i;
+        WINDOW(BENCH_ID_UNMAP);
         t = rt_tsc();
         must(bh_attach_unmap(at, va, 1).err, "unmap");
         while (bh_frame_attach(f, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, BH_SLOT_CNODE, probe).err ==
                BH_ERR_BUSY)
-            bh_yield();
+            (void)bh_wait(nobody, rt_tsc() + 20000);
         board->samples[i] = (uint32_t)(rt_tsc() - t);
+        WINDOW(CLOSE);
         must(slot_delete(probe), "delete");
     }
     report("unmap", board->samples, n, overhead);
@@ -459,7 +495,7 @@ static void unmap_row(void)
 
 void root_main(void)
 {
-    uint64_t count = argument("n", SAMPLES), err = BH_ERR_MEMORY;
+    uint64_t second = 0, count = argument("n", SAMPLES), err = BH_ERR_MEMORY;
 
     image_pages = (uint64_t)(root_data - root_image) / PAGE;
     for (unsigned i = 0; i < info()->funtyped_count && err; i++) {
@@ -482,18 +518,21 @@ void root_main(void)
     done_ntfn = object(BH_CAP_NTFN, 0, 0, "notification");
 
     say("BENCH boot %lu.00 0 1", info()->root_entry_tsc - info()->kernel_entry_tsc);
-    if (info()->ncpus > 1) {
-        unmap_row();
-        end(0, "measured");
-    }
-    if (info()->backend != BH_BACKEND_NONE)
-        second_vm();
-    ipc_rows();
     if (info()->backend != BH_BACKEND_NONE) {
         guest_frame = frame(GUEST_PAGES, "guest memory");
         (void)share(guest_frame, BH_SLOT_HOSTSPACE, BENCH_GUEST_RAM, GUEST_PAGES,
                     BH_MAP_READ | BH_MAP_WRITE);
-        guest_rows();
     }
+    if (info()->ncpus > 1) {
+        unmap_row(object(BH_CAP_NTFN, 0, 0, "notification"));
+        if (info()->backend != BH_BACKEND_NONE)
+            afar_row();
+        end(0, "measured");
+    }
+    if (info()->backend != BH_BACKEND_NONE)
+        second = second_vm();
+    ipc_rows();
+    if (info()->backend != BH_BACKEND_NONE)
+        guest_rows(second);
     end(0, "measured");
 }

@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+"""make bench: measures every figure of the project's goals, prints the table, keeps the ratchet.
+
+Rows go to build/bench.json as {name, value, max, unit, emulator, backend, limit, peers, ...}, a picture
+to build/bench.svg. Fails (status 1) when a row is more than 5 % worse than tests/bench/committed.json, when an
+exit takes a lock it should not, or when a figure cannot be measured; a missed goal is printed and
+does not fail. --commit rewrites committed.json. How each row is measured: docs/BENCH.md.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import linux_boot
+import trace
+import run
+
+RESULT = "build/bench.json"
+PICTURE = "build/bench.svg"
+COMMITTED = "tests/bench/committed.json"
+WORSE = 1.05
+
+NOVA, GENODE, SEL4, KVM, XEN = "NOVA 24.35", "Genode's NOVA r10", "seL4", "KVM", "Xen"
+EXIT_PEERS = {NOVA: 495, GENODE: 809}
+CPUID_PEERS = {KVM: 2944, XEN: 2493}
+PIO_PEERS = {KVM + " + QEMU": 5060, XEN + " + QEMU": 43230, XEN + " in the hypervisor": 1120}
+
+# name: (unit, goal or None, peers {who: value}). Lower is better everywhere.
+ROWS = {
+    "exit.raw.monitor": ("instructions", 330, EXIT_PEERS),
+    "exit.raw.monitor.in": ("instructions", None, {NOVA: 500, GENODE: 813}),
+    "exit.raw.monitor.hypercall": ("instructions", None, {NOVA: 459, GENODE: 789}),
+    "exit.cpuid.monitor": ("instructions", 650, CPUID_PEERS),
+    "exit.pio_read.monitor": ("instructions", 480, PIO_PEERS),
+    "exit.pio_read.absent": ("instructions", None, {}),
+    "exit.hypercall.monitor": ("instructions", None, {XEN: 2612, KVM: 8813}),
+    "exit.doorbell.kernel": ("instructions", 250, {KVM: 1537}),
+    "exit.doorbell.kernel.set": ("instructions", None, {KVM: 1537}),
+    "exit.doorbell.wakes_elsewhere": ("instructions", 500, {KVM: 1537}),
+    "exit.doorbell.wakes_here": ("instructions", None, {}),
+    "exit.mmio_read.monitor.first": ("instructions", 1700, {}),
+    "exit.mmio_read.monitor.again": ("instructions", 850, {}),
+    "exit.mmio_hole.first": ("instructions", None, {}),
+    "exit.mmio_hole.again": ("instructions", None, {}),
+    "exit.host_irq": ("instructions", None, {}),
+    "timer.guest": ("instructions", None, {}),
+    "timer.guest.hlt": ("instructions", None, {}),
+    "unmap.shootdown": ("instructions", None, {}),
+    "syscall.null": ("instructions", 56, {NOVA: 56, GENODE: 97, SEL4: 246}),
+    "ipc.call_reply.cross_space": ("instructions", 280, {NOVA: 282, GENODE: 582, SEL4: 478,
+                                                         SEL4 + " SMP": 704}),
+    "notification.signal": ("instructions", 140, {NOVA: 150, GENODE: 155, SEL4: 373}),
+    "notification.signal_wait": ("instructions", 1000, {NOVA: 3999, GENODE: 2449, SEL4: 2012}),
+    "boot.kernel_to_root": ("instructions", 10_000_000, {NOVA: 15_200_000, GENODE: 39_000_000,
+                                                         SEL4: 201_000_000}),
+    "guest.linux_boot": ("host per guest instruction", 0.05, {}),
+    "memory.kernel_objects": ("bytes", 64 * 1024, {}),
+    "memory.kernel_objects.tables": ("bytes", 48 * 1024, {}),
+    "memory.monitor": ("bytes", 2 * 1024 * 1024, {}),
+    "size.kernel": ("bytes", 96 * 1024, {NOVA: 89 * 1024, GENODE: 178 * 1024, SEL4: 110 * 1024}),
+}
+# Names that the measuring programs print, by row.
+ROOT_PRINTS = {
+    "boot": "boot.kernel_to_root", "null": "syscall.null", "signal": "notification.signal",
+    "call": "ipc.call_reply.cross_space", "signal_wait": "notification.signal_wait",
+    "raw_cpuid": "exit.raw.monitor", "raw_in": "exit.raw.monitor.in",
+    "raw_hypercall": "exit.raw.monitor.hypercall", "doorbell": "exit.doorbell.kernel",
+    "doorbell_set": "exit.doorbell.kernel.set", "doorbell_here": "exit.doorbell.wakes_here",
+    "doorbell_afar": "exit.doorbell.wakes_elsewhere", "host_irq": "exit.host_irq",
+}
+GUEST_PRINTS = {
+    "cpuid": "exit.cpuid.monitor", "pio_read": "exit.pio_read.monitor",
+    "pio_read_absent": "exit.pio_read.absent", "hypercall": "exit.hypercall.monitor",
+    "mmio_read_first": "exit.mmio_read.monitor.first",
+    "mmio_read_again": "exit.mmio_read.monitor.again", "mmio_hole_first": "exit.mmio_hole.first",
+    "mmio_hole_again": "exit.mmio_hole.again", "timer_busy": "timer.guest",
+    "timer_hlt": "timer.guest.hlt",
+}
+BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
+# Functions that may hold a locked instruction on an exit's way: a doorbell sets bits that another CPU
+# may be setting too.
+LOCKED_ALLOWED = re.compile(r"^ntfn_")
+# Kernel pool bytes of a VM's objects that are no page tables: vCPU, CNode of 32 slots, thread,
+# scheduling context, notification (bulkhead/cap.h).
+OBJECTS_BYTES = 16384 + 32 * 64 + 512 + 256 + 64
+
+
+class Table:
+    """The rows measured so far."""
+
+    def __init__(self, emulator, backend):
+        self.emulator, self.backend = emulator, backend
+        self.rows = {}
+
+    def put(self, name, value, most=None, operations=None, **more):
+        unit, limit, peers = ROWS[name]
+        value = float(value)
+        row = {"name": name, "value": int(value) if value == int(value) else value}
+        if most is not None:
+            row["max"] = int(most)
+        if operations:
+            row["operations"] = int(operations)
+        row.update(unit=unit, emulator=self.emulator, backend=self.backend, limit=limit, peers=peers)
+        row.update(more)
+        self.rows[name] = row
+
+    def read(self, text, prints):
+        for name, mean, most, n in BENCH.findall(text):
+            if name in prints:
+                single = n == "1"
+                self.put(prints[name], mean, None if single else most, None if single else n)
+
+
+def backend_of(log):
+    return "VMX" if "VMX/" in log or "VMX with" in log else "SVM"
+
+
+def measure_root(table, count):
+    for cpus in (1, 2):
+        machine = trace.start("root", f"root-{cpus}", cmdline=f"n={count}", cpus=cpus)
+        keep = dict(table.rows)
+        table.read(machine.log(), ROOT_PRINTS)
+        if cpus > 1:  # the time to start the CPUs is the emulator's
+            table.rows.update({n: r for n, r in keep.items() if n == "boot.kernel_to_root"})
+
+
+def measure_guest(table, count):
+    machine = trace.start("guest", "guest", append=f"n={count}")
+    table.read(machine.console.decode("utf-8", "replace"), GUEST_PRINTS)
+
+
+def measure_traces(table):
+    """Cost of one iteration by function and by kind; the functions that lock on an exit's way."""
+    wrong = []
+    parts = [("root", trace.traces("root"), trace.ROOT_WINDOWS),
+             ("root", trace.traces("root", cpus=2), trace.ROOT_2_WINDOWS),
+             ("guest", trace.traces("guest"), trace.GUEST_WINDOWS)]
+    for kind, traces, windows in parts:
+        symbols = trace.symbols_of(kind)
+        for name, window in windows.items():
+            if window not in traces:
+                continue
+            found = traces[window]
+            if name == "unmap.shootdown":
+                table.put(name, len(found.insns), cpus=2,
+                          by_cpu=[sum(1 for i in found.insns if i[0] == c) for c in (0, 1)])
+            row = table.rows.get(name)
+            if row is None:
+                continue
+            row["expensive"] = found.expensive()
+            top = sorted(found.by_function(symbols).items(), key=lambda x: -x[1])[:6]
+            row["spent_on"] = {f"{n}": count for (_, n), count in top}
+            if name.startswith("exit."):
+                bad = [f for f in found.locked_at(symbols) if not LOCKED_ALLOWED.match(f)]
+                if bad:
+                    wrong.append(f"{name}: locked instructions in {', '.join(bad)}")
+    return wrong
+
+
+def measure_linux(table):
+    ours, alone = linux_boot.under_bulkhead(), linux_boot.alone()
+    total, guest, exits = ours["count"]
+    table.put("guest.linux_boot", round((total - guest) / guest, 5), host=total - guest, guest=guest,
+              exits=exits, exits_by_reason={k: v for k, v in ours["exits"].items() if v},
+              alone=alone["count"][0], total_to_alone=round(total / alone["count"][0], 4))
+    started = ours["started"]
+    tables = started["kernel_bytes"] - OBJECTS_BYTES
+    table.put("memory.kernel_objects", OBJECTS_BYTES)
+    table.put("memory.kernel_objects.tables", tables, audit=started)
+    table.put("memory.monitor", started["monitor_bytes"])
+
+
+def measure_size(table):
+    """Sections that are loaded from the file, but for the names that backtraces use."""
+    lines = subprocess.run(["readelf", "-SW", trace.KERNEL], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    sizes = {}
+    for line in lines:
+        m = re.match(r"\s*\[ *\d+\] (\S+)\s+(\S+)\s+\S+ \S+ (\S+) \S+\s+(\S*A\S*)\s", line)
+        if m and m[2] != "NOBITS" and m[1] != ".ksyms":
+            sizes[m[1]] = int(m[3], 16)
+    table.put("size.kernel", sum(sizes.values()), sections=sizes)
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value >= 100_000:
+        return f"{value:,.0f}"
+    return f"{value:,.5g}" if value < 1 else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def show(rows, committed):
+    print(f"{'row':32} {'value':>12} {'max':>8} {'goal':>11} {'':6} {'committed':>11}  peers")
+    for name, row in rows.items():
+        verdict = "" if row["limit"] is None else "met" if row["value"] <= row["limit"] else "MISSED"
+        peers = ", ".join(f"{who} {number(v)}" for who, v in row["peers"].items())
+        print(f"{name:32} {number(row['value']):>12} {number(row.get('max')):>8} "
+              f"{number(row['limit']):>11} {verdict:6} {number(committed.get(name)):>11}  {peers}")
+        if row.get("expensive"):
+            print("    one holds: " + ", ".join(f"{n} {c}" for n, c in row["expensive"].items()))
+        if verdict == "MISSED" and row.get("spent_on"):
+            print("    spent on: " + ", ".join(f"{n} {c}" for n, c in row["spent_on"].items()))
+        if "exits_by_reason" in row:
+            print("    exits: " + ", ".join(f"{n} {c:,}" for n, c in row["exits_by_reason"].items()))
+            print(f"    host {row['host']:,}, guest {row['guest']:,}; the same boot on the emulator "
+                  f"alone {row['alone']:,}")
+        if "audit" in row:
+            print("    " + ", ".join(f"{k} {v}" for k, v in row["audit"].items()))
+        if "by_cpu" in row:
+            print("    by CPU: " + ", ".join(str(n) for n in row["by_cpu"]))
+
+
+def ratchet(rows, committed):
+    """Rows that have become worse than the committed figures allow, in words."""
+    worse = []
+    for name, was in committed.items():
+        if name not in rows:
+            worse.append(f"{name}: committed as {number(was)}, not measured")
+        elif rows[name]["value"] > was * WORSE:
+            worse.append(f"{name}: {number(rows[name]['value'])}, committed {number(was)}")
+    return worse
+
+
+def picture(rows):
+    """Bars of the exit and IPC rows beside their peers, as SVG."""
+    chosen = ["exit.raw.monitor", "exit.cpuid.monitor", "exit.pio_read.monitor",
+              "exit.doorbell.kernel", "syscall.null", "ipc.call_reply.cross_space",
+              "notification.signal", "notification.signal_wait"]
+    out, y = [], 24
+    for name in chosen:
+        if name not in rows:
+            continue
+        bars = [("Bulkhead", rows[name]["value"])] + list(rows[name]["peers"].items())
+        most = max(v for _, v in bars)
+        out.append(f'<text x="8" y="{y}" font-weight="bold">{name}</text>')
+        y += 8
+        for who, value in bars:
+            width = max(1, round(440 * value / most))
+            colour = "#1f6f8b" if who == "Bulkhead" else "#b8c4cc"
+            who = who.replace("&", "&amp;")
+            out.append(f'<text x="180" y="{y + 11}" text-anchor="end">{who}</text>'
+                       f'<rect x="188" y="{y}" width="{width}" height="13" fill="{colour}"/>'
+                       f'<text x="{194 + width}" y="{y + 11}">{number(value)}</text>')
+            y += 17
+        y += 22
+    with open(PICTURE, "w", encoding="utf-8") as f:
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y}" '
+                'font-family="sans-serif" font-size="12">\n'
+                f'<rect width="720" height="{y}" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--commit", action="store_true", help="make these the committed figures")
+    parser.add_argument("-n", type=int, default=10000, help="operations of a row")
+    parser.add_argument("--no-linux", action="store_true", help="leave the Linux boot out")
+    args = parser.parse_args()
+    try:
+        with open(COMMITTED, encoding="utf-8") as f:
+            committed = json.load(f)
+    except FileNotFoundError:
+        committed = {}
+    table = Table("QEMU EPYC -icount shift=0", "SVM")
+    steps = [("kernel", lambda: measure_root(table, args.n)),
+             ("guest", lambda: measure_guest(table, args.n)),
+             ("traces", lambda: measure_traces(table)),
+             ("size", lambda: measure_size(table))]
+    if not args.no_linux:
+        steps.append(("Linux boot", lambda: measure_linux(table)))
+    problems = []
+    for name, step in steps:
+        began = time.monotonic()
+        problems += step() or []
+        print(f"bench: {name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    rows = {name: table.rows[name] for name in ROWS if name in table.rows}
+    with open(RESULT, "w", encoding="utf-8") as f:
+        json.dump(list(rows.values()), f, indent=1)
+        f.write("\n")
+    picture(rows)
+    show(rows, committed)
+    missing = [name for name in ROWS if name not in rows and
+               not (args.no_linux and re.match("guest|memory", name))]
+    problems += [f"{name}: could not be measured" for name in missing]
+    if args.commit:
+        with open(COMMITTED, "w", encoding="utf-8") as f:
+            json.dump({name: row["value"] for name, row in rows.items()}, f, indent=1)
+            f.write("\n")
+        print(f"bench: {COMMITTED} rewritten; say in the commit why a figure became worse")
+    else:
+        if args.no_linux:
+            committed = {n: v for n, v in committed.items() if n in rows}
+        problems += ratchet(rows, committed)
+    for problem in problems:
+        print(f"bench: WORSE OR WRONG: {problem}")
+    missed = sum(1 for r in rows.values() if r["limit"] is not None and r["value"] > r["limit"])
+    goals = sum(1 for r in rows.values() if r["limit"] is not None)
+    print(f"bench: {goals - missed} of {goals} goals met, {missed} missed; rows in {RESULT}, "
+          f"picture in {PICTURE}")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    os.makedirs(trace.OUT, exist_ok=True)
+    main()
