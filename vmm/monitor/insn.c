@@ -37,6 +37,14 @@ size_t insn_fetch(uint8_t bytes[16])
     return linear_read(rip, bytes, 15);
 }
 
+bool insn_between_sti_and_hlt(void)
+{
+    uint8_t bytes[2];
+
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    return linear_read(linear_rip() - 1u, bytes, 2) == 2u && bytes[0] == 0xfb && bytes[1] == 0xf4;
+}
+
 static bool is_prefix(uint8_t b, bool long_mode)
 {
     switch (b) {

@@ -121,9 +121,20 @@ static void exit_hlt(void)
     }
 }
 
+/*
+ * QEMU's emulation of SVM opens the window in the shadow of STI already. Between STI and HLT that
+ * would run the handler before the HLT, which then sleeps through it: there the HLT is taken as
+ * executed, which with an interrupt pending ends at once. Processors with next-RIP save do not need
+ * this.
+ */
 static void exit_window(void)
 {
+    struct bh_vcpu_page *p = page();
+
     vcpu.dirty |= DIRTY_IRQ;
+    if (start_block()->backend == BH_BACKEND_SVM && !p->next_rip && !(vcpu.flags & BH_RUN_INJECT) &&
+        insn_between_sti_and_hlt())
+        insn_go(p->rip + 1u);
 }
 
 static void exit_shutdown(void)

@@ -194,6 +194,8 @@ size_t linear_write(uint64_t linear, const void *buf, size_t n);
 
 /** Bytes at RIP, up to 15. Needs BH_GROUP_MMIO state. */
 size_t insn_fetch(uint8_t bytes[16]);
+/** Is RIP at the HLT of a pair STI; HLT? */
+bool insn_between_sti_and_hlt(void);
 /** The long way of insn_skip(): prefixes, other modes, first time. */
 void insn_skip_slow(uint32_t opcode, unsigned length);
 /** The guest steps through its code: #DB after the instruction just skipped. */
