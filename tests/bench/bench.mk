@@ -38,10 +38,10 @@ ROW ?= exit.raw.monitor
 bench-trace: bench-programs
 	@tests/bench/trace.py $(ROW) $(if $(LIST),--list)
 
-# LINUX=no leaves the Linux boot out.
-BENCH_ARGS = $(if $(filter no,$(LINUX)),--no-linux)
+# LINUX=no leaves the Linux boot out, VMX=no the rows on VMX.
+BENCH_ARGS = $(if $(filter no,$(LINUX)),--no-linux) $(if $(filter no,$(VMX)),--no-vmx)
 .PHONY: bench bench-commit
 bench: bench-programs guests-linux guests-micro
 	@tests/bench/bench.py $(BENCH_ARGS)
 bench-commit: bench-programs guests-linux guests-micro
-	@tests/bench/bench.py --commit
+	@tests/bench/bench.py --commit --no-vmx
