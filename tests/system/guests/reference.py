@@ -4,6 +4,8 @@
 Every fact must hold there, except those that qemu.gaps names; and every fact named there must fail,
 so a gap that a newer emulator has closed shows up. Reads build/tests/guests, writes nothing.
 
+The clock counts instructions where it can, so that a busy machine changes nothing.
+
 usage: reference.py [TEXT]     TEXT: only guests with that in their name
 """
 import os
@@ -14,10 +16,13 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "..", "..", "..")
 PASS = 33
-QEMU = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "EPYC", "-m", "64",
+QEMU = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC", "-m", "64",
         "-nodefaults", "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
         "-nic", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
-APPEND = {"spin": "spin_ms=100", "guest_exit": "n=500"}
+ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+# Polls the timer for 200 ms, which at one nanosecond an instruction takes minutes.
+REAL_TIME = ["hlt_timer"]
+APPEND = {"spin": "spin_ms=100"}
 # The guest's end is not its own verdict: the status that says it worked.
 ENDS = {"triple_fault": 0}
 
@@ -28,14 +33,16 @@ def read_gaps():
     with open(os.path.join(HERE, "qemu.gaps"), encoding="utf-8") as f:
         for line in f:
             if line.strip() and line[0] != "#":
-                _scope, guest, fact = line.split()[:3]
-                gaps.setdefault(guest, set()).add(fact)
+                scope, guest, fact = line.split()[:3]
+                if scope != "svm":  # seen below a hypervisor only; probe_svm stands for it here
+                    gaps.setdefault(guest, set()).add(fact)
     return gaps
 
 
 def run(guest, timeout):
     """Exit status (None after the timeout) and output."""
-    command = QEMU + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
+    clock = ["-accel", "tcg"] if guest in REAL_TIME else ICOUNT
+    command = QEMU + clock + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
                       "-append", APPEND.get(guest, "")]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -66,8 +73,8 @@ def judge(guest, gaps):
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ""
     gaps = read_gaps()
-    images = os.listdir(os.path.join(TOP, "build/tests/guests"))
-    guests = sorted(i[:-4] for i in images if i.endswith(".elf") and only in i)
+    sources = [i[:-2] for i in os.listdir(HERE) if i.endswith(".c")] + ["hello-pvh"]
+    guests = sorted(i for i in sources if only in i)
     failed = 0
     for guest in guests:
         wrong = judge(guest, gaps.get(guest, set()))
