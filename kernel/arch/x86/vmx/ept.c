@@ -26,26 +26,16 @@ uint64_t ept_leaf_flags(uint64_t map_flags, unsigned level)
 {
     uint64_t e = (map_flags & BH_MAP_UC) != 0 ? EPT_TYPE_UC : EPT_TYPE_WB;
 
-    if ((map_flags & (BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC)) == 0)
-        return 0;
+    if ((map_flags & (BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC)) == 0) return 0;
     e |= EPT_READ; /* write without read is a misconfiguration; execute-only is not offered */
-    if ((map_flags & BH_MAP_WRITE) != 0)
-        e |= EPT_WRITE;
-    if ((map_flags & BH_MAP_EXEC) != 0)
-        e |= EPT_EXECUTE;
-    if (level > 1)
-        e |= EPT_LARGE;
+    if ((map_flags & BH_MAP_WRITE) != 0) e |= EPT_WRITE;
+    if ((map_flags & BH_MAP_EXEC) != 0) e |= EPT_EXECUTE;
+    if (level > 1) e |= EPT_LARGE;
     return e;
 }
 
 /** Flags of an entry that points to a table: all rights, leaves decide. */
-uint64_t ept_table_flags(void)
-{
-    return EPT_READ | EPT_WRITE | EPT_EXECUTE;
-}
+uint64_t ept_table_flags(void) { return EPT_READ | EPT_WRITE | EPT_EXECUTE; }
 
 /** The EPT pointer for a root table (25.6.11): write-back, four levels, no accessed/dirty flags. */
-uint64_t ept_pointer(uint64_t root)
-{
-    return root | EPTP_WB | EPTP_WALK4;
-}
+uint64_t ept_pointer(uint64_t root) { return root | EPTP_WB | EPTP_WALK4; }

@@ -10,39 +10,29 @@ struct vmx_cpu vmx_cpus[BH_MAX_CPUS];
 uint8_t vmx_rsb_fill;
 uint8_t vmx_msr_bitmap[4096] __attribute__((aligned(4096), section(".bss.page")));
 
-/* The MSRs that a guest reaches without an exit. What is not here exits to the monitor's table. */
-#define PASS_READ  1u
-#define PASS_WRITE 2u
-static const struct {
-    uint32_t msr;
-    uint32_t pass;
-} passed[] = {
-    {MSR_FS_BASE, PASS_READ | PASS_WRITE},
-    {MSR_GS_BASE, PASS_READ | PASS_WRITE},
-    {MSR_KERNEL_GS_BASE, PASS_READ | PASS_WRITE},
-    {MSR_SYSENTER_CS, PASS_READ | PASS_WRITE},
-    {MSR_SYSENTER_ESP, PASS_READ | PASS_WRITE},
-    {MSR_SYSENTER_EIP, PASS_READ | PASS_WRITE},
-    {MSR_STAR, PASS_READ},
-    {MSR_LSTAR, PASS_READ},
-    {MSR_SFMASK, PASS_READ},
-};
+static const uint32_t swapped[SWAP_COUNT] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE};
 
-/* Layout: SDM 25.6.9; a set bit exits. */
+/* The MSRs that a guest reaches without an exit. What is not here exits to the monitor's table. */
+static const uint32_t passed[] = {MSR_FS_BASE,     MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
+                                  MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
+static const uint32_t passed_read[] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK};
+
+/* Layout: SDM 25.6.9; a set bit exits. Reads at 0, writes at 2048. */
+static void msr_pass(uint32_t msr, uint32_t at)
+{
+    uint32_t n = msr & 0x1fffu;
+
+    vmx_msr_bitmap[at + (msr >= 0xc0000000u ? 1024 : 0) + n / 8] &= (uint8_t) ~(1u << (n % 8));
+}
+
 static void build_msr_bitmap(void)
 {
-    for (unsigned i = 0; i < sizeof(vmx_msr_bitmap); i++)
-        vmx_msr_bitmap[i] = 0xff;
-    for (unsigned i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-        uint32_t n = passed[i].msr & 0x1fffu;
-        uint32_t byte = (passed[i].msr >= 0xc0000000u ? 1024 : 0) + n / 8;
-        uint8_t keep = (uint8_t) ~(1u << (n % 8));
-
-        if ((passed[i].pass & PASS_READ) != 0)
-            vmx_msr_bitmap[byte] &= keep;
-        if ((passed[i].pass & PASS_WRITE) != 0)
-            vmx_msr_bitmap[byte + 2048] &= keep;
+    for (unsigned i = 0; i < sizeof(vmx_msr_bitmap); i++) vmx_msr_bitmap[i] = 0xff;
+    for (unsigned i = 0; i < sizeof(passed) / 4; i++) {
+        msr_pass(passed[i], 0);
+        msr_pass(passed[i], 2048);
     }
+    for (unsigned i = 0; i < sizeof(passed_read) / 4; i++) msr_pass(passed_read[i], 0);
 }
 
 /** A control word: what is required and allowed, with what the CPU insists on (SDM A.3 to A.5). */
@@ -90,9 +80,7 @@ static const char *compute(struct vmx_config *c)
     if ((ept & EPT_CAP_INVEPT_ALL) != EPT_CAP_INVEPT_ALL ||
         (ept & EPT_CAP_INVVPID_ALL) != EPT_CAP_INVVPID_ALL)
         return "this CPU cannot flush all EPT or VPID translations";
-    if ((c->basic & VMX_BASIC_INS_OUTS) == 0)
-        return "this CPU's VT-x does not describe string I/O";
-    c->cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
+    if ((c->basic & VMX_BASIC_INS_OUTS) == 0) return "this CPU's VT-x does not describe string I/O";
     c->cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
     c->cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
     c->timer_shift = (uint32_t)rdmsr(MSR_VMX_MISC) & 31u;
@@ -106,11 +94,9 @@ const char *vmx_probe(void)
     struct vmx_config c = {0};
     uint64_t control;
 
-    if ((cpuid(1, 0).c & (1u << 5)) == 0)
-        return "this CPU has no VT-x";
+    if ((cpuid(1, 0).c & (1u << 5)) == 0) return "this CPU has no VT-x";
     control = rdmsr(MSR_FEATURE_CONTROL);
-    if ((control & 5u) == 1u)
-        return "VT-x is switched off by the firmware";
+    if ((control & 5u) == 1u) return "VT-x is switched off by the firmware";
     return compute(&c);
 }
 
@@ -122,14 +108,12 @@ bool vmx_cpu_enable(void)
     struct vmx_config c = {0};
     bool bad;
 
-    if (vmx_probe() != NULL || compute(&c) != NULL)
-        return false;
+    if (vmx_probe() != NULL || compute(&c) != NULL) return false;
     if (vmx_config.basic == 0) {
         build_msr_bitmap();
         vmx_config = c;
         /* With enhanced IBRS the CPU keeps a guest's predictions to itself. */
-        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (rdmsr(MSR_ARCH_CAP) & 2u) == 0)
-            vmx_rsb_fill = 1;
+        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (rdmsr(MSR_ARCH_CAP) & 2u) == 0) vmx_rsb_fill = 1;
     }
     if (c.basic != vmx_config.basic || c.pin != vmx_config.pin || c.cpu != vmx_config.cpu ||
         c.cpu2 != vmx_config.cpu2 || c.exit != vmx_config.exit || c.entry != vmx_config.entry)
@@ -140,43 +124,27 @@ bool vmx_cpu_enable(void)
     write_cr4(read_cr4() | CR4_VMXE);
     *(uint32_t *)p->vmxon_page = (uint32_t)c.basic & 0x7fffffffu;
     __asm__ volatile("vmxon %1" : "=@ccbe"(bad) : "m"(p->vmxon_phys) : "memory");
-    if (bad)
-        return false;
+    if (bad) return false;
     cpu->generation = 1;
     cpu->next_vpid = 1;
     vmx_flush_all();
     return true;
 }
 
-static void invalidate_vpids(void)
-{
-    struct {
-        uint64_t vpid, address;
-    } all = {0, 0};
-    bool bad;
-
-    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(bad) : "m"(all), "r"(2ul) : "memory");
-    invariant(!bad, "INVVPID failed");
-}
-
 /** vcpu_ops.flush_all. All contexts of both kinds: SDM 29.4.3.1. */
 void vmx_flush_all(void)
 {
-    struct {
-        uint64_t eptp, reserved;
-    } all = {0, 0};
-    bool bad;
+    static const uint64_t all[2] = {0, 0};
+    bool bad_ept, bad_vpid;
 
-    __asm__ volatile("invept %1, %2" : "=@ccbe"(bad) : "m"(all), "r"(2ul) : "memory");
-    invariant(!bad, "INVEPT failed");
-    invalidate_vpids();
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(bad_ept) : "m"(all), "r"(2ul) : "memory");
+    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(bad_vpid) : "m"(all), "r"(2ul) : "memory");
+    invariant(!bad_ept && !bad_vpid, "INVEPT or INVVPID failed");
 }
 
 /* Host state is that of the CPU and of the backend; it is the same for every vCPU but for CR3. */
 static void write_host_state(struct vcpu *v, struct vmx_cpu *c)
 {
-    static const uint32_t swapped[SWAP_COUNT] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK,
-                                                 MSR_KERNEL_GS_BASE};
     const struct percpu *p = percpu();
 
     for (unsigned i = 0; i < SWAP_COUNT; i++) {
@@ -197,10 +165,13 @@ static void write_host_state(struct vcpu *v, struct vmx_cpu *c)
     v->backend[B_HOST_CR3] = 0;
 }
 
-static void save_debug_registers(struct vmx_cpu *c)
+/** DR0-3 and DR6 in the registers to the vcpu.backend[] of the vCPU whose they are. */
+void vmx_save_debug_registers(struct vmx_cpu *c)
 {
-    uint64_t *dr = &c->dr_owner->backend[B_DR];
+    uint64_t *dr;
 
+    if (c->dr_owner == NULL) return;
+    dr = &c->dr_owner->backend[B_DR];
     __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3; mov %%dr6, %4"
                      : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]), "=r"(dr[4]));
     c->dr_owner = NULL;
@@ -212,10 +183,8 @@ static void load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
 {
     const uint64_t *dr = &v->backend[B_DR];
 
-    if (c->dr_owner == v)
-        return;
-    if (c->dr_owner != NULL)
-        save_debug_registers(c);
+    if (c->dr_owner == v) return;
+    vmx_save_debug_registers(c);
     __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3; mov %4, %%dr6"
                      :
                      : "r"(dr[0]), "r"(dr[1]), "r"(dr[2]), "r"(dr[3]), "r"(dr[4]));
@@ -230,11 +199,10 @@ static void load_debug_registers(struct vcpu *v, struct vmx_cpu *c)
 void vmx_prepare(struct vcpu *v, struct vmx_cpu *c)
 {
     vmx_make_current(v, c);
-    if (v->launched == 0)
-        write_host_state(v, c);
+    if (v->launched == 0) write_host_state(v, c);
     if (v->asid_generation != c->generation) {
         if (c->next_vpid > 0xffffu) {
-            invalidate_vpids();
+            vmx_flush_all();
             c->generation++;
             c->next_vpid = 1;
         }
@@ -247,43 +215,41 @@ void vmx_prepare(struct vcpu *v, struct vmx_cpu *c)
     c->ready = v;
 }
 
-/** DR0-3 and DR6 of this vCPU into vcpu.backend[], if they are in the registers. */
-void vmx_store_debug_registers(struct vcpu *v, struct vmx_cpu *c)
-{
-    if (c->dr_owner == v)
-        save_debug_registers(c);
-}
-
 /** vcpu_ops.release. */
 void vmx_release(struct vcpu *v)
 {
     struct vmx_cpu *c = vmx_this_cpu();
 
-    vmx_store_debug_registers(v, c);
+    vmx_save_debug_registers(c);
     vmclear(v->hw_phys);
-    if (c->current == v)
-        c->current = c->ready = NULL;
+    if (c->current == v) c->current = c->ready = NULL;
     v->launched = 0;
     v->asid_generation = 0;
 }
 
 /** The state after reset but for what is zero: SDM vol. 3A, table 10-1. */
-static const struct bh_vcpu_state reset_state = {
-    .seg = {[BH_ES] = {0, 0x93, 0xffff, 0},
-            [BH_CS] = {0xf000, 0x9b, 0xffff, 0xffff0000},
-            [BH_SS] = {0, 0x93, 0xffff, 0},
-            [BH_DS] = {0, 0x93, 0xffff, 0},
-            [BH_FS] = {0, 0x93, 0xffff, 0},
-            [BH_GS] = {0, 0x93, 0xffff, 0},
-            [BH_LDTR] = {0, 0x82, 0xffff, 0},
-            [BH_TR] = {0, 0x8b, 0xffff, 0},
-            [BH_GDTR] = {0, 0, 0xffff, 0},
-            [BH_IDTR] = {0, 0, 0xffff, 0}},
-    .cr0 = CR0_CD | CR0_NW | CR0_ET,
-    .dr6 = 0xffff0ff0,
-    .dr7 = 0x400,
-    .pat = 0x0007040600070406,
-};
+#define DATA                                                                                       \
+    {                                                                                              \
+        0, 0x93, 0xffff, 0                                                                         \
+    }
+#define DESCRIPTORS                                                                                \
+    {                                                                                              \
+        0, 0, 0xffff, 0                                                                            \
+    }
+static const struct bh_vcpu_state reset_state = {.seg = {DATA,
+                                                         {0xf000, 0x9b, 0xffff, 0xffff0000},
+                                                         DATA,
+                                                         DATA,
+                                                         DATA,
+                                                         DATA,
+                                                         {0, 0x82, 0xffff, 0},
+                                                         {0, 0x8b, 0xffff, 0},
+                                                         DESCRIPTORS,
+                                                         DESCRIPTORS},
+                                                 .cr0 = CR0_CD | CR0_NW | CR0_ET,
+                                                 .dr6 = 0xffff0ff0,
+                                                 .dr7 = 0x400,
+                                                 .pat = 0x0007040600070406};
 
 /* VMCLEAR leaves the fields undefined (SDM 25.11.3), so that all must be written; these are zero.
  */
@@ -296,8 +262,6 @@ static const uint16_t zero_fields[] = {
 /** vcpu_ops.init. */
 void vmx_init(struct vcpu *v)
 {
-    static const uint32_t swapped[SWAP_COUNT] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK,
-                                                 MSR_KERNEL_GS_BASE};
     const struct vmx_config *k = &vmx_config;
     struct vmx_save *s = vmx_save(v);
     /* The object is one physical extent: the XSAVE page follows the VMCS page. */
@@ -309,8 +273,7 @@ void vmx_init(struct vcpu *v)
     *(uint32_t *)v->hw = (uint32_t)k->basic & 0x7fffffffu;
     vmx_make_current(v, vmx_this_cpu());
     *s = (struct vmx_save){.controls = k->cpu, .rip = 0xfff0, .rflags = 2};
-    for (unsigned i = 0; i < SWAP_COUNT; i++)
-        s->msrs[i].index = swapped[i];
+    for (unsigned i = 0; i < SWAP_COUNT; i++) s->msrs[i].index = swapped[i];
     for (unsigned i = 0; i < sizeof(zero_fields) / sizeof(zero_fields[0]); i++)
         vmwrite(zero_fields[i], 0);
     vmwrite(PIN_CONTROLS, k->pin);
@@ -318,8 +281,7 @@ void vmx_init(struct vcpu *v)
     vmwrite(SECONDARY_CONTROLS, k->cpu2);
     vmwrite(EXIT_CONTROLS, k->exit);
     vmwrite(EXCEPTION_BITMAP, 1u << 1 | 1u << 17 | 1u << 18); /* #DB, #AC loops; #MC: the host's */
-    if ((k->cpu2 & CPU2_ENCLS) != 0)
-        vmwrite(ENCLS_EXIT_BITMAP, ~0ull);
+    if ((k->cpu2 & CPU2_ENCLS) != 0) vmwrite(ENCLS_EXIT_BITMAP, ~0ull);
     vmwrite(MSR_BITMAP, image_phys(vmx_msr_bitmap));
     vmwrite(ENTRY_MSR_LOAD_ADDR, msrs);
     vmwrite(EXIT_MSR_STORE_ADDR, msrs + SWAP_KERNEL_GS * sizeof(struct msr_entry));
@@ -336,8 +298,7 @@ void vmx_init(struct vcpu *v)
     vmwrite(CR0_MASK, CR0_OWNED);
     vmwrite(CR4_MASK, CR4_OWNED);
     vmx_load_state(v, &reset_state, BH_STATE_ALL);
-    for (unsigned i = 0; i < 16; i++)
-        v->page->gpr[i] = 0;
+    for (unsigned i = 0; i < 16; i++) v->page->gpr[i] = 0;
     v->page->gpr[2] = cpuid(1, 0).a; /* EDX: the processor's signature */
 }
 

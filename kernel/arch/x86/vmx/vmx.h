@@ -97,7 +97,7 @@ struct vmx_cpu {
 /** Control values, the same on every CPU. */
 struct vmx_config {
     uint64_t basic;
-    uint64_t cr0_fixed1, cr4_fixed0, cr4_fixed1;
+    uint64_t cr4_fixed0, cr4_fixed1;
     uint32_t pin, cpu, cpu2, exit, entry;
     uint32_t timer_shift; /* preemption timer ticks = TSC ticks >> this */
     uint32_t phys_bits;
@@ -121,7 +121,7 @@ void vmx_flush_all(void);
 void vmx_prepare(struct vcpu *v, struct vmx_cpu *c);
 void vmx_init(struct vcpu *v);
 void vmx_release(struct vcpu *v);
-void vmx_store_debug_registers(struct vcpu *v, struct vmx_cpu *c);
+void vmx_save_debug_registers(struct vmx_cpu *c);
 
 /* vmx_run.c */
 unsigned vmx_run(struct vcpu *v, uint64_t flags);
@@ -139,22 +139,22 @@ uint64_t ept_leaf_flags(uint64_t map_flags, unsigned level);
 uint64_t ept_table_flags(void);
 uint64_t ept_pointer(uint64_t root);
 
-static inline uint64_t vmread(enum vmcs_field field)
+static inline uint64_t vmread(uint32_t field)
 {
     uint64_t value;
     bool bad;
 
     __asm__ volatile("vmread %2, %0" : "=r"(value), "=@ccbe"(bad) : "r"((uint64_t)field));
-    invariant(!bad, "VMREAD of VMCS field %x failed", (unsigned)field);
+    invariant(!bad, "VMREAD of VMCS field %x failed", field);
     return value;
 }
 
-static inline void vmwrite(enum vmcs_field field, uint64_t value)
+static inline void vmwrite(uint32_t field, uint64_t value)
 {
     bool bad;
 
     __asm__ volatile("vmwrite %1, %2" : "=@ccbe"(bad) : "r"(value), "r"((uint64_t)field));
-    invariant(!bad, "VMWRITE of %lx to VMCS field %x failed", value, (unsigned)field);
+    invariant(!bad, "VMWRITE of %lx to VMCS field %x failed", value, field);
 }
 
 static inline void vmptrld(uint64_t phys)
@@ -183,9 +183,6 @@ static inline void vmx_make_current(struct vcpu *v, struct vmx_cpu *c)
     }
 }
 
-static inline struct vmx_cpu *vmx_this_cpu(void)
-{
-    return &vmx_cpus[percpu()->cpu];
-}
+static inline struct vmx_cpu *vmx_this_cpu(void) { return &vmx_cpus[percpu()->cpu]; }
 
 #endif

@@ -6,52 +6,44 @@
 #include "vmx.h"
 #include "bulkhead/error.h"
 
-/* Exit reasons (SDM vol. 3D, appendix C): what the monitor is told, and what there is to do. */
-#define LENGTH  1u /* the instruction length is valid: next_rip is known */
-#define SPECIAL 2u /* exit_special() looks at it */
-#define KNOWN   4u
-struct exit_row {
-    uint8_t exit;
-    uint8_t flags;
+/*
+ * Exit reasons (SDM vol. 3D, appendix C): what the monitor is told, and what there is to do. 11, 19
+ * to 27, 50, 53, 59, 60 are GETSEC, VMX instructions and ENCLS; 1 and 52 interrupts of the host.
+ */
+#define LENGTH  0x40u /* the instruction length is valid: next_rip is known */
+#define SPECIAL 0x80u /* exit_special() looks at it */
+#define INSN(e) (BH_EXIT_##e | LENGTH)
+static const uint8_t exit_map[REASON_COUNT] = {
+    [REASON_EXCEPTION] = BH_EXIT_EXCEPTION | SPECIAL,
+    [1] = EXIT_HOST_IRQ,
+    [2] = BH_EXIT_SHUTDOWN,
+    [3] = BH_EXIT_INIT,
+    [4] = BH_EXIT_INIT,
+    [7] = BH_EXIT_WINDOW,
+    [8] = BH_EXIT_NMI_WINDOW,
+    [REASON_TASK_SWITCH] = BH_EXIT_TASK_SWITCH | SPECIAL,
+    [10] = INSN(CPUID),
+    [11] = INSN(UNDEFINED),
+    [12] = INSN(HLT),
+    [13] = INSN(CACHE),
+    [15] = INSN(RDPMC),
+    [18] = INSN(HYPERCALL),
+    [19 ... 27] = INSN(UNDEFINED),
+    [REASON_CR] = INSN(CR) | SPECIAL,
+    [REASON_IO] = INSN(IO) | SPECIAL,
+    [REASON_RDMSR] = INSN(RDMSR) | SPECIAL,
+    [REASON_WRMSR] = INSN(WRMSR) | SPECIAL,
+    [36] = INSN(MWAIT),
+    [39] = INSN(MWAIT),
+    [REASON_EPT_VIOLATION] = BH_EXIT_MEMORY | SPECIAL,
+    [50] = INSN(UNDEFINED),
+    [52] = EXIT_HOST_IRQ,
+    [53] = INSN(UNDEFINED),
+    [54] = INSN(CACHE),
+    [REASON_XSETBV] = INSN(XSETBV) | SPECIAL,
+    [59] = INSN(UNDEFINED),
+    [60] = INSN(UNDEFINED),
 };
-#define ROW(e)                                                                                     \
-    {                                                                                              \
-        BH_EXIT_##e, KNOWN                                                                         \
-    }
-#define INSTRUCTION(e)                                                                             \
-    {                                                                                              \
-        BH_EXIT_##e, KNOWN | LENGTH                                                                \
-    }
-static const struct exit_row exit_rows[REASON_COUNT] = {
-    [REASON_EXCEPTION] = {BH_EXIT_EXCEPTION, KNOWN | SPECIAL},
-    [REASON_INTERRUPT] = {EXIT_HOST_IRQ, KNOWN},
-    [REASON_TRIPLE_FAULT] = ROW(SHUTDOWN),
-    [REASON_INIT] = ROW(INIT),
-    [REASON_SIPI] = ROW(INIT),
-    [REASON_WINDOW] = ROW(WINDOW),
-    [REASON_NMI_WINDOW] = ROW(NMI_WINDOW),
-    [REASON_TASK_SWITCH] = {BH_EXIT_TASK_SWITCH, KNOWN | SPECIAL},
-    [REASON_CPUID] = INSTRUCTION(CPUID),
-    [REASON_GETSEC] = INSTRUCTION(UNDEFINED),
-    [REASON_HLT] = INSTRUCTION(HLT),
-    [REASON_INVD] = INSTRUCTION(CACHE),
-    [REASON_RDPMC] = INSTRUCTION(RDPMC),
-    [REASON_VMCALL] = INSTRUCTION(HYPERCALL),
-    [REASON_VMCLEAR... REASON_VMXON] = INSTRUCTION(UNDEFINED),
-    [REASON_CR] = {BH_EXIT_CR, KNOWN | LENGTH | SPECIAL},
-    [REASON_IO] = {BH_EXIT_IO, KNOWN | LENGTH | SPECIAL},
-    [REASON_RDMSR] = {BH_EXIT_RDMSR, KNOWN | LENGTH | SPECIAL},
-    [REASON_WRMSR] = {BH_EXIT_WRMSR, KNOWN | LENGTH | SPECIAL},
-    [REASON_MWAIT] = INSTRUCTION(MWAIT),
-    [REASON_MONITOR] = INSTRUCTION(MWAIT),
-    [REASON_EPT_VIOLATION] = {BH_EXIT_MEMORY, KNOWN | SPECIAL},
-    [REASON_INVEPT] = INSTRUCTION(UNDEFINED),
-    [REASON_PREEMPTION_TIMER] = {EXIT_HOST_IRQ, KNOWN},
-    [REASON_INVVPID] = INSTRUCTION(UNDEFINED),
-    [REASON_WBINVD] = INSTRUCTION(CACHE),
-    [REASON_XSETBV] = {BH_EXIT_XSETBV, KNOWN | LENGTH | SPECIAL},
-    [REASON_VMFUNC] = INSTRUCTION(UNDEFINED),
-    [REASON_ENCLS] = INSTRUCTION(UNDEFINED)};
 
 /*
  * Guest time is bounded by the VMX preemption timer: by the host's next timer event, because an
@@ -77,8 +69,7 @@ static uint64_t timer_value(uint64_t armed)
 /* L1D flush against L1 terminal faults: the last thing before VMLAUNCH and VMRESUME. */
 static void flush_l1d_before_entry(const struct percpu *p)
 {
-    if ((p->domain_flush & DOMAIN_L1D) != 0)
-        wrmsr(MSR_FLUSH_CMD, 1);
+    if ((p->domain_flush & DOMAIN_L1D) != 0) wrmsr(MSR_FLUSH_CMD, 1);
 }
 
 static void set_blocking(struct vmx_save *s, uint32_t blocking)
@@ -107,8 +98,7 @@ static void set_shadow(struct vmx_save *s, uint64_t shadow)
         blocking = 0;
     else if (blocking == 0)
         blocking = (s->rflags & FLAGS_IF) != 0 ? BLOCK_STI : BLOCK_MOVSS;
-    if ((shadow & BH_SHADOW_NMI) != 0)
-        blocking |= BLOCK_NMI;
+    if ((shadow & BH_SHADOW_NMI) != 0) blocking |= BLOCK_NMI;
     set_blocking(s, blocking);
 }
 
@@ -116,14 +106,10 @@ static void inject_event(uint32_t type, uint64_t vector, uint64_t flags_and_code
 {
     vmwrite(ENTRY_EVENT,
             EVENT_VALID | type << 8 | (uint32_t)vector | ((uint32_t)flags_and_code & EVENT_CODE));
-    if ((flags_and_code & EVENT_CODE) != 0)
-        vmwrite(ENTRY_EVENT_CODE, flags_and_code >> 32);
+    if ((flags_and_code & EVENT_CODE) != 0) vmwrite(ENTRY_EVENT_CODE, flags_and_code >> 32);
 }
 
-static void inject_gp(void)
-{
-    inject_event(EVENT_HARD, 13, EVENT_CODE);
-}
+static void inject_gp(void) { inject_event(EVENT_HARD, 13, EVENT_CODE); }
 
 /* The monitor's event in AMD's format to VMX; false if it is none. Soft events take the length of
  * the instruction from the last exit (SDM 25.8.3). */
@@ -134,34 +120,26 @@ static bool inject(struct vmx_save *s, uint64_t event)
     bool length_ok = s->next_rip != 0 && length >= 1 && length <= 15;
     uint32_t type;
 
-    if ((event & BH_EVENT_VALID) == 0 || (event & 0x7ffff000u) != 0)
-        return false;
+    if ((event & BH_EVENT_VALID) == 0 || (event & 0x7ffff000u) != 0) return false;
     switch (event & BH_EVENT_TYPE_MASK) {
-    case BH_EVENT_INTR:
-        type = EVENT_INTR;
-        break;
+    case BH_EVENT_INTR: type = EVENT_INTR; break;
     case BH_EVENT_NMI:
         type = EVENT_NMI;
         vector = 2;
         set_blocking(s, s->blocking & BLOCK_NMI); /* 27.3.1.5 allows no NMI in a shadow */
         break;
     case BH_EVENT_EXCEPTION:
-        if (vector > 31 || vector == 2)
-            return false;
+        if (vector > 31 || vector == 2) return false;
         type = (vector == 3 || vector == 4) && length_ok ? EVENT_SOFT : EVENT_HARD;
         break;
     case BH_EVENT_SOFT:
-        if (!length_ok)
-            return false;
+        if (!length_ok) return false;
         type = EVENT_SOFT_INT;
         break;
-    default:
-        return false;
+    default: return false;
     }
-    if (type != EVENT_HARD && (event & BH_EVENT_CODE) != 0)
-        return false;
-    if (type == EVENT_SOFT || type == EVENT_SOFT_INT)
-        vmwrite(ENTRY_INSN_LENGTH, length);
+    if (type != EVENT_HARD && (event & BH_EVENT_CODE) != 0) return false;
+    if (type == EVENT_SOFT || type == EVENT_SOFT_INT) vmwrite(ENTRY_INSN_LENGTH, length);
     inject_event(type, vector, event);
     return true;
 }
@@ -175,12 +153,10 @@ static uint64_t interrupted_event(struct vmx_save *s)
     uint64_t raw = vmread(VECTORING_EVENT);
     uint64_t event;
 
-    if ((raw & EVENT_VALID) == 0 || EVENT_TYPE(raw) >= EVENT_SOFT_INT)
-        return 0;
+    if ((raw & EVENT_VALID) == 0 || EVENT_TYPE(raw) >= EVENT_SOFT_INT) return 0;
     /* The remaining types have the same numbers in both formats. */
     event = raw & (EVENT_VALID | BH_EVENT_TYPE_MASK | EVENT_CODE | 0xffu);
-    if ((raw & EVENT_CODE) != 0)
-        event |= vmread(VECTORING_EVENT_CODE) << 32;
+    if ((raw & EVENT_CODE) != 0) event |= vmread(VECTORING_EVENT_CODE) << 32;
     if (EVENT_TYPE(raw) == EVENT_NMI) /* its delivery had blocked NMIs, and is to start over */
         set_blocking(s, s->blocking & ~BLOCK_NMI);
     return event;
@@ -189,8 +165,7 @@ static uint64_t interrupted_event(struct vmx_save *s)
 /* An exception or a page walk of an IRET that had already unblocked NMIs (SDM 28.2.3). */
 static void reblock_nmi(struct vmx_save *s, uint64_t info)
 {
-    if ((info & EXIT_NMI_UNBLOCKED) != 0)
-        set_blocking(s, s->blocking | BLOCK_NMI);
+    if ((info & EXIT_NMI_UNBLOCKED) != 0) set_blocking(s, s->blocking | BLOCK_NMI);
 }
 
 /*
@@ -206,8 +181,7 @@ static unsigned exit_exception(struct vmx_save *s, struct bh_vcpu_page *page)
         __asm__ volatile("int $2" : : : "memory"); /* its IRET unblocks NMIs again */
         return EXIT_HOST_NMI;
     }
-    if (vector == 18)
-        __asm__ volatile("int $18" : : : "memory");
+    if (vector == 18) __asm__ volatile("int $18" : : : "memory");
     if (vector != 1 && vector != 17) {
         page->qual = vector;
         page->info = info;
@@ -239,13 +213,10 @@ static unsigned exit_ept_violation(struct vmx_save *s, struct bh_vcpu_page *page
     uint64_t q = vmread(EXIT_QUALIFICATION);
     uint64_t info = q & (BH_MEM_READ | BH_MEM_WRITE | BH_MEM_FETCH);
 
-    if ((q & 0x38u) != 0)
-        info |= BH_MEM_PRESENT;
-    if ((q & 0x180u) == 0x80u)
-        info |= BH_MEM_WALK;
+    if ((q & 0x38u) != 0) info |= BH_MEM_PRESENT;
+    if ((q & 0x180u) == 0x80u) info |= BH_MEM_WALK;
     page->inject = interrupted_event(s);
-    if (page->inject == 0)
-        reblock_nmi(s, q);
+    if (page->inject == 0) reblock_nmi(s, q);
     page->qual = vmread(GUEST_PHYSICAL_ADDRESS);
     page->info = info;
     return BH_EXIT_MEMORY;
@@ -336,28 +307,21 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
     struct bh_vcpu_page *page = v->page;
 
     switch (reason) {
-    case REASON_IO:
-        return exit_io(v, page);
-    case REASON_EPT_VIOLATION:
-        return exit_ept_violation(s, page);
+    case REASON_IO: return exit_io(v, page);
+    case REASON_EPT_VIOLATION: return exit_ept_violation(s, page);
     case REASON_RDMSR:
-    case REASON_WRMSR:
-        return exit_msr(v, s, page, reason == REASON_WRMSR);
-    case REASON_CR:
-        return exit_cr(page);
+    case REASON_WRMSR: return exit_msr(v, s, page, reason == REASON_WRMSR);
+    case REASON_CR: return exit_cr(page);
     case REASON_XSETBV:
-        if ((vmread(GUEST_SS_RIGHTS) & 0x60u) == 0)
-            return BH_EXIT_XSETBV;
+        if ((vmread(GUEST_SS_RIGHTS) & 0x60u) == 0) return BH_EXIT_XSETBV;
         inject_gp(); /* the CPU should do so itself; Bochs exits first */
         return EXIT_RESUME;
-    case REASON_EXCEPTION:
-        return exit_exception(s, page);
+    case REASON_EXCEPTION: return exit_exception(s, page);
     case REASON_TASK_SWITCH:
         page->inject = interrupted_event(s);
         page->qual = vmread(EXIT_QUALIFICATION);
         return BH_EXIT_TASK_SWITCH;
-    default:
-        panic("VMX exit reason %u is special but has no handler", reason);
+    default: panic("VMX exit reason %u is special but has no handler", reason);
     }
 }
 
@@ -384,12 +348,9 @@ static bool take_requests(struct vcpu *v, struct vmx_save *s, uint64_t flags)
 {
     const struct bh_vcpu_page *page = v->page;
 
-    if ((flags & BH_RUN_INJECT) != 0 && !inject(s, ONCE(page->inject)))
-        return false;
-    if ((flags & BH_RUN_RIP) != 0)
-        set_rip(s, ONCE(page->rip));
-    if ((flags & BH_RUN_SHADOW) != 0)
-        set_shadow(s, ONCE(page->shadow));
+    if ((flags & BH_RUN_INJECT) != 0 && !inject(s, ONCE(page->inject))) return false;
+    if ((flags & BH_RUN_RIP) != 0) set_rip(s, ONCE(page->rip));
+    if ((flags & BH_RUN_SHADOW) != 0) set_shadow(s, ONCE(page->shadow));
     return true;
 }
 
@@ -400,22 +361,19 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     struct vmx_cpu *c = &vmx_cpus[p->cpu];
     struct vmx_save *s = vmx_save(v);
     struct bh_vcpu_page *page = v->page;
-    const struct exit_row *row;
+    uint8_t row;
     uint32_t reason;
 
-    if (c->ready != v)
-        vmx_prepare(v, c);
+    if (c->ready != v) vmx_prepare(v, c);
     if (v->backend[B_HOST_CR3] != p->cr3) {
         vmwrite(HOST_CR3, p->cr3);
         v->backend[B_HOST_CR3] = p->cr3;
     }
     if ((flags & (BH_RUN_RIP | BH_RUN_INJECT | BH_RUN_SHADOW)) != 0 && !take_requests(v, s, flags))
         return invalid(page, REASON_ENTRY_FAILED | REASON_BAD_STATE, ONCE(page->inject));
-    if ((flags & RUN_AGAIN) == 0)
-        set_windows(s, flags);
+    if ((flags & RUN_AGAIN) == 0) set_windows(s, flags);
     vmwrite(PREEMPTION_TIMER, timer_value(p->armed));
-    if (read_cr2() != s->cr2)
-        write_cr2(s->cr2);
+    if (read_cr2() != s->cr2) write_cr2(s->cr2);
     flush_l1d_before_entry(p);
 
     if (vmx_enter(page->gpr, v->launched, &v->host_rsp_slot) != 0)
@@ -430,26 +388,19 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
                    ((s->blocking & BLOCK_NMI) != 0 ? BH_SHADOW_NMI : 0);
     page->inject = 0;
     s->next_rip = 0;
-    if (reason >= REASON_COUNT || (exit_rows[reason].flags & KNOWN) == 0) {
+    row = reason < REASON_COUNT ? exit_map[reason] : 0;
+    if (row == 0) {
         page->next_rip = 0;
         if ((reason & REASON_ENTRY_FAILED) != 0)
             return invalid(page, reason, vmread(EXIT_QUALIFICATION));
-        v->launched = 1;
         page->qual = reason;
         page->info = vmread(EXIT_QUALIFICATION);
         return BH_EXIT_UNKNOWN;
     }
     v->launched = 1;
-    row = &exit_rows[reason];
-    if ((row->flags & LENGTH) != 0)
-        s->next_rip = s->rip + vmread(EXIT_INSN_LENGTH);
-    if ((row->flags & SPECIAL) == 0) {
-        page->next_rip = s->next_rip;
-        return row->exit;
-    }
-    reason = exit_special(v, s, reason);
+    if ((row & LENGTH) != 0) s->next_rip = s->rip + vmread(EXIT_INSN_LENGTH);
     page->next_rip = s->next_rip;
-    return reason;
+    return (row & SPECIAL) != 0 ? exit_special(v, s, reason) : row & ~LENGTH;
 }
 
 /** vcpu_ops.skip. */

@@ -16,12 +16,9 @@
 #define ATTR_P          0x80u
 
 /* Fields of segment @i of enum bh_seg: the VMCS has them in the same order. */
-#define SEG_FIELD(first, i) ((enum vmcs_field)((first) + 2u * (i)))
+#define SEG_FIELD(first, i) ((first) + 2u * (i))
 
-bool vmx_canonical(uint64_t va)
-{
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
+bool vmx_canonical(uint64_t va) { return (uint64_t)((int64_t)(va << 16) >> 16) == va; }
 
 static void read_segment(struct bh_segment *seg, unsigned i)
 {
@@ -29,8 +26,7 @@ static void read_segment(struct bh_segment *seg, unsigned i)
 
     seg->base = vmread(SEG_FIELD(GUEST_ES_BASE, i));
     seg->limit = (uint32_t)vmread(SEG_FIELD(GUEST_ES_LIMIT, i));
-    if (i >= BH_GDTR)
-        return;
+    if (i >= BH_GDTR) return;
     seg->selector = (uint16_t)vmread(SEG_FIELD(GUEST_ES_SELECTOR, i));
     rights = (uint32_t)vmread(SEG_FIELD(GUEST_ES_RIGHTS, i));
     if ((rights & RIGHTS_UNUSABLE) != 0)
@@ -45,10 +41,8 @@ static void load_segment(const struct bh_segment *seg, unsigned i)
 
     vmwrite(SEG_FIELD(GUEST_ES_BASE, i), seg->base);
     vmwrite(SEG_FIELD(GUEST_ES_LIMIT, i), seg->limit);
-    if (i >= BH_GDTR)
-        return;
-    if ((seg->attr & ATTR_UNUSABLE) != 0 || (seg->attr & ATTR_P) == 0)
-        rights |= RIGHTS_UNUSABLE;
+    if (i >= BH_GDTR) return;
+    if ((seg->attr & ATTR_UNUSABLE) != 0 || (seg->attr & ATTR_P) == 0) rights |= RIGHTS_UNUSABLE;
     vmwrite(SEG_FIELD(GUEST_ES_SELECTOR, i), seg->selector);
     vmwrite(SEG_FIELD(GUEST_ES_RIGHTS, i), rights);
 }
@@ -56,12 +50,9 @@ static void load_segment(const struct bh_segment *seg, unsigned i)
 /* SDM 27.3.1.2. */
 static bool segment_ok(const struct bh_segment *seg, unsigned i)
 {
-    if (i >= BH_GDTR)
-        return vmx_canonical(seg->base) && seg->limit <= 0xffffu;
-    if ((seg->attr & 0xe000u) != 0 || !vmx_canonical(seg->base))
-        return false;
-    if (i <= BH_DS && seg->base >> 32 != 0)
-        return false;
+    if (i >= BH_GDTR) return vmx_canonical(seg->base) && seg->limit <= 0xffffu;
+    if ((seg->attr & 0xe000u) != 0 || !vmx_canonical(seg->base)) return false;
+    if (i <= BH_DS && seg->base >> 32 != 0) return false;
     return i != BH_TR ||
            ((seg->attr & (ATTR_UNUSABLE | ATTR_P)) == ATTR_P && (seg->attr & 2u) != 0);
 }
@@ -103,8 +94,7 @@ void vmx_read_state(struct vcpu *v, uint64_t groups)
         return;
     }
     if ((groups & BH_STATE_SEG) != 0) {
-        for (unsigned i = 0; i < BH_NSEGS; i++)
-            read_segment(&s->seg[i], i);
+        for (unsigned i = 0; i < BH_NSEGS; i++) read_segment(&s->seg[i], i);
     }
     if ((groups & BH_STATE_CR) != 0) {
         s->cr0 = guest_cr0();
@@ -126,25 +116,20 @@ void vmx_read_state(struct vcpu *v, uint64_t groups)
         s->pat = vmread(GUEST_PAT);
     }
     if ((groups & BH_STATE_DR) != 0) {
-        vmx_store_debug_registers(v, c);
-        for (unsigned i = 0; i < 4; i++)
-            s->dr[i] = v->backend[B_DR + i];
+        vmx_save_debug_registers(c);
+        for (unsigned i = 0; i < 4; i++) s->dr[i] = v->backend[B_DR + i];
         s->dr6 = v->backend[B_DR6];
         s->dr7 = vmread(GUEST_DR7);
     }
-    if ((groups & BH_STATE_TSC) != 0)
-        s->tsc_offset = vmread(TSC_OFFSET);
-    if ((groups & BH_STATE_RSP) != 0)
-        v->page->gpr[4] = vmread(GUEST_RSP);
-    if ((groups & BH_STATE_FLAGS) != 0)
-        v->page->rflags = save->rflags;
+    if ((groups & BH_STATE_TSC) != 0) s->tsc_offset = vmread(TSC_OFFSET);
+    if ((groups & BH_STATE_RSP) != 0) v->page->gpr[4] = vmread(GUEST_RSP);
+    if ((groups & BH_STATE_FLAGS) != 0) v->page->rflags = save->rflags;
 }
 
 /* SDM vol. 1, 13.3. */
 static bool xcr0_ok(uint64_t x)
 {
-    if ((x & ~host_xcr0) != 0 || (host_xcr0 != 0 && (x & 1u) == 0))
-        return false;
+    if ((x & ~host_xcr0) != 0 || (host_xcr0 != 0 && (x & 1u) == 0)) return false;
     return (x & 6u) != 4u && ((x & 0xe0u) == 0 || (x & 0xe6u) == 0xe6u);
 }
 
@@ -159,8 +144,7 @@ static bool control_ok(const struct bh_vcpu_state *s)
     if ((s->cr4 & ~(uint64_t)CR4_GUEST) != 0 || (s->cr4 & ~vmx_config.cr4_fixed1) != 0 ||
         (s->efer & ~(uint64_t)EFER_ALLOWED) != 0 || s->cr3 >> vmx_config.phys_bits != 0)
         return false;
-    if (!paging || (s->cr4 & CR4_PAE) == 0)
-        return !paging || (s->efer & EFER_LME) == 0;
+    if (!paging || (s->cr4 & CR4_PAE) == 0) return !paging || (s->efer & EFER_LME) == 0;
     /* 32-bit PAE: the CPU has loaded the four directory entries from memory, which the kernel
      * cannot do; so such a guest keeps the CR3 it has. */
     return (s->efer & EFER_LME) != 0 || s->cr3 == vmread(GUEST_CR3);
@@ -170,8 +154,7 @@ static bool msrs_ok(const struct bh_vcpu_state *s)
 {
     for (unsigned i = 0; i < 64; i += 8) {
         uint64_t type = s->pat >> i & 0xffu;
-        if (type > 7 || type == 2 || type == 3)
-            return false;
+        if (type > 7 || type == 2 || type == 3) return false;
     }
     return vmx_canonical(s->lstar) && vmx_canonical(s->cstar) && vmx_canonical(s->kernel_gs_base) &&
            vmx_canonical(s->sysenter_esp) && vmx_canonical(s->sysenter_eip) &&
@@ -182,14 +165,11 @@ static bool state_ok(const struct bh_vcpu_state *s, uint64_t groups)
 {
     if ((groups & BH_STATE_SEG) != 0) {
         for (unsigned i = 0; i < BH_NSEGS; i++) {
-            if (!segment_ok(&s->seg[i], i))
-                return false;
+            if (!segment_ok(&s->seg[i], i)) return false;
         }
     }
-    if ((groups & BH_STATE_CR) != 0 && !control_ok(s))
-        return false;
-    if ((groups & BH_STATE_MSR) != 0 && !msrs_ok(s))
-        return false;
+    if ((groups & BH_STATE_CR) != 0 && !control_ok(s)) return false;
+    if ((groups & BH_STATE_MSR) != 0 && !msrs_ok(s)) return false;
     return (groups & BH_STATE_DR) == 0 || (s->dr6 >> 32 == 0 && s->dr7 >> 32 == 0);
 }
 
@@ -218,11 +198,9 @@ void vmx_load_state(struct vcpu *v, const struct bh_vcpu_state *s, uint64_t grou
     struct vmx_cpu *c = vmx_this_cpu();
 
     if ((groups & BH_STATE_SEG) != 0) {
-        for (unsigned i = 0; i < BH_NSEGS; i++)
-            load_segment(&s->seg[i], i);
+        for (unsigned i = 0; i < BH_NSEGS; i++) load_segment(&s->seg[i], i);
     }
-    if ((groups & BH_STATE_CR) != 0)
-        load_control(v, s);
+    if ((groups & BH_STATE_CR) != 0) load_control(v, s);
     if ((groups & BH_STATE_MSR) != 0) {
         save->msrs[SWAP_STAR].value = s->star;
         save->msrs[SWAP_LSTAR].value = s->lstar;
@@ -235,14 +213,12 @@ void vmx_load_state(struct vcpu *v, const struct bh_vcpu_state *s, uint64_t grou
         vmwrite(GUEST_PAT, s->pat);
     }
     if ((groups & BH_STATE_DR) != 0) {
-        vmx_store_debug_registers(v, c); /* and so they are loaded again at the next run */
-        for (unsigned i = 0; i < 4; i++)
-            v->backend[B_DR + i] = s->dr[i];
+        vmx_save_debug_registers(c); /* and so they are loaded again at the next run */
+        for (unsigned i = 0; i < 4; i++) v->backend[B_DR + i] = s->dr[i];
         v->backend[B_DR6] = s->dr6;
         vmwrite(GUEST_DR7, s->dr7);
     }
-    if ((groups & BH_STATE_TSC) != 0)
-        vmwrite(TSC_OFFSET, s->tsc_offset);
+    if ((groups & BH_STATE_TSC) != 0) vmwrite(TSC_OFFSET, s->tsc_offset);
 }
 
 /** vcpu_ops.write_state. */
@@ -258,8 +234,7 @@ uint32_t vmx_write_state(struct vcpu *v, uint64_t groups)
         /* The monitor's other threads may change the page at any time: check and use one copy. */
         for (unsigned i = 0; i < sizeof(s) / 8; i++)
             ((uint64_t *)&s)[i] = ONCE(((const uint64_t *)&page->state)[i]);
-        if (!state_ok(&s, groups))
-            return BH_ERR_RANGE;
+        if (!state_ok(&s, groups)) return BH_ERR_RANGE;
         vmx_load_state(v, &s, groups);
         if ((groups & BH_STATE_CR) != 0 && s.xcr0 != v->guest_xcr0) {
             if (percpu()->fpu_owner == v)
@@ -267,8 +242,7 @@ uint32_t vmx_write_state(struct vcpu *v, uint64_t groups)
             v->guest_xcr0 = s.xcr0;
         }
     }
-    if ((groups & BH_STATE_RSP) != 0)
-        vmwrite(GUEST_RSP, ONCE(page->gpr[4]));
+    if ((groups & BH_STATE_RSP) != 0) vmwrite(GUEST_RSP, ONCE(page->gpr[4]));
     if ((groups & BH_STATE_FLAGS) != 0) {
         save->rflags = (ONCE(page->rflags) & FLAGS_ALLOWED) | FLAGS_FIXED;
         vmwrite(GUEST_RFLAGS, save->rflags);
