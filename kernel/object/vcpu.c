@@ -139,13 +139,10 @@ vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags, u
             continue;
         if (__builtin_expect(reason < BH_NEXITS, 1))
             break;
-        if (reason == EXIT_HOST_IRQ) {
-            exit_irq_window();
-            if (rdtsc() >= t->run_deadline)
-                return sysret(BH_EXIT_TIMEOUT, 0);
-        } else if (reason == EXIT_HOST_NMI) {
-            exit_irq_window();
-        }
+        /* Also for exits that end here: an endless row of them must let interrupts in. */
+        exit_irq_window();
+        if (rdtsc() >= t->run_deadline)
+            return sysret(BH_EXIT_TIMEOUT, 0);
     }
     if (v->want[reason] != BH_GROUP_RIP)
         vcpu_ops->read_state(v, v->want[reason] == BH_GROUP_FULL ? BH_STATE_ALL : STATE_DECODE);
