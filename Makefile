@@ -75,7 +75,7 @@ FREESTANDING_LDFLAGS += -fuse-ld=bfd -Wno-unused-command-line-argument
 endif
 
 # Unprivileged host-side programs: static, linked at BH_ROOT_BASE.
-USER_CFLAGS := $(FREESTANDING) -mno-red-zone -Ikernel/include -Ivmm/rt
+USER_CFLAGS := $(FREESTANDING) -mno-red-zone -Ikernel/include -Ivmm/include -Ivmm/rt
 USER_LDFLAGS := $(FREESTANDING_LDFLAGS) -Wl,-Ttext-segment=0x400000
 
 # $(call if_changed,TEXT): the recipe of a file that holds TEXT and is only written when that changes.

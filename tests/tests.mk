@@ -50,7 +50,7 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 #   // flags: -Ikernel/core -lfdt                  (optional)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -no-pie \
-    -I. -Ikernel/include -Ikernel -Iiommu
+    -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
 # $(call unit_says,KEYWORD,FILE)

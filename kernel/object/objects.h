@@ -54,7 +54,7 @@ struct thread {
     uint32_t bound;
     uint32_t fault_vector, fault_code;
     uint64_t fault_rip, fault_addr;
-    uint64_t start_rip, start_rsp, start_arg;
+    uint64_t start_rip, start_rsp, start_arg, start_arg2;
     uint32_t server; /* WAIT_REPLY: the thread that runs on our scheduling context */
     uint32_t handle; /* in runq.thread_of */
 } __attribute__((aligned(BH_THREAD_BYTES)));

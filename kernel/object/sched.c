@@ -45,14 +45,12 @@ static void ready_put(struct runq *q, struct sc *s)
         q->first = s;
         s = first;
     }
-    if (s != NULL)
-        heap_put(&q->ready, s->handle, s->key);
+    if (s != NULL) heap_put(&q->ready, s->handle, s->key);
 }
 
 static struct sc *ready_top(const struct runq *q)
 {
-    if (q->first != NULL)
-        return q->first;
+    if (q->first != NULL) return q->first;
     return q->ready.count == 0 ? NULL : &scs[q->sc_of[heap_top(&q->ready)]];
 }
 
@@ -69,12 +67,10 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
 {
     uint32_t class;
 
-    if (s->time.refill_at <= now)
-        (void)sc_refill(&s->time, now);
+    if (s->time.refill_at <= now) (void)sc_refill(&s->time, now);
     class = sc_class(&s->time);
     if (class != SC_EMPTY) {
-        if (class == SC_LEFTOVER && s->time.vtime < q->vtime)
-            s->time.vtime = q->vtime;
+        if (class == SC_LEFTOVER && s->time.vtime < q->vtime) s->time.vtime = q->vtime;
         s->key = class == SC_FLOOR ? s->time.refill_at : KEY_LEFTOVER + s->time.vtime;
         ready_put(q, s);
     }
@@ -88,8 +84,7 @@ static void sc_dequeue(struct runq *q, struct sc *s)
         q->first = NULL;
     else
         heap_remove(&q->ready, s->handle);
-    if (q->release.count != 0)
-        heap_remove(&q->release, s->handle);
+    if (q->release.count != 0) heap_remove(&q->release, s->handle);
 }
 
 void sched_wake(struct thread *t)
@@ -116,8 +111,7 @@ void sched_remove(struct thread *t)
         heap_remove(&q->deadline, t->handle);
         t->timed = 0;
     }
-    if (t->sc != NONE && scs[t->sc].thread == thread_index(t))
-        sc_dequeue(q, &scs[t->sc]);
+    if (t->sc != NONE && scs[t->sc].thread == thread_index(t)) sc_dequeue(q, &scs[t->sc]);
 }
 
 void sched_block(struct thread *t, uint64_t deadline)
@@ -181,8 +175,7 @@ static void sched_expire(struct runq *q, uint64_t now)
  * speculatively. */
 static void domain_leave(struct percpu *pc)
 {
-    if ((pc->domain_flush & DOMAIN_FPU) != 0)
-        vcpu_fpu_save();
+    if ((pc->domain_flush & DOMAIN_FPU) != 0) vcpu_fpu_save();
     cpu_domain_flush();
 }
 
@@ -191,8 +184,7 @@ void thread_switch(struct thread *next)
     struct percpu *pc = percpu();
 
     if (pc->cr3 != next->cr3) {
-        if (__builtin_expect(pc->domain_flush != 0, 0))
-            domain_leave(pc);
+        if (__builtin_expect(pc->domain_flush != 0, 0)) domain_leave(pc);
         pc->cr3 = next->cr3;
         write_cr3(next->cr3);
     }
@@ -205,26 +197,21 @@ static void arm_next(struct percpu *pc, uint64_t until)
 {
     uint64_t next = heap_top_key(&pc->runq->deadline);
 
-    if (heap_top_key(&pc->runq->release) < next)
-        next = heap_top_key(&pc->runq->release);
-    if (until < next)
-        next = until;
-    if (next < pc->armed)
-        timer_arm(next);
+    if (heap_top_key(&pc->runq->release) < next) next = heap_top_key(&pc->runq->release);
+    if (until < next) next = until;
+    if (next < pc->armed) timer_arm(next);
 }
 
 static void idle(struct percpu *pc)
 {
     pc->current = NULL;
     if (pc->cr3 != kernel_cr3) {
-        if (pc->domain_flush != 0)
-            domain_leave(pc);
+        if (pc->domain_flush != 0) domain_leave(pc);
         pc->cr3 = kernel_cr3;
         write_cr3(kernel_cr3);
     }
     arm_next(pc, BH_FOREVER);
-    if ((pc->hazard & ~HAZARD_VERW) == 0)
-        __asm__ volatile("sti; hlt; cli" : : : "memory");
+    if ((pc->hazard & ~HAZARD_VERW) == 0) __asm__ volatile("sti; hlt; cli" : : : "memory");
     sched_charge();
 }
 
@@ -240,24 +227,19 @@ void schedule(void)
     sched_charge();
     /* First: a deadline may take the context that the current thread runs on. */
     goes_on = t != NULL && t->state == BH_THREAD_READY;
-    if (due(q, pc->switch_tsc))
-        sched_expire(q, pc->switch_tsc);
+    if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
     if (goes_on && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
         sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
     for (;;) {
         pc->hazard &= ~HAZARD_RESCHED;
-        if ((pc->hazard & HAZARD_FLUSH) != 0)
-            hazard_work();
+        if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();
         s = ready_top(q);
-        if (s != NULL)
-            break;
+        if (s != NULL) break;
         idle(pc);
-        if (due(q, pc->switch_tsc))
-            sched_expire(q, pc->switch_tsc);
+        if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
     }
     sc_dequeue(q, s);
-    if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime)
-        q->vtime = s->time.vtime;
+    if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime) q->vtime = s->time.vtime;
     t = &threads[s->thread];
     pc->switches++;
     thread_switch(t);
@@ -265,8 +247,7 @@ void schedule(void)
     if (ready_top(q) != NULL && slice > tsc_khz * 2ull) /* share the leftover in steps of 2 ms */
         slice = tsc_khz * 2ull;
     slice += pc->switch_tsc;
-    if (t->cont == CONT_VCPU && t->run_deadline < slice)
-        slice = t->run_deadline;
+    if (t->cont == CONT_VCPU && t->run_deadline < slice) slice = t->run_deadline;
     arm_next(pc, slice);
     resume_current();
 }
@@ -277,15 +258,11 @@ void resume(void)
     struct thread *t = pc->current;
     struct frame *f;
 
-    if ((pc->hazard & HAZARD_FLUSH) != 0)
-        hazard_work();
-    if ((pc->hazard & HAZARD_RESCHED) != 0)
-        schedule();
-    if ((pc->hazard & HAZARD_VERW) != 0)
-        cpu_verw();
+    if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();
+    if ((pc->hazard & HAZARD_RESCHED) != 0) schedule();
+    if ((pc->hazard & HAZARD_VERW) != 0) cpu_verw();
     switch (t->cont) {
-    case CONT_SYSCALL:
-        return_syscall(t->result, t->value);
+    case CONT_SYSCALL: return_syscall(t->result, t->value);
     case CONT_IPC: {
         uint64_t words[4];
         f = save_frame(t->save);
@@ -295,14 +272,14 @@ void resume(void)
         words[3] = f->r8;
         return_ipc(t->result, t->badge, words);
     }
-    case CONT_VCPU:
-        vcpu_resume(t);
+    case CONT_VCPU: vcpu_resume(t);
     default:
         if (t->start_rip != 0) { /* first run: its save area is written under its own tables */
             f = save_frame(t->save);
             *f = (struct frame){.rip = t->start_rip,
                                 .rsp = t->start_rsp,
                                 .rdi = t->start_arg,
+                                .rsi = t->start_arg2,
                                 .rflags = 0x202,
                                 .cs = SEL_UCODE,
                                 .ss = SEL_UDATA};
@@ -322,8 +299,7 @@ void hazard_work(void)
         e = __atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST);
         ntfn_signals_from_afar();
         write_cr3(pc->cr3);
-        if (vcpu_ops != NULL)
-            vcpu_ops->flush_all();
+        if (vcpu_ops != NULL) vcpu_ops->flush_all();
         pc->flushes++;
         __atomic_store_n(&epoch_cpu[pc->cpu], e, __ATOMIC_SEQ_CST);
     }
@@ -338,6 +314,5 @@ __attribute__((noreturn)) void syscall_hazard(uint64_t result, uint64_t value)
 void sched_init_cpu(struct percpu *pc, struct runq *q)
 {
     pc->runq = q;
-    for (uint32_t i = 0; i < HEAP_MAX; i++)
-        q->sc_of[i] = q->thread_of[i] = NONE;
+    for (uint32_t i = 0; i < HEAP_MAX; i++) q->sc_of[i] = q->thread_of[i] = NONE;
 }

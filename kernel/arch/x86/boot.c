@@ -11,6 +11,7 @@
 #include "cpu.h"
 #include "klog.h"
 #include "layout.h"
+#include "lock.h"
 #include "loader_info.h"
 #include "mem.h"
 #include "percpu.h"
@@ -51,8 +52,7 @@ static void ram_remove(uint64_t base, uint64_t end)
     for (uint32_t i = 0; i < n; i++) {
         struct ram_range *r = &loader.ranges[i];
 
-        if (end <= r->base || base >= r->end)
-            continue;
+        if (end <= r->base || base >= r->end) continue;
         if (base > r->base && end < r->end && loader.nranges < RAM_RANGES_MAX)
             loader.ranges[loader.nranges++] = (struct ram_range){end, r->end};
         if (base > r->base)
@@ -70,10 +70,8 @@ static uint64_t pool_place(uint64_t bytes)
     for (uint32_t i = 0; i < loader.nranges; i++) {
         uint64_t end = loader.ranges[i].end, base = loader.ranges[i].base;
 
-        if (end > 0x100000000ull)
-            end = 0x100000000ull;
-        if (base >= end || end - base < bytes + 0x200000 || end - base <= size)
-            continue;
+        if (end > 0x100000000ull) end = 0x100000000ull;
+        if (base >= end || end - base < bytes + 0x200000 || end - base <= size) continue;
         size = end - base;
         best = (end - bytes) & ~0x1fffffull;
     }
@@ -84,8 +82,7 @@ static uint64_t ram_bytes(void)
 {
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i < loader.nranges; i++)
-        n += loader.ranges[i].end - loader.ranges[i].base;
+    for (uint32_t i = 0; i < loader.nranges; i++) n += loader.ranges[i].end - loader.ranges[i].base;
     return n;
 }
 
@@ -119,8 +116,7 @@ static void map(uint32_t space, uint64_t va, uint64_t phys, uint64_t bytes, uint
                          .flags = BH_MAP_READ | flags,
                          .steps = ROOT_IMAGE_PAGES};
 
-    if (bytes == 0)
-        return;
+    if (bytes == 0) return;
     if (space_decode_map(&p).err != BH_OK || p.todo != p.pages)
         boot_stop("the root task's image is too large");
     space_commit_map(&p);
@@ -137,21 +133,48 @@ static void seed(uint64_t *out)
         if (rdseed)
             for (uint32_t n = 0; n < 100 && ok == 0; n++)
                 __asm__ volatile("rdseed %0; setc %1" : "=r"(v), "=q"(ok) : : "cc");
-        if (ok == 0 && rdrand)
-            __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=q"(ok) : : "cc");
+        if (ok == 0 && rdrand) __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=q"(ok) : : "cc");
         out[i] = v ^ (uint64_t)rdtsc() << 17;
         info_page.entropy_bits += ok != 0 ? 64 : 1;
     }
+}
+
+/* What each CPU needs to start root's thread on it. */
+static struct root_cpus {
+    uint32_t space, cnode, threads, scs;
+    uint64_t entry, stack_top, stack_bytes;
+} root;
+
+/* On its own CPU, which then goes on in the scheduler. */
+void root_thread_start(void)
+{
+    uint32_t cpu = percpu()->cpu, sc = root.scs + cpu, thread = root.threads + cpu;
+    struct sc_params whole = {0, tsc_khz * 10ull, tsc_khz * 10ull, 256};
+    struct thread *t = &threads[thread];
+
+    spin_lock(&kernel_lock);
+    invariant(thread_bind(t, root.cnode + BH_SLOT_CNODE, root.space) == BH_OK || cpu >= SAVE_COUNT,
+              "root's thread binds");
+    spin_unlock(&kernel_lock);
+    if (t->bound == 0) return; /* more CPUs than save areas: this one stays idle */
+    scs[sc].handle = runq_handle(percpu()->runq->sc_of, sc);
+    sc_commit_configure(&scs[sc].time, &whole, rdtsc(), 0);
+    scs[sc].configured = 1;
+    scs[sc].users = 1;
+    scs[sc].thread = thread;
+    t->home_sc = t->sc = sc;
+    t->start_rip = root.entry;
+    t->start_rsp = root.stack_top - cpu * root.stack_bytes;
+    t->start_arg = BH_ROOT_INFO;
+    t->start_arg2 = cpu;
+    sched_wake(t);
 }
 
 static void root_start(void)
 {
     const struct bh_root_header *h = (const struct bh_root_header *)loader.module;
     uint64_t image, bss, at = BH_ROOT_BASE;
-    uint32_t cnode = 0, space, pages, sc, thread;
-    uint32_t objects, cell;
-    struct thread *t;
-    struct sc_params full = {.floor = 0, .ceiling = 0, .period = 0, .weight = 256};
+    uint32_t cnode = 0, space, pages, objects, cell;
     uint32_t slot = BH_SLOT_FUNTYPED;
 
     if (h->magic != BH_ROOT_MAGIC)
@@ -166,15 +189,19 @@ static void root_start(void)
     image = h->text_bytes + h->rodata_bytes + h->data_bytes;
     bss = h->bss_bytes == 0 ? 0 : ram_take(h->bss_bytes / 4096);
     pages = 64;
-    while (pages * 512ull * 4096 / 2 < loader.module_bytes + 0x4000000)
-        pages *= 2;
+    while (pages * 512ull * 4096 / 2 < loader.module_bytes + 0x4000000) pages *= 2;
 
     cnode = boot_pages(ROOT_SLOTS / 64) * 64;
     cnode_init(cnode, ROOT_SLOTS);
     space = boot_pages(pages);
-    objects = boot_pages(1);
-    thread = objects * 8;
-    sc = objects * 16 + 8;
+    objects = boot_pages((epoch_cpus + 7) / 8 + (epoch_cpus + 15) / 16);
+    root = (struct root_cpus){.space = space,
+                              .cnode = cnode,
+                              .threads = objects * 8,
+                              .scs = (objects + (epoch_cpus + 7) / 8) * 16,
+                              .entry = h->entry,
+                              .stack_top = h->stack_top,
+                              .stack_bytes = h->stack_bytes};
 
     space_init(space, SPACE_HOST, pages);
     map(space, at, loader.module, h->text_bytes, BH_MAP_EXEC);
@@ -189,8 +216,14 @@ static void root_start(void)
 
     give(BH_SLOT_CNODE, cnode, BH_CAP_CNODE, cnode, ROOT_SLOTS, 0);
     give(BH_SLOT_HOSTSPACE, cnode, BH_CAP_HOSTSPACE, space, pages, 0);
-    give(BH_SLOT_THREAD, cnode, BH_CAP_THREAD, thread, 0, 0);
-    give(BH_SLOT_SC, cnode, BH_CAP_SC, sc, 0, 0);
+    for (uint32_t i = 0; i < epoch_cpus; i++) {
+        uint32_t slot_of = i == 0 ? BH_SLOT_THREAD : BH_SLOT_CPU_THREADS + i;
+        give(slot_of, cnode, BH_CAP_THREAD, root.threads + i, 0, 0);
+        object_init(cnode + slot_of, i);
+        slot_of = i == 0 ? BH_SLOT_SC : BH_SLOT_CPU_SCS + i;
+        give(slot_of, cnode, BH_CAP_SC, root.scs + i, 0, 0);
+        object_init(cnode + slot_of, i);
+    }
     give(BH_SLOT_KERNEL, cnode, BH_CAP_KERNEL, 0, 0, 0);
     give(BH_SLOT_IOPORTS, cnode, BH_CAP_IOPORTS, 0, 0, 65536);
     give(BH_SLOT_IRQ, cnode, BH_CAP_IRQ, 0, IRQ_ALL, 0);
@@ -201,38 +234,22 @@ static void root_start(void)
     for (uint32_t i = 0; i < loader.nranges && slot < BH_SLOT_FUNTYPED + BH_MAX_FUNTYPED; i++) {
         uint64_t n = (loader.ranges[i].end - loader.ranges[i].base) / 4096;
 
-        if (n == 0)
-            continue;
+        if (n == 0) continue;
         give(slot, cnode, BH_CAP_FUNTYPED, 0, loader.ranges[i].base / 4096, n);
         cells[cnode + slot].c = n; /* dirty until scrubbed */
         slot++;
         info_page.funtyped_bytes += n * 4096;
     }
 
-    object_init(cnode + BH_SLOT_THREAD, 0);
-    object_init(cnode + BH_SLOT_SC, 0);
-    full.period = full.ceiling = tsc_khz * 10ull;
-    scs[sc].handle = runq_handle(percpu()->runq->sc_of, sc);
-    sc_commit_configure(&scs[sc].time, &full, rdtsc(), 0);
-    scs[sc].configured = 1;
-    t = &threads[thread];
-    invariant(thread_bind(t, cnode + BH_SLOT_CNODE, space) == BH_OK, "root's thread binds");
-    scs[sc].users = 1;
-    scs[sc].thread = thread;
-    t->home_sc = t->sc = sc;
-    t->start_rip = h->entry;
-    t->start_rsp = h->stack_top;
-    t->start_arg = BH_ROOT_INFO;
-
     cell = cnode + BH_SLOT_KUNTYPED;
     give(BH_SLOT_KUNTYPED, cnode, BH_CAP_KUNTYPED, 0, (uint64_t)pool_boot_pages * PAGE_UNITS,
          (uint64_t)(pool_pages - pool_boot_pages) * PAGE_UNITS);
     info_page.kuntyped_bytes = cells[cell].b * UNIT_BYTES;
     info_page.funtyped_count = slot - BH_SLOT_FUNTYPED;
-    info_page.free_slot = BH_SLOT_FUNTYPED + BH_MAX_FUNTYPED;
+    info_page.free_slot = BH_SLOT_FREE;
+    info_page.boot_misalign = (loader.module + image) & 0x1fffff;
     info_page.cnode_slots = ROOT_SLOTS;
     info_page.boot_bytes = (loader.module_bytes - image + 4095) & ~4095ull;
-    sched_wake(t);
 }
 
 static void info_fill(void)
@@ -251,8 +268,7 @@ static void info_fill(void)
     info_page.cpu_family = (l1.a >> 8 & 15) + ((l1.a >> 8 & 15) == 15 ? l1.a >> 20 & 255 : 0);
     info_page.cpu_model = (l1.a >> 4 & 15) | (l1.a >> 12 & 0xf0);
     info_page.cpu_stepping = l1.a & 15;
-    for (uint32_t i = 0; i < BH_CMDLINE_BYTES; i++)
-        info_page.cmdline[i] = loader.cmdline[i];
+    for (uint32_t i = 0; i < BH_CMDLINE_BYTES; i++) info_page.cmdline[i] = loader.cmdline[i];
     seed(info_page.entropy);
 }
 
@@ -264,31 +280,25 @@ void boot_main(uint32_t magic, uint64_t phys)
 
     klog_init();
     why = loader_read(magic, phys, &loader);
-    if (why != NULL)
-        boot_stop(why);
+    if (why != NULL) boot_stop(why);
     cpu_detect();
-    if (pte_nx != 0)
-        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+    if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     loader.rsdp = acpi_madt(loader.rsdp, &madt); /* before any memory is overwritten */
     info_page.acpi_rsdp = loader.rsdp;
 
     pool_bytes = (ram_bytes() / POOL_SHARE + 0x1fffff) & ~0x1fffffull;
-    if (pool_bytes < POOL_MIN_BYTES)
-        pool_bytes = POOL_MIN_BYTES;
-    if (pool_bytes > POOL_MAX_BYTES)
-        pool_bytes = POOL_MAX_BYTES;
+    if (pool_bytes < POOL_MIN_BYTES) pool_bytes = POOL_MIN_BYTES;
+    if (pool_bytes > POOL_MAX_BYTES) pool_bytes = POOL_MAX_BYTES;
     ram_remove((uint64_t)image_phys_start, image_phys(image_end));
     ram_remove(loader.module, loader.module + loader.module_bytes);
     pool = pool_place(pool_bytes);
-    if (pool == 0)
-        boot_stop("not enough memory for the kernel pool below 4 GiB");
+    if (pool == 0) boot_stop("not enough memory for the kernel pool below 4 GiB");
     ram_remove(pool, pool + pool_bytes);
 
     mem_init(pool, (uint32_t)(pool_bytes / 4096));
     cdt_init();
     fix_map(FIX_LAPIC, madt.lapic_phys, PTE_PCD | PTE_PWT);
-    if (madt.ioapic_phys != 0)
-        fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
+    if (madt.ioapic_phys != 0) fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
     apic_init_boot(madt.lapic_phys);
     cpu_init(0);
     apic_calibrate();
@@ -298,8 +308,7 @@ void boot_main(uint32_t magic, uint64_t phys)
         vcpu_ops = &svm_ops;
     else if ((why = vmx_ops.probe()) == NULL)
         vcpu_ops = &vmx_ops;
-    if (vcpu_ops == NULL)
-        boot_stop(cpuid(0, 0).b == 0x756e6547 ? why : svm_ops.probe());
+    if (vcpu_ops == NULL) boot_stop(cpuid(0, 0).b == 0x756e6547 ? why : svm_ops.probe());
     if (!vcpu_ops->cpu_enable())
         boot_stop("the CPU refuses to turn virtualisation on (disabled by the firmware?)");
     cpus_start(madt.apic_ids, madt.cpus);
@@ -311,6 +320,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     mem_finish();
     cpus_release();
     percpu()->switch_tsc = rdtsc();
+    root_thread_start();
     info_page.root_entry_tsc = percpu()->switch_tsc;
     schedule();
 }

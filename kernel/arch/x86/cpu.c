@@ -60,10 +60,8 @@ void cpu_detect(void)
     uint64_t cap = 0;
     uint64_t want;
 
-    if (cpuid(0, 0).a >= 7)
-        l7 = cpuid(7, 0);
-    if (cpuid(0x80000000, 0).a >= 0x80000008)
-        e8 = cpuid(0x80000008, 0);
+    if (cpuid(0, 0).a >= 7) l7 = cpuid(7, 0);
+    if (cpuid(0x80000000, 0).a >= 0x80000008) e8 = cpuid(0x80000008, 0);
     cpu_has_1g = (e1.d >> 26 & 1u) != 0;
     pte_nx = (e1.d >> 20 & 1u) != 0 ? 1ull << 63 : 0;
     protection(BH_PROT_NX, pte_nx != 0);
@@ -72,12 +70,9 @@ void cpu_detect(void)
     protection(BH_PROT_UMIP, (l7.c >> 2 & 1u) != 0);
     protection(BH_PROT_RDSEED, (l7.b >> 18 & 1u) != 0);
     cr4_wanted = 0x6a0 /* OSXMMEXCPT, OSFXSR, PGE, PAE */ & ~0x80u;
-    if ((l7.b >> 7 & 1u) != 0)
-        cr4_wanted |= 1u << 20;
-    if ((l7.b >> 20 & 1u) != 0)
-        cr4_wanted |= 1u << 21;
-    if ((l7.c >> 2 & 1u) != 0)
-        cr4_wanted |= 1u << 11;
+    if ((l7.b >> 7 & 1u) != 0) cr4_wanted |= 1u << 20;
+    if ((l7.b >> 20 & 1u) != 0) cr4_wanted |= 1u << 21;
+    if ((l7.c >> 2 & 1u) != 0) cr4_wanted |= 1u << 11;
     cr4_wanted |= 1u << 6; /* MCE */
     if ((l1.c >> 26 & 1u) != 0) {
         cr4_wanted |= 1u << 18;
@@ -85,14 +80,11 @@ void cpu_detect(void)
                0x2e7; /* x87 SSE AVX AVX-512 PKRU */
         host_xcr0 = want;
     }
-    if (intel && (l7.d >> 29 & 1u) != 0)
-        cap = rdmsr(MSR_ARCH_CAP);
-    if ((l7.d >> 26 & 1u) != 0 || (e8.b >> 12 & 1u) != 0)
-        domain_flags |= DOMAIN_IBPB;
+    if (intel && (l7.d >> 29 & 1u) != 0) cap = rdmsr(MSR_ARCH_CAP);
+    if ((l7.d >> 26 & 1u) != 0 || (e8.b >> 12 & 1u) != 0) domain_flags |= DOMAIN_IBPB;
     protection(BH_PROT_IBPB, (domain_flags & DOMAIN_IBPB) != 0);
     verw_needed = intel && (l7.d >> 10 & 1u) != 0 && (cap >> 5 & 1u) == 0; /* MD_CLEAR, MDS_NO */
-    if (verw_needed != 0)
-        protection(BH_PROT_VERW, true);
+    if (verw_needed != 0) protection(BH_PROT_VERW, true);
     if (intel && (l7.d >> 28 & 1u) != 0 && (cap >> 3 & 1u) == 0) {
         domain_flags |= DOMAIN_L1D;
         protection(BH_PROT_L1D_FLUSH, true);
@@ -103,10 +95,8 @@ void cpu_domain_flush(void)
 {
     uint32_t what = percpu()->domain_flush;
 
-    if ((what & DOMAIN_IBPB) != 0)
-        wrmsr(MSR_PRED_CMD, 1);
-    if ((what & DOMAIN_L1D) != 0)
-        wrmsr(MSR_FLUSH_CMD, 1);
+    if ((what & DOMAIN_IBPB) != 0) wrmsr(MSR_PRED_CMD, 1);
+    if ((what & DOMAIN_L1D) != 0) wrmsr(MSR_FLUSH_CMD, 1);
 }
 
 static void idt_set(uint32_t v, uint32_t ist)
@@ -120,8 +110,7 @@ static void idt_set(uint32_t v, uint32_t ist)
 
 static uint64_t stack_new(uint32_t cpu, uint32_t slot, uint32_t pages)
 {
-    for (uint32_t i = 0; i < pages; i++)
-        stack_map(cpu, slot + i, boot_pages(1));
+    for (uint32_t i = 0; i < pages; i++) stack_map(cpu, slot + i, boot_pages(1));
     return STACK_BASE + ((uint64_t)cpu * STACK_CPU_PAGES + slot + pages) * 4096;
 }
 
@@ -183,8 +172,7 @@ void cpu_init(uint32_t cpu)
     pc->vmxon_page = page_ptr(page);
     pc->vmxon_phys = page_phys(page);
     if (cpu == 0) {
-        for (uint32_t v = 0; v < 256; v++)
-            idt_set(v, v == 2 ? 1 : v == 8 ? 2 : v == 18 ? 3 : 0);
+        for (uint32_t v = 0; v < 256; v++) idt_set(v, v == 2 ? 1 : v == 8 ? 2 : v == 18 ? 3 : 0);
     }
     load_gdt(t->gdt);
     wrmsr(MSR_GS_BASE, (uint64_t)pc);
@@ -196,8 +184,7 @@ void cpu_init(uint32_t cpu)
     wrmsr(MSR_CSTAR, 0);
     wrmsr(MSR_SFMASK, 0x47fd5); /* all that can be: IF, DF, TF, AC, ... */
     write_cr4(cr4_wanted);
-    if (host_xcr0 != 0)
-        xsetbv0(host_xcr0);
+    if (host_xcr0 != 0) xsetbv0(host_xcr0);
     write_cr0(0x8001003b & ~4ull); /* PG WP NE ET TS MP PE */
     __asm__ volatile("clts; fninit");
     write_cr0(read_cr0() | 8u);
@@ -217,8 +204,7 @@ __attribute__((noreturn)) void ap_main(void)
     uint32_t cpu = ap_next;
 
     write_cr4(read_cr4());
-    if (pte_nx != 0)
-        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+    if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     write_cr3(kernel_cr3);
     cpu_init(cpu);
     if (vcpu_ops != NULL)
@@ -227,9 +213,9 @@ __attribute__((noreturn)) void ap_main(void)
     percpu()->switch_tsc = rdtsc();
     __asm__ volatile("mov %0, %%rsp" : : "r"(percpu()->kstack) : "memory");
     __atomic_store_n(&percpus[ap_next].online, 1, __ATOMIC_SEQ_CST);
-    while (!__atomic_load_n(&ap_go, __ATOMIC_ACQUIRE))
-        cpu_relax();
+    while (!__atomic_load_n(&ap_go, __ATOMIC_ACQUIRE)) cpu_relax();
     write_cr3(kernel_cr3);
+    root_thread_start();
     schedule();
 }
 
@@ -239,13 +225,11 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count)
 
     percpus[0].online = 1;
     epoch_cpus = 1;
-    for (const char *from = ap_start; from < ap_end; from++)
-        *to++ = (uint8_t)*from;
+    for (const char *from = ap_start; from < ap_end; from++) *to++ = (uint8_t)*from;
     for (uint32_t i = 0; i < count && epoch_cpus < BH_MAX_CPUS; i++) {
         uint64_t end;
 
-        if (apic_ids[i] == percpus[0].apic_id)
-            continue;
+        if (apic_ids[i] == percpus[0].apic_id) continue;
         ap_next = epoch_cpus;
         apic_start_cpu(apic_ids[i], AP_TRAMPOLINE >> 12);
         end = rdtsc() + tsc_khz * 1000ull; /* one second */
@@ -259,21 +243,16 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count)
     }
 }
 
-void cpus_release(void)
-{
-    __atomic_store_n(&ap_go, true, __ATOMIC_RELEASE);
-}
+void cpus_release(void) { __atomic_store_n(&ap_go, true, __ATOMIC_RELEASE); }
 
 static uint64_t epoch_kicked;
 
 void cpus_flush_if_owed(void)
 {
-    if (__builtin_expect(epoch_now == epoch_kicked, 1))
-        return;
+    if (__builtin_expect(epoch_now == epoch_kicked, 1)) return;
     epoch_kicked = epoch_now;
     percpu()->hazard |= HAZARD_FLUSH;
     for (uint32_t i = 0; i < epoch_cpus; i++) {
-        if (i != percpu()->cpu)
-            apic_ipi(percpus[i].apic_id, VEC_KICK);
+        if (i != percpu()->cpu) apic_ipi(percpus[i].apic_id, VEC_KICK);
     }
 }

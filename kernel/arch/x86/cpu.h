@@ -15,6 +15,8 @@ void cpu_detect(void);
 void cpu_init(uint32_t cpu);
 /** Start the others; they end in the scheduler. */
 void cpus_start(const uint8_t *apic_ids, uint32_t count);
+/** Wake root's thread of this CPU (boot.c). */
+void root_thread_start(void);
 /** Let the started CPUs go. */
 void cpus_release(void);
 

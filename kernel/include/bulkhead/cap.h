@@ -49,8 +49,11 @@ enum bh_root_slot {
     BH_SLOT_IRQ = 8, /* all lines; irq_derive() takes one out */
     BH_SLOT_BOOT_FRAME =
         9, /* Frame: the boot module (root image and archive), mapped nowhere else */
-    BH_SLOT_ACPI_FRAME = 10, /* reserved: Frame over the firmware tables */
-    BH_SLOT_FUNTYPED = 16,   /* first of bh_info.funtyped_count */
+    BH_SLOT_ACPI_FRAME = 10,  /* reserved: Frame over the firmware tables */
+    BH_SLOT_FUNTYPED = 16,    /* first of bh_info.funtyped_count */
+    BH_SLOT_CPU_THREADS = 32, /* root's thread on CPU n, at + n (CPU 0: BH_SLOT_THREAD) */
+    BH_SLOT_CPU_SCS = 96,     /* its scheduling context */
+    BH_SLOT_FREE = 160,       /* = bh_info.free_slot */
 };
 
 /** Object sizes in bytes (kernel pool). HostSpace and GuestSpace: any power of two of pages from

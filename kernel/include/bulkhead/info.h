@@ -46,8 +46,10 @@ struct bh_info {
     uint32_t apic_mode;      /* 1 xAPIC, 2 x2APIC */
     uint64_t kuntyped_bytes;
     uint64_t funtyped_bytes;
-    uint64_t boot_bytes;   /* the archive behind root's image, whole pages: BH_SLOT_BOOT_FRAME */
-    uint64_t boot_archive; /* offset of the cpio archive in that frame: 0 */
+    uint64_t boot_bytes;    /* the archive behind root's image, whole pages: BH_SLOT_BOOT_FRAME */
+    uint64_t boot_archive;  /* offset of the cpio archive in that frame: 0 */
+    uint64_t boot_misalign; /* bytes of the frame's physical start above a 2 MiB boundary: mapped at
+                               an address that is as far above one, it takes large entries */
     uint64_t kernel_entry_tsc, root_entry_tsc;
     uint64_t acpi_rsdp;    /* physical, 0: none */
     uint64_t entropy[8];   /* seed for root's generator */
@@ -94,8 +96,8 @@ struct bh_root_header {
     uint64_t magic; /* BH_ROOT_MAGIC */
     uint64_t entry;
     uint64_t text_bytes, rodata_bytes, data_bytes, bss_bytes; /* multiples of 4096 */
-    uint64_t stack_top;                                       /* initial rsp */
-    uint64_t reserved;
+    uint64_t stack_top;   /* initial rsp of CPU 0; CPU n's is n * stack_bytes below */
+    uint64_t stack_bytes; /* of each CPU's stack */
 };
 #define BH_ROOT_MAGIC 0x31544f4f52484221ull /* "!BHROOT1" */
 
