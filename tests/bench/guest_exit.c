@@ -23,17 +23,13 @@ struct sum {
     uint64_t total, max;
 };
 
-static uint64_t draw(void)
-{
-    return random_state = mix64(random_state);
-}
+static uint64_t draw(void) { return random_state = mix64(random_state); }
 
 static void sum_add(struct sum *s, uint64_t ticks)
 {
     ticks = ticks > overhead ? ticks - overhead : 0;
     s->total += ticks;
-    if (ticks > s->max)
-        s->max = ticks;
+    if (ticks > s->max) s->max = ticks;
 }
 
 static void report(const char *name, const struct sum *s, uint64_t n)
@@ -60,8 +56,7 @@ enum { CLOSE = 0xffff };
             operation;                                                                             \
             t_ = rdtsc() - t_;                                                                     \
             WINDOW(CLOSE);                                                                         \
-            if (i_ >= WARM_UP)                                                                     \
-                sum_add(&sum_, t_);                                                                \
+            if (i_ >= WARM_UP) sum_add(&sum_, t_);                                                 \
         }                                                                                          \
         report(name, &sum_, count);                                                                \
     } while (0)
@@ -74,8 +69,7 @@ static void measure_overhead(void)
         uint64_t t = rdtsc();
 
         t = rdtsc() - t;
-        if (t < least)
-            least = t;
+        if (t < least) least = t;
     }
     overhead = least;
     print("BENCH overhead %lu.00 %lu 1000\n", least, least);
@@ -139,8 +133,7 @@ static inline __attribute__((always_inline)) void measure_mmio(int id, uint64_t 
     __asm__ volatile("call 1f; jmp 2f; 1: ret; 2:");
     call = rdtsc() - call;
     stubs_build();
-    if (count > STUBS - WARM_UP)
-        count = STUBS - WARM_UP;
+    if (count > STUBS - WARM_UP) count = STUBS - WARM_UP;
     overhead = call;
     MEASURE(id, first, (base = at - (0x100000 + (uint64_t)i * 64), i++),
             stub_call(stubs[i - 1], base));
@@ -222,8 +215,7 @@ static void measure_timer(void)
         lapic_timer(VECTOR_TIMER, ticks);
         due = rdtsc() + (ticks * (ratio >> 8) >> 24);
         if (i % 2)
-            while (!timer_tsc)
-                __asm__ volatile("sti; hlt; cli" ::: "memory");
+            while (!timer_tsc) __asm__ volatile("sti; hlt; cli" ::: "memory");
         else
             for (sti(); !timer_tsc;)
                 ;
@@ -239,6 +231,7 @@ void guest_main(void)
     count = arg_u64("n", 10000);
     random_state = rdtsc();
     pic_init();
+    pit_wait_us(30000); /* the second VM has started by then */
     measure_overhead();
     measure_cpuid_and_ports();
     measure_hypercall();

@@ -15,8 +15,7 @@ static void on_timer(struct regs *r)
 void guest_main(void)
 {
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
+    if (!lapic_init(false)) skip("no local APIC");
     trap_set(VECTOR_TIMER, on_timer);
     for (;;) {
         lapic_write(LAPIC_TIMER_DIV, 0xb);

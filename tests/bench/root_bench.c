@@ -85,8 +85,7 @@ static void say(const char *format, ...)
     va_start(args, format);
     (void)fmt_vbuf(line, sizeof(line), format, args);
     va_end(args);
-    for (const char *c = line; *c; c++)
-        (void)bh_kernel_putc(BH_SLOT_KERNEL, (uint8_t)*c);
+    for (const char *c = line; *c; c++) (void)bh_kernel_putc(BH_SLOT_KERNEL, (uint8_t)*c);
     (void)bh_kernel_putc(BH_SLOT_KERNEL, '\n');
 }
 
@@ -96,8 +95,7 @@ static __attribute__((noreturn)) void end(int status, const char *why)
     for (const char *c = "Shutdown"; *c; c++)
         (void)bh_ioports_out(BH_SLOT_IOPORTS, 0x8900, 1, (uint8_t)*c);
     (void)bh_ioports_out(BH_SLOT_IOPORTS, 0xf4, 1, (uint64_t)status);
-    for (;;)
-        (void)bh_wait(0, BH_FOREVER);
+    for (;;) (void)bh_wait(0, BH_FOREVER);
 }
 
 static void must(uint64_t err, const char *what)
@@ -119,8 +117,7 @@ static void report(const char *name, const uint32_t *samples, uint64_t n, uint64
         uint64_t t = samples[i] > off ? samples[i] - off : 0;
 
         total += t;
-        if (t > max)
-            max = t;
+        if (t > max) max = t;
     }
     total = total * 100u / n;
     say("BENCH %s %lu.%02lu %lu %lu", name, total / 100u, total % 100u, max, n);
@@ -130,8 +127,7 @@ static uint64_t least(const uint32_t *samples, uint64_t n)
 {
     uint64_t l = ~0ull;
 
-    for (uint64_t i = 0; i < n; i++)
-        l = samples[i] < l ? samples[i] : l;
+    for (uint64_t i = 0; i < n; i++) l = samples[i] < l ? samples[i] : l;
     return l;
 }
 
@@ -259,8 +255,7 @@ static __attribute__((noreturn)) void measure(op_t op)
 {
     op(board->samples, board->count + WARM_UP);
     (void)bh_signal(BENCH_DONE);
-    for (;;)
-        (void)bh_wait(BENCH_NEVER, BH_FOREVER);
+    for (;;) (void)bh_wait(BENCH_NEVER, BH_FOREVER);
 }
 
 static void measure_row(const char *name, const struct worker *w, op_t op)
@@ -269,8 +264,7 @@ static void measure_row(const char *name, const struct worker *w, op_t op)
 
     thread_go(t, 0, measure, (uint64_t)op);
     done(t, name);
-    if (op == op_empty)
-        overhead = least(board->samples + WARM_UP, board->count);
+    if (op == op_empty) overhead = least(board->samples + WARM_UP, board->count);
     report(name, board->samples + WARM_UP, board->count, op == op_empty ? 0 : overhead);
     thread_end(t);
 }
@@ -302,8 +296,7 @@ static __attribute__((noreturn)) void monitor(uint64_t what)
         } else {
             for (;;) {
                 reason = bh_vcpu_run(BH_FOREVER, BH_RUN_RIP).err;
-                if (reason != BH_EXIT_CPUID)
-                    break;
+                if (reason != BH_EXIT_CPUID) break;
                 /* Make ready for the next ring. */
                 rings++;
                 if (kind == RING)
@@ -312,16 +305,14 @@ static __attribute__((noreturn)) void monitor(uint64_t what)
                     (void)bh_wait(BENCH_NEVER, rt_tsc() + 50000); /* its CPU takes the kick */
                     (void)bh_poll(BENCH_NTFN_A);
                 } else
-                    while (board->woken < rings)
-                        bh_yield();
+                    while (board->woken < rings) bh_yield();
                 p->rip += 2;
             }
         }
     }
     board->final_exit = reason;
     (void)bh_signal(BENCH_DONE);
-    for (;;)
-        (void)bh_wait(BENCH_NEVER, BH_FOREVER);
+    for (;;) (void)bh_wait(BENCH_NEVER, BH_FOREVER);
 }
 
 /* Worker: the thread a doorbell wakes. */
@@ -329,8 +320,7 @@ static __attribute__((noreturn)) void sleeper(uint64_t unused)
 {
     (void)unused;
     for (;;) {
-        if (bh_wait(BENCH_NTFN_A, BH_FOREVER).err == BH_OK)
-            board->woken++;
+        if (bh_wait(BENCH_NTFN_A, BH_FOREVER).err == BH_OK) board->woken++;
     }
 }
 
@@ -374,8 +364,7 @@ static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned 
     uint32_t *samples = (uint32_t *)(guest_ram + BENCH_GUEST_SAMPLES) + WARM_UP;
 
     board->woken = 0;
-    if (kind == GAPS)
-        board->count = 30;
+    if (kind == GAPS) board->count = 30;
     thread_go(g.thread, 0, monitor, exit | length << 8 | (uint64_t)kind << 16);
     done(g.thread, name);
     if (board->final_exit != BH_EXIT_HLT) {
@@ -525,14 +514,11 @@ void root_main(void)
     }
     if (info()->ncpus > 1) {
         unmap_row(object(BH_CAP_NTFN, 0, 0, "notification"));
-        if (info()->backend != BH_BACKEND_NONE)
-            afar_row();
+        if (info()->backend != BH_BACKEND_NONE) afar_row();
         end(0, "measured");
     }
-    if (info()->backend != BH_BACKEND_NONE)
-        second = second_vm();
+    if (info()->backend != BH_BACKEND_NONE) second = second_vm();
     ipc_rows();
-    if (info()->backend != BH_BACKEND_NONE)
-        guest_rows(second);
+    if (info()->backend != BH_BACKEND_NONE) guest_rows(second);
     end(0, "measured");
 }

@@ -126,8 +126,7 @@ static void on_vmrun(unsigned cpu, void *data)
 static void on_exit_from_guest(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!in_guest)
-        return;
+    if (!in_guest) return;
     in_guest = false;
     if (running && !done) {
         guest += executed - (entered_at > started_at ? entered_at : started_at);
@@ -141,27 +140,23 @@ static void on_start(unsigned cpu, void *data)
     if (!running) {
         running = true;
         started_at = executed;
-        for (size_t i = 0; i < nwatches; i++)
-            watches[i].times = 0;
+        for (size_t i = 0; i < nwatches; i++) watches[i].times = 0;
     }
 }
 
 static void on_end(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running || done)
-        return;
+    if (!running || done) return;
     done = true;
     total = executed - started_at;
-    if (in_guest)
-        guest += executed - entered_at;
+    if (in_guest) guest += executed - entered_at;
 }
 
 static void on_watch(unsigned cpu, void *data)
 {
     (void)cpu;
-    if (!in_guest && !done)
-        watches[(uintptr_t)data].times++;
+    if (!in_guest && !done) watches[(uintptr_t)data].times++;
 }
 
 /* ---- When code is translated
@@ -196,10 +191,8 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
     if (d->address >= HOST_BASE && d->size == 3 && memcmp(d->bytes, vmrun, 3) == 0) {
         bool known = false;
 
-        for (size_t i = 0; i < nreturns; i++)
-            known |= returns[i] == d->address + 3;
-        if (!known && nreturns < RETURNS)
-            returns[nreturns++] = d->address + 3;
+        for (size_t i = 0; i < nreturns; i++) known |= returns[i] == d->address + 3;
+        if (!known && nreturns < RETURNS) returns[nreturns++] = d->address + 3;
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_vmrun, NO_REGS, NULL);
     }
 }
@@ -217,8 +210,7 @@ static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
         struct insn local, *d = counting ? &local : malloc(sizeof(*d));
         uint32_t disp = 0;
 
-        if (!d)
-            abort();
+        if (!d) abort();
         d->address = qemu_plugin_insn_vaddr(insn);
         d->size = (uint8_t)(qemu_plugin_insn_size(insn) & 0xfu);
         memcpy(d->bytes, qemu_plugin_insn_data(insn), d->size);
@@ -241,18 +233,15 @@ static void on_exit_of_emulator(plugin_id_t id, void *data)
     FILE *f = fopen(out_path, "w");
 
     (void)id, (void)data;
-    if (!f)
-        return;
+    if (!f) return;
     for (size_t i = 0; i < nrecords; i++) {
         const struct insn *d = records[i].insn;
 
         (void)fprintf(f, "insn %u %u %" PRIx64 " ", records[i].window, records[i].cpu, d->address);
-        for (unsigned b = 0; b < d->size; b++)
-            (void)fprintf(f, "%02x", d->bytes[b]);
+        for (unsigned b = 0; b < d->size; b++) (void)fprintf(f, "%02x", d->bytes[b]);
         (void)fputc('\n', f);
     }
-    if (done)
-        (void)fprintf(f, "count %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", total, guest, exits);
+    if (done) (void)fprintf(f, "count %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", total, guest, exits);
     for (size_t i = 0; i < nwatches; i++)
         (void)fprintf(f, "watch %" PRIx64 " %" PRIu64 "\n", watches[i].address, watches[i].times);
     (void)fclose(f);
@@ -283,8 +272,7 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
         else
             return -1;
     }
-    if (!out_path)
-        return -1;
+    if (!out_path) return -1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_atexit_cb(id, on_exit_of_emulator, NULL);
     return 0;
