@@ -61,8 +61,7 @@ static void put(const char *s)
 {
     size_t n = 0;
 
-    while (s[n])
-        n++;
+    while (s[n]) n++;
     (void)sys(SYS_WRITE, 1, (long)s, (long)n, 0, 0, 0);
 }
 
@@ -72,8 +71,7 @@ static void put_u64(uint64_t v)
     size_t i = sizeof(buf) - 1;
 
     buf[i] = 0;
-    do
-        buf[--i] = (char)('0' + v % 10);
+    do buf[--i] = (char)('0' + v % 10);
     while (v /= 10);
     put(buf + i);
 }
@@ -82,8 +80,7 @@ static uint64_t parse_u64(const char *s)
 {
     uint64_t v = 0;
 
-    while (s && *s >= '0' && *s <= '9')
-        v = v * 10 + (uint64_t)(*s++ - '0');
+    while (s && *s >= '0' && *s <= '9') v = v * 10 + (uint64_t)(*s++ - '0');
     return v;
 }
 
@@ -142,13 +139,11 @@ static int do_stream(uint64_t bytes)
         uint64_t n = bytes < sizeof(buf) ? bytes : sizeof(buf);
         uint64_t done = 0;
 
-        for (unsigned i = 0; i < PAGE_WORDS; i++)
-            buf[i] = mix(word++);
+        for (unsigned i = 0; i < PAGE_WORDS; i++) buf[i] = mix(word++);
         while (done < n) {
             long r = sys(SYS_WRITE, 1, (long)buf + (long)done, (long)(n - done), 0, 0, 0);
 
-            if (r <= 0)
-                return 1;
+            if (r <= 0) return 1;
             done += (uint64_t)r;
         }
         bytes -= n;
@@ -222,12 +217,9 @@ static uint64_t meminfo_kib(const char *key)
     for (long i = 0; i < n; i++) {
         long k = 0;
 
-        while (key[k] && i + k < n && buf[i + k] == key[k])
-            k++;
-        if (key[k])
-            continue;
-        while (i + k < n && buf[i + k] == ' ')
-            k++;
+        while (key[k] && i + k < n && buf[i + k] == key[k]) k++;
+        if (key[k]) continue;
+        while (i + k < n && buf[i + k] == ' ') k++;
         return parse_u64(buf + i + k);
     }
     return 0;
@@ -337,8 +329,7 @@ static uint64_t rtc_edge(void)
     uint64_t start = now_ns(CLOCK_RAW);
 
     while (rtc_second() == from) {
-        if (now_ns(CLOCK_RAW) - start > 3 * NS_PER_S)
-            return 0;
+        if (now_ns(CLOCK_RAW) - start > 3 * NS_PER_S) return 0;
         sleep_ns(1000000);
     }
     return now_ns(CLOCK_RAW);
@@ -358,8 +349,7 @@ static int do_rtc(uint64_t secs)
         return 1;
     }
     took = start;
-    for (uint64_t i = 0; i < secs; i++)
-        took = rtc_edge();
+    for (uint64_t i = 0; i < secs; i++) took = rtc_edge();
     took -= start;
     put_u64(secs);
     put(" CMOS seconds took ");
@@ -374,18 +364,12 @@ static int run(long argc, char **argv)
     uint64_t a = argc > 2 ? parse_u64(argv[2]) : 0;
     uint64_t b = argc > 3 ? parse_u64(argv[3]) : 0;
 
-    if (same(verb, "stream"))
-        return do_stream(a);
-    if (same(verb, "sleep"))
-        return do_sleep(a);
-    if (same(verb, "tsc"))
-        return do_tsc(a);
-    if (same(verb, "pattern"))
-        return do_pattern(a, b);
-    if (same(verb, "rtc"))
-        return do_rtc(a);
-    if (same(verb, "outb"))
-        return do_outb(a, b);
+    if (same(verb, "stream")) return do_stream(a);
+    if (same(verb, "sleep")) return do_sleep(a);
+    if (same(verb, "tsc")) return do_tsc(a);
+    if (same(verb, "pattern")) return do_pattern(a, b);
+    if (same(verb, "rtc")) return do_rtc(a);
+    if (same(verb, "outb")) return do_outb(a, b);
     put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS |\n"
         "       outb PORT VALUE (decimal)\n");
     return 2;

@@ -199,30 +199,15 @@ DEFINE_REG(dr3)
 DEFINE_REG(dr6)
 DEFINE_REG(dr7)
 
-static inline void sti(void)
-{
-    __asm__ volatile("sti" ::: "memory");
-}
+static inline void sti(void) { __asm__ volatile("sti" ::: "memory"); }
 
-static inline void cli(void)
-{
-    __asm__ volatile("cli" ::: "memory");
-}
+static inline void cli(void) { __asm__ volatile("cli" ::: "memory"); }
 
-static inline void pause(void)
-{
-    __asm__ volatile("pause" ::: "memory");
-}
+static inline void pause(void) { __asm__ volatile("pause" ::: "memory"); }
 
-static inline uint32_t mmio_read32(uint64_t at)
-{
-    return *(volatile uint32_t *)at;
-}
+static inline uint32_t mmio_read32(uint64_t at) { return *(volatile uint32_t *)at; }
 
-static inline void mmio_write32(uint64_t at, uint32_t v)
-{
-    *(volatile uint32_t *)at = v;
-}
+static inline void mmio_write32(uint64_t at, uint32_t v) { *(volatile uint32_t *)at = v; }
 
 /** SplitMix64: a word with no visible relation to its neighbours', for patterns. */
 static inline uint64_t mix64(uint64_t x)
@@ -286,10 +271,7 @@ void lapic_self_nmi(void);
 void lapic_timer(uint8_t vector, uint32_t ticks);
 /** Timer ticks in a second at divide by 1, measured once against the PIT. */
 uint64_t lapic_timer_hz(void);
-static inline void lapic_eoi(void)
-{
-    lapic_write(LAPIC_EOI, 0);
-}
+static inline void lapic_eoi(void) { lapic_write(LAPIC_EOI, 0); }
 
 void *memset(void *p, int c, size_t n);
 void *memcpy(void *d, const void *s, size_t n);

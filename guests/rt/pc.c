@@ -34,14 +34,12 @@ void pic_unmask(unsigned irq)
     uint16_t port = irq < 8 ? PIC0 + 1 : PIC1 + 1;
 
     outb(port, (uint8_t)(inb(port) & ~(1u << (irq & 7))));
-    if (irq >= 8)
-        outb(PIC0 + 1, (uint8_t)(inb(PIC0 + 1) & ~4u));
+    if (irq >= 8) outb(PIC0 + 1, (uint8_t)(inb(PIC0 + 1) & ~4u));
 }
 
 void pic_eoi(unsigned irq)
 {
-    if (irq >= 8)
-        outb(PIC1, 0x20);
+    if (irq >= 8) outb(PIC1, 0x20);
     outb(PIC0, 0x20);
 }
 
@@ -65,8 +63,7 @@ static void pit_start(uint32_t us)
 
 static void pit_finish(void)
 {
-    while (!(inb(PORT_B) & 0x20))
-        pause();
+    while (!(inb(PORT_B) & 0x20)) pause();
 }
 
 void pit_wait_us(uint32_t us)
@@ -121,8 +118,7 @@ uint64_t tsc_hz(void)
 {
     static uint64_t hz;
 
-    if (!hz)
-        hz = calibrate(measure_tsc);
+    if (!hz) hz = calibrate(measure_tsc);
     return hz;
 }
 
@@ -130,22 +126,17 @@ bool lapic_init(bool want_x2apic)
 {
     uint64_t base;
 
-    if (!(cpuid(1, 0).d >> 9 & 1))
-        return false;
+    if (!(cpuid(1, 0).d >> 9 & 1)) return false;
     base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ON;
     wrmsr(MSR_APIC_BASE, base);
-    if (want_x2apic && (cpuid(1, 0).c >> 21 & 1))
-        wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
+    if (want_x2apic && (cpuid(1, 0).c >> 21 & 1)) wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
     x2apic = rdmsr(MSR_APIC_BASE) & APIC_BASE_X2;
     lapic_write(LAPIC_SVR, 0x100 | LAPIC_VECTOR_SPURIOUS);
     lapic_write(LAPIC_TPR, 0);
     return true;
 }
 
-bool lapic_is_x2apic(void)
-{
-    return x2apic;
-}
+bool lapic_is_x2apic(void) { return x2apic; }
 
 uint32_t lapic_read(unsigned reg)
 {
@@ -173,15 +164,9 @@ static void icr_self(uint32_t low)
     }
 }
 
-void lapic_self_ipi(uint8_t vector)
-{
-    icr_self(0x4000u | vector);
-}
+void lapic_self_ipi(uint8_t vector) { icr_self(0x4000u | vector); }
 
-void lapic_self_nmi(void)
-{
-    icr_self(0x4400);
-}
+void lapic_self_nmi(void) { icr_self(0x4400); }
 
 void lapic_timer(uint8_t vector, uint32_t ticks)
 {
@@ -194,8 +179,7 @@ uint64_t lapic_timer_hz(void)
 {
     static uint64_t hz;
 
-    if (hz)
-        return hz;
+    if (hz) return hz;
     lapic_write(LAPIC_TIMER_DIV, 0xb);
     lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED | 0x40);
     hz = calibrate(measure_lapic);

@@ -15,10 +15,8 @@ static const char *first_bad;
 
 static void put(char c)
 {
-    if (c == '\n')
-        put('\r');
-    while (!(inb(COM1 + COM_LSR) & COM_LSR_THRE))
-        pause();
+    if (c == '\n') put('\r');
+    while (!(inb(COM1 + COM_LSR) & COM_LSR_THRE)) pause();
     outb(COM1, (uint8_t)c);
 }
 
@@ -26,10 +24,8 @@ static void put_text(const char *s, unsigned width)
 {
     unsigned n = 0;
 
-    for (; s && s[n]; n++)
-        put(s[n]);
-    for (; n < width; n++)
-        put(' ');
+    for (; s && s[n]; n++) put(s[n]);
+    for (; n < width; n++) put(' ');
 }
 
 static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool minus)
@@ -41,12 +37,9 @@ static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool
         digits[n++] = "0123456789abcdef"[v % base];
         v /= base;
     } while (v);
-    if (minus)
-        digits[n++] = '-';
-    for (unsigned i = n; i < width; i++)
-        put(pad);
-    while (n)
-        put(digits[--n]);
+    if (minus) digits[n++] = '-';
+    for (unsigned i = n; i < width; i++) put(pad);
+    while (n) put(digits[--n]);
 }
 
 static void vprint(const char *fmt, va_list ap)
@@ -61,21 +54,15 @@ static void vprint(const char *fmt, va_list ap)
             continue;
         }
         fmt++;
-        if (*fmt == '0')
-            pad = '0';
-        while (*fmt >= '0' && *fmt <= '9')
-            width = width * 10 + (unsigned)(*fmt++ - '0');
+        if (*fmt == '0') pad = '0';
+        while (*fmt >= '0' && *fmt <= '9') width = width * 10 + (unsigned)(*fmt++ - '0');
         while (*fmt == 'l') {
             longs++;
             fmt++;
         }
         switch (*fmt) {
-        case 's':
-            put_text(va_arg(ap, const char *), width);
-            break;
-        case 'c':
-            put((char)va_arg(ap, int));
-            break;
+        case 's': put_text(va_arg(ap, const char *), width); break;
+        case 'c': put((char)va_arg(ap, int)); break;
         case 'd': {
             int64_t v = longs ? va_arg(ap, int64_t) : va_arg(ap, int);
 
@@ -89,11 +76,8 @@ static void vprint(const char *fmt, va_list ap)
             put_number(v, *fmt == 'u' ? 10 : 16, width, pad, false);
             break;
         }
-        case 'p':
-            put_number((uint64_t)va_arg(ap, void *), 16, 16, '0', false);
-            break;
-        default:
-            put(*fmt);
+        case 'p': put_number((uint64_t)va_arg(ap, void *), 16, 16, '0', false); break;
+        default: put(*fmt);
         }
     }
 }
@@ -113,12 +97,9 @@ static const char *arg_find(const char *name)
     for (const char *p = boot.cmdline; *p; p++) {
         size_t n = 0;
 
-        if (p != boot.cmdline && p[-1] != ' ')
-            continue;
-        while (name[n] && p[n] == name[n])
-            n++;
-        if (!name[n] && p[n] == '=')
-            return p + n + 1;
+        if (p != boot.cmdline && p[-1] != ' ') continue;
+        while (name[n] && p[n] == name[n]) n++;
+        if (!name[n] && p[n] == '=') return p + n + 1;
     }
     return NULL;
 }
@@ -129,8 +110,7 @@ uint64_t arg_u64(const char *name, uint64_t otherwise)
     unsigned base = 10;
     uint64_t v = 0;
 
-    if (!p)
-        return otherwise;
+    if (!p) return otherwise;
     if (p[0] == '0' && p[1] == 'x') {
         base = 16;
         p += 2;
@@ -138,8 +118,7 @@ uint64_t arg_u64(const char *name, uint64_t otherwise)
     for (;; p++) {
         unsigned digit = *p >= 'a' ? (unsigned)(*p - 'a') + 10 : (unsigned)(*p - '0');
 
-        if (*p < '0' || digit >= base)
-            return v;
+        if (*p < '0' || digit >= base) return v;
         v = v * base + digit;
     }
 }
@@ -152,10 +131,8 @@ static bool is_gap(const char *name)
     while (p && *p && *p != ' ') {
         size_t n = 0;
 
-        while (name[n] && p[n] == name[n])
-            n++;
-        if (!name[n] && (p[n] == ',' || p[n] == ' ' || !p[n]))
-            return true;
+        while (name[n] && p[n] == name[n]) n++;
+        if (!name[n] && (p[n] == ',' || p[n] == ' ' || !p[n])) return true;
         while (*p && *p != ' ' && *p++ != ',')
             ;
     }
@@ -172,8 +149,7 @@ void fact(const char *name, bool holds, const char *fmt, ...)
         facts_gap++;
     } else if (!holds) {
         facts_bad++;
-        if (!first_bad)
-            first_bad = name;
+        if (!first_bad) first_bad = name;
     }
     print("FACT %s %s ", name, holds ? "ok" : gap ? "GAP" : "BAD");
     va_start(ap, fmt);
@@ -187,8 +163,7 @@ static __attribute__((noreturn)) void leave(uint8_t code)
     outb(EXIT_PORT, code);
     /* Without that port: ACPI power-off of q35 as firmware sets it up, else stand still. */
     outw(0x604, 0x2000);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    for (;;) __asm__ volatile("cli; hlt");
 }
 
 void finish(void)
@@ -198,8 +173,7 @@ void finish(void)
               first_bad);
         leave(EXIT_FAIL);
     }
-    if (facts_gap && facts_gap == facts_all)
-        skip("all facts are known gaps");
+    if (facts_gap && facts_gap == facts_all) skip("all facts are known gaps");
     print("BH-PASS %s %u facts, %u gaps\n", guest_name, facts_all, facts_gap);
     leave(EXIT_PASS);
 }

@@ -69,8 +69,7 @@ int memcmp(const void *a, const void *b, size_t n)
     const uint8_t *y = b;
 
     for (; n; n--, x++, y++)
-        if (*x != *y)
-            return *x - *y;
+        if (*x != *y) return *x - *y;
     return 0;
 }
 
@@ -84,14 +83,12 @@ static void cmdline_copy(uint64_t from)
 {
     const char *s = (const char *)from;
 
-    for (size_t i = 0; from && i + 1 < sizeof(boot.cmdline) && s[i]; i++)
-        boot.cmdline[i] = s[i];
+    for (size_t i = 0; from && i + 1 < sizeof(boot.cmdline) && s[i]; i++) boot.cmdline[i] = s[i];
 }
 
 static void read_multiboot(const struct multiboot_info *mb)
 {
-    if (mb->flags & MB_INFO_CMDLINE)
-        cmdline_copy(mb->cmdline);
+    if (mb->flags & MB_INFO_CMDLINE) cmdline_copy(mb->cmdline);
     if (!(mb->flags & MB_INFO_MMAP)) {
         ram_add(0, (uint64_t)mb->mem_lower_kib << 10);
         ram_add(0x100000, (uint64_t)mb->mem_upper_kib << 10);
@@ -100,8 +97,7 @@ static void read_multiboot(const struct multiboot_info *mb)
     for (uint32_t at = 0; at + sizeof(struct multiboot_mmap) <= mb->mmap_length;) {
         const struct multiboot_mmap *m = (const void *)(uint64_t)(mb->mmap_addr + at);
 
-        if (m->type == E820_RAM)
-            ram_add(m->base, m->bytes);
+        if (m->type == E820_RAM) ram_add(m->base, m->bytes);
         at += m->size + 4;
     }
 }
@@ -110,27 +106,21 @@ static void read_pvh(const struct pvh_info *pvh)
 {
     const struct pvh_memmap *m = (const void *)pvh->memmap;
 
-    if (pvh->magic != PVH_MAGIC)
-        return;
+    if (pvh->magic != PVH_MAGIC) return;
     cmdline_copy(pvh->cmdline);
     for (uint32_t i = 0; pvh->version >= 1 && i < pvh->memmap_entries; i++)
-        if (m[i].type == E820_RAM)
-            ram_add(m[i].base, m[i].bytes);
+        if (m[i].type == E820_RAM) ram_add(m[i].base, m[i].bytes);
 }
 
 uint64_t ram_bytes(void)
 {
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < boot.ranges; i++)
-        sum += boot.ram[i].bytes;
+    for (uint32_t i = 0; i < boot.ranges; i++) sum += boot.ram[i].bytes;
     return sum;
 }
 
-uint64_t ram_free_base(void)
-{
-    return (uint64_t)image_end;
-}
+uint64_t ram_free_base(void) { return (uint64_t)image_end; }
 
 uint64_t ram_free_end(void)
 {
@@ -158,15 +148,9 @@ void idt_ist(unsigned vector, unsigned n)
     idt[2 * vector] = (idt[2 * vector] & ~(7ULL << 32)) | (uint64_t)n << 32;
 }
 
-void tss_ist(unsigned n, uint64_t top)
-{
-    tss.ist[n - 1] = top;
-}
+void tss_ist(unsigned n, uint64_t top) { tss.ist[n - 1] = top; }
 
-void trap_set(unsigned vector, void (*fn)(struct regs *))
-{
-    handlers[vector] = fn;
-}
+void trap_set(unsigned vector, void (*fn)(struct regs *)) { handlers[vector] = fn; }
 
 static void tables_init(void)
 {
@@ -181,8 +165,7 @@ static void tables_init(void)
                  v == VEC_BP || v == VEC_OF || v == VECTOR_USER_DONE ? 3 : 0);
     tss.rsp[0] = (uint64_t)ring0_stack_top;
     tss.iomap = sizeof(tss);
-    for (unsigned n = 1; n <= 3; n++)
-        tss_ist(n, (uint64_t)ist_stack_top - (n - 1) * IST_BYTES);
+    for (unsigned n = 1; n <= 3; n++) tss_ist(n, (uint64_t)ist_stack_top - (n - 1) * IST_BYTES);
     gdt[SEL_TSS / 8] =
         (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ULL << 40 | (base >> 24 & 0xff) << 56;
     gdt[SEL_TSS / 8 + 1] = base >> 32;
@@ -241,15 +224,9 @@ void guest_start(uint32_t kind, const void *info)
 static uint32_t probe_msr;
 static uint64_t probe_value;
 
-static void probe_rdmsr(void)
-{
-    probe_value = rdmsr(probe_msr);
-}
+static void probe_rdmsr(void) { probe_value = rdmsr(probe_msr); }
 
-static void probe_wrmsr(void)
-{
-    wrmsr(probe_msr, probe_value);
-}
+static void probe_wrmsr(void) { wrmsr(probe_msr, probe_value); }
 
 unsigned rdmsr_fault(uint32_t msr, uint64_t *v)
 {
@@ -257,8 +234,7 @@ unsigned rdmsr_fault(uint32_t msr, uint64_t *v)
 
     probe_msr = msr;
     f = expect_fault(probe_rdmsr);
-    if (f == FAULT_NONE)
-        *v = probe_value;
+    if (f == FAULT_NONE) *v = probe_value;
     return f;
 }
 
@@ -276,7 +252,4 @@ bool cpu_is_amd(void)
     return r.b == 0x68747541 /* "Auth" */ || r.b == 0x6f677948 /* "Hygo" */;
 }
 
-bool cpu_has_hypervisor(void)
-{
-    return cpuid(1, 0).c >> 31;
-}
+bool cpu_has_hypervisor(void) { return cpuid(1, 0).c >> 31; }

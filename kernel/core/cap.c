@@ -16,7 +16,4 @@ uint64_t cap_freeze(uint64_t w)
     return cap_pack(cap_type(w), cap_rights(w), cap_obj(w)) + CAP_FROZEN_UNIT;
 }
 
-uint64_t cap_thaw(uint64_t w)
-{
-    return cap_pack(cap_type(w), cap_rights(w), cap_obj(w));
-}
+uint64_t cap_thaw(uint64_t w) { return cap_pack(cap_type(w), cap_rights(w), cap_obj(w)); }

@@ -36,10 +36,7 @@
 /*@ assigns \nothing;
     ensures value: \result == c_type(w);
     ensures range: \result < CAP_NTYPE; */
-static inline uint32_t cap_type(uint64_t w)
-{
-    return (uint32_t)(w % CAP_NTYPE);
-}
+static inline uint32_t cap_type(uint64_t w) { return (uint32_t)(w % CAP_NTYPE); }
 
 /** Rights of a capability word (BH_RIGHT_*). */
 /*@ assigns \nothing;
@@ -54,27 +51,18 @@ static inline uint32_t cap_rights(uint64_t w)
 /*@ assigns \nothing;
     ensures value: \result == c_frozen(w);
     ensures range: \result < 2; */
-static inline uint32_t cap_frozen(uint64_t w)
-{
-    return (uint32_t)(w / CAP_FROZEN_UNIT % 2u);
-}
+static inline uint32_t cap_frozen(uint64_t w) { return (uint32_t)(w / CAP_FROZEN_UNIT % 2u); }
 
 /** Index of the object in the typed array of its type. */
 /*@ assigns \nothing;
     ensures value: \result == c_obj(w); */
-static inline uint32_t cap_obj(uint64_t w)
-{
-    return (uint32_t)(w / CAP_OBJ_UNIT % CAP_NOBJ);
-}
+static inline uint32_t cap_obj(uint64_t w) { return (uint32_t)(w / CAP_OBJ_UNIT % CAP_NOBJ); }
 
 /** 1 if the capability carries BH_RIGHT_GRANT, else 0. */
 /*@ assigns \nothing;
     ensures value: \result == c_grant(w);
     ensures range: \result < 2; */
-static inline uint32_t cap_grant(uint64_t w)
-{
-    return cap_rights(w) / BH_RIGHT_GRANT;
-}
+static inline uint32_t cap_grant(uint64_t w) { return cap_rights(w) / BH_RIGHT_GRANT; }
 
 /** Build a capability word; not frozen. @type < 32, @rights <= BH_RIGHTS_ALL. */
 /*@ requires type < CAP_NTYPE && rights < CAP_NRIGHTS;
@@ -99,14 +87,10 @@ static inline uint32_t rights_meet(uint32_t a, uint32_t b)
 {
     uint32_t r = 0;
 
-    if (a % 2u == 1u && b % 2u == 1u)
-        r = r + 1u;
-    if (a / 2u % 2u == 1u && b / 2u % 2u == 1u)
-        r = r + 2u;
-    if (a / 4u % 2u == 1u && b / 4u % 2u == 1u)
-        r = r + 4u;
-    if (a / 8u % 2u == 1u && b / 8u % 2u == 1u)
-        r = r + 8u;
+    if (a % 2u == 1u && b % 2u == 1u) r = r + 1u;
+    if (a / 2u % 2u == 1u && b / 2u % 2u == 1u) r = r + 2u;
+    if (a / 4u % 2u == 1u && b / 4u % 2u == 1u) r = r + 4u;
+    if (a / 8u % 2u == 1u && b / 8u % 2u == 1u) r = r + 8u;
     return r;
 }
 

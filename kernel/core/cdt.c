@@ -98,10 +98,7 @@ void cdt_move(uint32_t from, uint32_t to)
     payload_move(from, to);
 }
 
-uint32_t cdt_has_child(uint32_t x)
-{
-    return cells[cells[x].next].depth > cells[x].depth ? 1u : 0u;
-}
+uint32_t cdt_has_child(uint32_t x) { return cells[cells[x].next].depth > cells[x].depth ? 1u : 0u; }
 
 uint32_t cdt_parent(uint32_t x)
 {
@@ -127,7 +124,6 @@ uint32_t cdt_first_leaf(uint32_t x)
         loop invariant down: c == x || (cells[c].depth > cells[x].depth && !childless(x));
         loop assigns c;
         loop variant CDT_DEPTH_MAX - cells[c].depth; */
-    while (cells[cells[c].next].depth > cells[c].depth)
-        c = cells[c].next;
+    while (cells[cells[c].next].depth > cells[c].depth) c = cells[c].next;
     return c;
 }

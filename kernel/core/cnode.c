@@ -14,14 +14,12 @@ void cnode_init(uint32_t first, uint32_t count)
             cell_live[k] == 0 && cells[k].w0 == 0;
         loop assigns i, cells[first .. first + count - 1], cell_live[first .. first + count - 1];
         loop variant count - i; */
-    for (i = 0; i < count; i++)
-        cdt_cell_init(first + i);
+    for (i = 0; i < count; i++) cdt_cell_init(first + i);
 }
 
 err_t cnode_lookup(uint32_t first, uint32_t count, uint32_t slot, uint32_t *cell)
 {
-    if (slot >= count)
-        return BH_ERR_SLOT;
+    if (slot >= count) return BH_ERR_SLOT;
     *cell = first + slot;
     return BH_OK;
 }
@@ -65,10 +63,8 @@ static uint32_t type_copies(uint32_t type)
     case BH_CAP_HOSTSPACE:
     case BH_CAP_GUESTSPACE:
     case BH_CAP_VCPU:
-    case BH_CAP_KERNEL:
-        return 1;
-    default:
-        return 0;
+    case BH_CAP_KERNEL: return 1;
+    default: return 0;
     }
 }
 
@@ -80,10 +76,8 @@ static uint32_t type_badges(uint32_t type)
     case BH_CAP_ENDPOINT:
     case BH_CAP_NTFN:
     case BH_CAP_VCPU:
-    case BH_CAP_THREAD:
-        return 1;
-    default:
-        return 0;
+    case BH_CAP_THREAD: return 1;
+    default: return 0;
     }
 }
 
@@ -91,18 +85,12 @@ err_t cnode_decode_copy(uint32_t src, uint32_t dst, uint32_t rights)
 {
     uint64_t w = cells[src].w0;
 
-    if (cap_type(w) == BH_CAP_NULL)
-        return BH_ERR_CAP;
-    if (rights > BH_RIGHTS_ALL)
-        return BH_ERR_RANGE;
-    if (cap_grant(w) == 0u)
-        return BH_ERR_RIGHTS;
-    if (type_copies(cap_type(w)) == 0u || cap_frozen(w) != 0u)
-        return BH_ERR_STATE;
-    if (cells[src].depth >= CDT_DEPTH_MAX)
-        return BH_ERR_LIMIT;
-    if (cap_type(cells[dst].w0) != BH_CAP_NULL)
-        return BH_ERR_SLOT;
+    if (cap_type(w) == BH_CAP_NULL) return BH_ERR_CAP;
+    if (rights > BH_RIGHTS_ALL) return BH_ERR_RANGE;
+    if (cap_grant(w) == 0u) return BH_ERR_RIGHTS;
+    if (type_copies(cap_type(w)) == 0u || cap_frozen(w) != 0u) return BH_ERR_STATE;
+    if (cells[src].depth >= CDT_DEPTH_MAX) return BH_ERR_LIMIT;
+    if (cap_type(cells[dst].w0) != BH_CAP_NULL) return BH_ERR_SLOT;
     return BH_OK;
 }
 
@@ -110,10 +98,8 @@ err_t cnode_decode_mint(uint32_t src, uint32_t dst, uint32_t rights)
 {
     err_t e = cnode_decode_copy(src, dst, rights);
 
-    if (e != BH_OK)
-        return e;
-    if (type_badges(cap_type(cells[src].w0)) == 0u || cells[src].badge != 0u)
-        return BH_ERR_STATE;
+    if (e != BH_OK) return e;
+    if (type_badges(cap_type(cells[src].w0)) == 0u || cells[src].badge != 0u) return BH_ERR_STATE;
     return BH_OK;
 }
 
@@ -123,19 +109,15 @@ void cnode_commit_copy(uint32_t src, uint32_t dst, uint32_t rights, uint64_t bad
     uint64_t w = cells[src].w0;
     uint64_t word = cap_pack(cap_type(w), rights_meet(cap_rights(w), rights), cap_obj(w));
 
-    if (set_badge == 0u)
-        badge = cells[src].badge;
+    if (set_badge == 0u) badge = cells[src].badge;
     cnode_commit_new(src, dst, word, badge, cells[src].a, cells[src].b);
 }
 
 err_t cnode_decode_move(uint32_t src, uint32_t dst)
 {
-    if (cap_type(cells[src].w0) == BH_CAP_NULL)
-        return BH_ERR_CAP;
-    if (cap_frozen(cells[src].w0) != 0u)
-        return BH_ERR_STATE;
-    if (cap_type(cells[dst].w0) != BH_CAP_NULL)
-        return BH_ERR_SLOT;
+    if (cap_type(cells[src].w0) == BH_CAP_NULL) return BH_ERR_CAP;
+    if (cap_frozen(cells[src].w0) != 0u) return BH_ERR_STATE;
+    if (cap_type(cells[dst].w0) != BH_CAP_NULL) return BH_ERR_SLOT;
     return BH_OK;
 }
 
@@ -163,10 +145,8 @@ void cnode_commit_move(uint32_t src, uint32_t dst)
 
 err_t cnode_decode_delete(uint32_t cell)
 {
-    if (cap_type(cells[cell].w0) == BH_CAP_NULL)
-        return BH_ERR_CAP;
-    if (cdt_has_child(cell) != 0u)
-        return BH_ERR_BUSY;
+    if (cap_type(cells[cell].w0) == BH_CAP_NULL) return BH_ERR_CAP;
+    if (cdt_has_child(cell) != 0u) return BH_ERR_BUSY;
     return BH_OK;
 }
 
@@ -177,12 +157,6 @@ void cnode_commit_delete(uint32_t cell)
     /*@ ghost ext_from[cell] = 0; */
 }
 
-void cnode_commit_freeze(uint32_t cell)
-{
-    cells[cell].w0 = cap_freeze(cells[cell].w0);
-}
+void cnode_commit_freeze(uint32_t cell) { cells[cell].w0 = cap_freeze(cells[cell].w0); }
 
-void cnode_commit_thaw(uint32_t cell)
-{
-    cells[cell].w0 = cap_thaw(cells[cell].w0);
-}
+void cnode_commit_thaw(uint32_t cell) { cells[cell].w0 = cap_thaw(cells[cell].w0); }

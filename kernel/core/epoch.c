@@ -23,8 +23,7 @@ uint32_t epoch_passed(uint64_t epoch)
         loop assigns i;
         loop variant epoch_cpus - i; */
     for (i = 0; i < epoch_cpus; i++) {
-        if (epoch_cpu[i] < epoch)
-            return 0;
+        if (epoch_cpu[i] < epoch) return 0;
     }
     return 1;
 }

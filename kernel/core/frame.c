@@ -13,14 +13,10 @@ static err_t frame_check(uint32_t frame)
 {
     uint64_t w = cells[frame].w0;
 
-    if (cap_type(w) != BH_CAP_FRAME)
-        return BH_ERR_CAP;
-    if (cap_grant(w) == 0u)
-        return BH_ERR_RIGHTS;
-    if (cap_frozen(w) != 0u)
-        return BH_ERR_STATE;
-    if (cells[frame].depth >= CDT_DEPTH_MAX)
-        return BH_ERR_LIMIT;
+    if (cap_type(w) != BH_CAP_FRAME) return BH_ERR_CAP;
+    if (cap_grant(w) == 0u) return BH_ERR_RIGHTS;
+    if (cap_frozen(w) != 0u) return BH_ERR_STATE;
+    if (cells[frame].depth >= CDT_DEPTH_MAX) return BH_ERR_LIMIT;
     return BH_OK;
 }
 
@@ -38,16 +34,12 @@ err_t frame_decode_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32
 {
     err_t e = frame_check(frame);
 
-    if (e != BH_OK)
-        return e;
+    if (e != BH_OK) return e;
     if (pages == 0u || pages > cells[frame].b || offset > cells[frame].b - pages)
         return BH_ERR_RANGE;
-    if (cells[frame].count != 0u || offset < frame_mark(frame))
-        return BH_ERR_STATE;
-    if (epoch_passed(cells[frame].d) == 0u)
-        return BH_ERR_BUSY;
-    if (cap_type(cells[dst].w0) != BH_CAP_NULL)
-        return BH_ERR_SLOT;
+    if (cells[frame].count != 0u || offset < frame_mark(frame)) return BH_ERR_STATE;
+    if (epoch_passed(cells[frame].d) == 0u) return BH_ERR_BUSY;
+    if (cap_type(cells[dst].w0) != BH_CAP_NULL) return BH_ERR_SLOT;
     return BH_OK;
 }
 
@@ -77,22 +69,14 @@ err_t frame_decode_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_
 {
     err_t e = frame_check(frame);
 
-    if (e != BH_OK)
-        return e;
-    if (is_space(cap_type(cells[space].w0)) == 0u)
-        return BH_ERR_CAP;
-    if (cap_grant(cells[space].w0) == 0u)
-        return BH_ERR_RIGHTS;
-    if (mask > BH_RIGHTS_ALL)
-        return BH_ERR_RANGE;
-    if (cells[frame].count == 0u && cdt_has_child(frame) != 0u)
-        return BH_ERR_STATE;
-    if (cells[frame].count >= ATTACH_MAX)
-        return BH_ERR_LIMIT;
-    if (epoch_passed(cells[frame].d) == 0u)
-        return BH_ERR_BUSY;
-    if (cap_type(cells[dst].w0) != BH_CAP_NULL)
-        return BH_ERR_SLOT;
+    if (e != BH_OK) return e;
+    if (is_space(cap_type(cells[space].w0)) == 0u) return BH_ERR_CAP;
+    if (cap_grant(cells[space].w0) == 0u) return BH_ERR_RIGHTS;
+    if (mask > BH_RIGHTS_ALL) return BH_ERR_RANGE;
+    if (cells[frame].count == 0u && cdt_has_child(frame) != 0u) return BH_ERR_STATE;
+    if (cells[frame].count >= ATTACH_MAX) return BH_ERR_LIMIT;
+    if (epoch_passed(cells[frame].d) == 0u) return BH_ERR_BUSY;
+    if (cap_type(cells[dst].w0) != BH_CAP_NULL) return BH_ERR_SLOT;
     return BH_OK;
 }
 
@@ -109,11 +93,9 @@ err_t frame_decode_detach(uint32_t attach, uint32_t *frame)
 {
     uint32_t f;
 
-    if (cap_type(cells[attach].w0) != BH_CAP_ATTACH)
-        return BH_ERR_CAP;
+    if (cap_type(cells[attach].w0) != BH_CAP_ATTACH) return BH_ERR_CAP;
     f = cdt_parent(attach);
-    if (cap_type(cells[f].w0) != BH_CAP_FRAME || cells[f].count == 0u)
-        return BH_ERR_STATE;
+    if (cap_type(cells[f].w0) != BH_CAP_FRAME || cells[f].count == 0u) return BH_ERR_STATE;
     *frame = f;
     return BH_OK;
 }
@@ -127,16 +109,10 @@ void frame_commit_detach(uint32_t attach, uint32_t frame)
 
 err_t frame_decode_delete(uint32_t frame)
 {
-    if (cap_type(cells[frame].w0) != BH_CAP_FRAME)
-        return BH_ERR_CAP;
-    if (cdt_has_child(frame) != 0u || cells[frame].count != 0u)
-        return BH_ERR_BUSY;
-    if (epoch_passed(cells[frame].d) == 0u)
-        return BH_ERR_BUSY;
+    if (cap_type(cells[frame].w0) != BH_CAP_FRAME) return BH_ERR_CAP;
+    if (cdt_has_child(frame) != 0u || cells[frame].count != 0u) return BH_ERR_BUSY;
+    if (epoch_passed(cells[frame].d) == 0u) return BH_ERR_BUSY;
     return BH_OK;
 }
 
-void frame_commit_delete(uint32_t frame)
-{
-    cnode_commit_delete(frame);
-}
+void frame_commit_delete(uint32_t frame) { cnode_commit_delete(frame); }

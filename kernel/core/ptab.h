@@ -32,10 +32,7 @@ static inline uint64_t ptab_leaf_pages(uint32_t level)
     return level == 1u ? 1u : level == 2u ? 512u : 0x40000u;
 }
 
-static inline uint64_t ptab_entry_pfn(uint64_t e)
-{
-    return e / 4096u % PFN_MAX;
-}
+static inline uint64_t ptab_entry_pfn(uint64_t e) { return e / 4096u % PFN_MAX; }
 
 /** What a walk towards a leaf of some level found. */
 struct ptab_walk {

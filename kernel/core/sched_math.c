@@ -5,12 +5,9 @@
 
 err_t sc_decode_configure(uint64_t floor, uint64_t ceiling, uint64_t period, uint64_t weight)
 {
-    if (period == 0u || period > SC_PERIOD_MAX)
-        return BH_ERR_RANGE;
-    if (ceiling == 0u || ceiling > period || floor > ceiling)
-        return BH_ERR_RANGE;
-    if (weight == 0u || weight > SC_WEIGHT_MAX)
-        return BH_ERR_RANGE;
+    if (period == 0u || period > SC_PERIOD_MAX) return BH_ERR_RANGE;
+    if (ceiling == 0u || ceiling > period || floor > ceiling) return BH_ERR_RANGE;
+    if (weight == 0u || weight > SC_WEIGHT_MAX) return BH_ERR_RANGE;
     return BH_OK;
 }
 
@@ -41,10 +38,7 @@ static uint64_t sat_add(uint64_t x, uint64_t d)
 /*@ assigns \nothing;
     ensures value: \result == pos(x - d);
     ensures range: \result <= x; */
-static uint64_t sat_sub(uint64_t x, uint64_t d)
-{
-    return d > x ? 0u : x - d;
-}
+static uint64_t sat_sub(uint64_t x, uint64_t d) { return d > x ? 0u : x - d; }
 
 /* Virtual time of `used` ticks; more than one longest period counts as one. */
 /*@ requires inv_weight <= SC_INV_ONE;
@@ -74,15 +68,13 @@ static uint64_t next_refill(uint64_t at, uint64_t period, uint64_t now)
 {
     uint64_t late = now - at;
 
-    if (late < period)
-        return at + period;
+    if (late < period) return at + period;
     return at + (late / period + 1u) * period;
 }
 
 uint32_t sc_refill(struct sc_time *t, uint64_t now)
 {
-    if (t->refill_at > now)
-        return 0;
+    if (t->refill_at > now) return 0;
     t->refill_at = next_refill(t->refill_at, t->p.period, now);
     t->floor_left = t->p.floor;
     t->ceiling_left = t->p.ceiling;

@@ -99,8 +99,7 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now);
     ensures leftover: \result == SC_LEFTOVER <==> t->ceiling_left > 0 && t->floor_left == 0; */
 static inline uint32_t sc_class(const struct sc_time *t)
 {
-    if (t->ceiling_left == 0u)
-        return SC_EMPTY;
+    if (t->ceiling_left == 0u) return SC_EMPTY;
     return t->floor_left > 0u ? SC_FLOOR : SC_LEFTOVER;
 }
 
@@ -112,8 +111,7 @@ static inline uint32_t sc_class(const struct sc_time *t)
     ensures some: \result == 0 <==> t->ceiling_left == 0; */
 static inline uint64_t sc_slice(const struct sc_time *t)
 {
-    if (t->floor_left > 0u && t->floor_left < t->ceiling_left)
-        return t->floor_left;
+    if (t->floor_left > 0u && t->floor_left < t->ceiling_left) return t->floor_left;
     return t->ceiling_left;
 }
 

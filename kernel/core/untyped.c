@@ -13,44 +13,25 @@
 static uint64_t pow2(uint32_t bits)
 {
     switch (bits) {
-    case 0:
-        return 0x1;
-    case 1:
-        return 0x2;
-    case 2:
-        return 0x4;
-    case 3:
-        return 0x8;
-    case 4:
-        return 0x10;
-    case 5:
-        return 0x20;
-    case 6:
-        return 0x40;
-    case 7:
-        return 0x80;
-    case 8:
-        return 0x100;
-    case 9:
-        return 0x200;
-    case 10:
-        return 0x400;
-    case 11:
-        return 0x800;
-    case 12:
-        return 0x1000;
-    case 13:
-        return 0x2000;
-    case 14:
-        return 0x4000;
-    case 15:
-        return 0x8000;
-    case 16:
-        return 0x10000;
-    case 17:
-        return 0x20000;
-    default:
-        return 0x40000;
+    case 0: return 0x1;
+    case 1: return 0x2;
+    case 2: return 0x4;
+    case 3: return 0x8;
+    case 4: return 0x10;
+    case 5: return 0x20;
+    case 6: return 0x40;
+    case 7: return 0x80;
+    case 8: return 0x100;
+    case 9: return 0x200;
+    case 10: return 0x400;
+    case 11: return 0x800;
+    case 12: return 0x1000;
+    case 13: return 0x2000;
+    case 14: return 0x4000;
+    case 15: return 0x8000;
+    case 16: return 0x10000;
+    case 17: return 0x20000;
+    default: return 0x40000;
     }
 }
 
@@ -67,13 +48,10 @@ static uint64_t sized_units(uint32_t type, uint32_t bits)
 {
     uint64_t n;
 
-    if (bits > RETYPE_ALIGN_BITS_MAX)
-        return 0;
+    if (bits > RETYPE_ALIGN_BITS_MAX) return 0;
     n = pow2(bits);
-    if (type == BH_CAP_CNODE)
-        return n < CNODE_SLOTS_MIN || n > CNODE_SLOTS_MAX ? 0 : n;
-    if (n < BH_HOSTSPACE_MIN_PAGES || n > BH_SPACE_MAX_PAGES)
-        return 0;
+    if (type == BH_CAP_CNODE) return n < CNODE_SLOTS_MIN || n > CNODE_SLOTS_MAX ? 0 : n;
+    if (n < BH_HOSTSPACE_MIN_PAGES || n > BH_SPACE_MAX_PAGES) return 0;
     return n * PAGE_UNITS;
 }
 
@@ -87,22 +65,15 @@ static uint64_t kernel_units(uint32_t type, uint32_t bits)
 {
     if (type == BH_CAP_CNODE || type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
         return sized_units(type, bits);
-    if (bits != 0u)
-        return 0;
+    if (bits != 0u) return 0;
     switch (type) {
-    case BH_CAP_KUNTYPED:
-        return PAGE_UNITS;
-    case BH_CAP_THREAD:
-        return THREAD_UNITS;
-    case BH_CAP_SC:
-        return SC_UNITS;
+    case BH_CAP_KUNTYPED: return PAGE_UNITS;
+    case BH_CAP_THREAD: return THREAD_UNITS;
+    case BH_CAP_SC: return SC_UNITS;
     case BH_CAP_ENDPOINT:
-    case BH_CAP_NTFN:
-        return 1;
-    case BH_CAP_VCPU:
-        return VCPU_UNITS;
-    default:
-        return 0;
+    case BH_CAP_NTFN: return 1;
+    case BH_CAP_VCPU: return VCPU_UNITS;
+    default: return 0;
     }
 }
 
@@ -121,10 +92,8 @@ static uint64_t kernel_units(uint32_t type, uint32_t bits)
     ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
 static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
 {
-    if (from == BH_CAP_KUNTYPED)
-        return kernel_units(type, bits);
-    if (type != BH_CAP_FUNTYPED && type != BH_CAP_FRAME)
-        return 0;
+    if (from == BH_CAP_KUNTYPED) return kernel_units(type, bits);
+    if (type != BH_CAP_FUNTYPED && type != BH_CAP_FRAME) return 0;
     return bits > RETYPE_ALIGN_BITS_MAX ? 0 : 1;
 }
 
@@ -146,16 +115,12 @@ static uint32_t type_is_extent(uint32_t type)
 static uint64_t retype_max(uint32_t type, uint64_t units)
 {
     switch (type) {
-    case BH_CAP_KUNTYPED:
-        return POOL_PAGES_MAX;
-    case BH_CAP_FUNTYPED:
-        return PFN_MAX;
-    case BH_CAP_FRAME:
-        return FRAME_PAGES_MAX;
+    case BH_CAP_KUNTYPED: return POOL_PAGES_MAX;
+    case BH_CAP_FUNTYPED: return PFN_MAX;
+    case BH_CAP_FRAME: return FRAME_PAGES_MAX;
     case BH_CAP_CNODE: /* so that setting up the cells stays bounded */
         return CNODE_SLOTS_MAX / units < RETYPE_MAX ? CNODE_SLOTS_MAX / units : RETYPE_MAX;
-    default:
-        return RETYPE_MAX;
+    default: return RETYPE_MAX;
     }
 }
 
@@ -183,8 +148,7 @@ static uint32_t cells_empty(uint32_t dst, uint32_t count)
         loop assigns i;
         loop variant count - i; */
     for (i = 0; i < count; i++) {
-        if (cap_type(cells[dst + i].w0) != BH_CAP_NULL)
-            return 0;
+        if (cap_type(cells[dst + i].w0) != BH_CAP_NULL) return 0;
     }
     return 1;
 }
@@ -205,14 +169,10 @@ static err_t retype_check_source(uint32_t ut)
 {
     uint64_t w = cells[ut].w0;
 
-    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED)
-        return BH_ERR_CAP;
-    if (cap_grant(w) == 0u)
-        return BH_ERR_RIGHTS;
-    if (cap_frozen(w) != 0u)
-        return BH_ERR_STATE;
-    if (cells[ut].depth >= CDT_DEPTH_MAX)
-        return BH_ERR_LIMIT;
+    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED) return BH_ERR_CAP;
+    if (cap_grant(w) == 0u) return BH_ERR_RIGHTS;
+    if (cap_frozen(w) != 0u) return BH_ERR_STATE;
+    if (cells[ut].depth >= CDT_DEPTH_MAX) return BH_ERR_LIMIT;
     return BH_OK;
 }
 
@@ -269,6 +229,34 @@ static void plan_payload(struct retype_plan *p)
     }
 }
 
+/*@ requires \valid(p) && \separated(p, &cells[0 .. POOL_CELLS - 1], &cell_live[0 .. POOL_CELLS - 1]);
+    requires sizes: 0 < obj_units <= PFN_MAX && 0 < ncells <= RETYPE_MAX &&
+        start <= PFN_MAX + 0x40000;
+    requires small: !is_extent(type) ==> start < POOL_UNITS_MAX &&
+        obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS && start % obj_units == 0;
+    requires pages: t_space(type) ==> space_units(obj_units);
+    requires fit: mark(ut) <= start && start + ncells * obj_units <= limit(ut);
+    requires one: is_extent(type) ==> ncells == 1;
+    requires kind: 0 < type < BH_CAP_NTYPES &&
+        (type == BH_CAP_KUNTYPED ==> c_type(cells[ut].w0) == BH_CAP_KUNTYPED);
+    assigns *p;
+    ensures what: p->ut == ut && p->type == type && p->dst == dst && p->count == ncells &&
+        p->start == start;
+    ensures extent: plan_extent(*p);
+    ensures shape: plan_shape(*p);
+    ensures index: plan_index(*p); */
+static void plan_make(struct retype_plan *p, uint32_t ut, uint32_t type, uint32_t ncells,
+                      uint32_t dst, uint64_t start, uint64_t obj_units)
+{
+    p->ut = ut;
+    p->type = type;
+    p->count = ncells;
+    p->dst = dst;
+    p->start = start;
+    p->obj_units = obj_units;
+    plan_payload(p);
+}
+
 /* Is `count` allowed for a type whose objects take `units` each (0: not allowed at all)? */
 /*@ requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
     assigns \nothing;
@@ -278,8 +266,7 @@ static void plan_payload(struct retype_plan *p)
     ensures pool: \result != 0 && type == BH_CAP_KUNTYPED ==> count <= POOL_PAGES_MAX; */
 static uint32_t count_ok(uint32_t type, uint64_t units, uint64_t count)
 {
-    if (units == 0u || count == 0u)
-        return 0;
+    if (units == 0u || count == 0u) return 0;
     return count <= retype_max(type, units) ? 1u : 0u;
 }
 
@@ -289,10 +276,7 @@ static uint32_t count_ok(uint32_t type, uint64_t units, uint64_t count)
     assigns \nothing;
     ensures value: \result == count * units;
     ensures range: units <= \result <= PFN_MAX; */
-static uint64_t span(uint64_t count, uint64_t units)
-{
-    return count * units;
-}
+static uint64_t span(uint64_t count, uint64_t units) { return count * units; }
 
 /*@ requires t_untyped(from) && units == u_units(from, type, bits) && units != 0;
     requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
@@ -313,25 +297,18 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
     uint64_t units, total, start;
     err_t e = retype_check_source(ut);
 
-    if (e != BH_OK)
-        return e;
+    if (e != BH_OK) return e;
     units = retype_units(from, type, size_bits);
-    if (count_ok(type, units, count) == 0u)
-        return BH_ERR_RANGE;
+    if (count_ok(type, units, count) == 0u) return BH_ERR_RANGE;
     ncells = type_is_extent(type) != 0u ? 1u : (uint32_t)count;
-    if (ncells > dst_avail || cells_empty(dst, ncells) == 0u)
-        return BH_ERR_SLOT;
+    if (ncells > dst_avail || cells_empty(dst, ncells) == 0u) return BH_ERR_SLOT;
     total = span(count, units);
     start = align_up(cells[ut].a + cells[ut].c, retype_align(from, type, size_bits, units));
-    if (start + total > cells[ut].a + cells[ut].b)
-        return BH_ERR_MEMORY;
-    p->ut = ut;
-    p->type = type;
-    p->count = ncells;
-    p->dst = dst;
-    p->start = start;
-    p->obj_units = type_is_extent(type) != 0u ? total : units;
-    plan_payload(p);
+    /*@ assert one: is_extent(type) ==> ncells == 1; */
+    /*@ assert many: !is_extent(type) ==> ncells * units == total; */
+    /*@ assert fits: start + total <= limit(ut) <==> fits(ut, type, size_bits, count); */
+    if (start + total > cells[ut].a + cells[ut].b) return BH_ERR_MEMORY;
+    plan_make(p, ut, type, ncells, dst, start, type_is_extent(type) != 0u ? total : units);
     return BH_OK;
 }
 
@@ -361,7 +338,7 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
     ensures taken: ext_from[dst] == ut && ext_lo[dst] == at && ext_hi[dst] == at + units;
     ensures others: same_but{Pre, Here}(dst); */
 static void retype_one(uint32_t ut, uint32_t dst, uint64_t w0, uint64_t a, uint64_t b)
-    /*@ ghost (uint64_t at, uint64_t units) */
+/*@ ghost (uint64_t at, uint64_t units) */
 {
     cnode_commit_new(ut, dst, w0, 0, a, b);
     /*@ ghost
@@ -373,11 +350,21 @@ static void retype_one(uint32_t ut, uint32_t dst, uint64_t w0, uint64_t a, uint6
 /*@ ghost
   /@ requires i < n <= RETYPE_MAX && u <= PFN_MAX;
      assigns \nothing;
-     ensures 0 <= i * u && i * u + u == (i + 1) * u && i * u + u <= n * u; @/
+     ensures 0 <= i * u <= RETYPE_MAX * u && i * u + u == (i + 1) * u && i * u + u <= n * u; @/
   void lemma_next(uint32_t i, uint32_t n, uint64_t u) {} */
 
-/* Make the capabilities of a plan whose memory lies below the watermark already. A copy of the plan:
- * what it says cannot change under the loop. */
+/*@ ghost
+  /@ requires row: \forall integer j; first < j < x ==> ext_lo[j] == ext_hi[j - 1];
+     requires last: first < x < POOL_CELLS ==> ext_lo[x] == ext_hi[x - 1];
+     requires x < POOL_CELLS;
+     assigns \nothing;
+     ensures \forall integer j; first < j < x + 1 ==> ext_lo[j] == ext_hi[j - 1]; @/
+  void lemma_row(uint32_t first, uint32_t x)
+  {
+  } */
+
+/* Make the capabilities of a plan whose memory lies below the watermark already. A copy of the
+ * plan: what it says cannot change under the loop. */
 /*@ requires core_ok;
     requires decoded: plan_place(p) && plan_shape(p) && 0 < p.obj_units <= PFN_MAX;
     requires inside: cells[p.ut].a <= p.start && p.start + p.count * p.obj_units == mark(p.ut);
@@ -386,10 +373,7 @@ static void retype_one(uint32_t ut, uint32_t dst, uint64_t w0, uint64_t a, uint6
             cells[p.dst .. p.dst + p.count - 1], ext_from[p.dst .. p.dst + p.count - 1],
             ext_lo[p.dst .. p.dst + p.count - 1], ext_hi[p.dst .. p.dst + p.count - 1];
     ENSURES_CORE
-    ensures word: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_WORD(p, j);
-    ensures payload: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_PAYLOAD(p, j);
-    ensures depth_of: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_DEPTH(p, j);
-    ensures taken: \forall integer j; p.dst <= j < p.dst + p.count ==> MADE_TAKEN(p, j); */
+    ensures taken: taken_row(p); */
 static void retype_carry_out(const struct retype_plan p)
 {
     uint32_t i;
@@ -408,10 +392,12 @@ static void retype_carry_out(const struct retype_plan p)
             ext_hi[k] <= at;
         loop invariant rest: \forall integer k; p.dst + i <= k < p.dst + p.count ==>
             live(k) && empty(k);
-        loop invariant word: \forall integer j; p.dst <= j < p.dst + i ==> MADE_WORD(p, j);
-        loop invariant payload: \forall integer j; p.dst <= j < p.dst + i ==> MADE_PAYLOAD(p, j);
-        loop invariant depth_of: \forall integer j; p.dst <= j < p.dst + i ==> MADE_DEPTH(p, j);
-        loop invariant taken: \forall integer j; p.dst <= j < p.dst + i ==> MADE_TAKEN(p, j);
+        loop invariant taken_last: i == 0 ? at == p.start : ext_hi[p.dst + i - 1] == at;
+        loop invariant from: \forall integer j; p.dst <= j < p.dst + i ==> ext_from[j] == p.ut;
+        loop invariant span: \forall integer j; p.dst <= j < p.dst + i ==>
+            ext_hi[j] == ext_lo[j] + p.obj_units;
+        loop invariant first: i > 0 ==> ext_lo[p.dst] == p.start;
+        loop invariant row: \forall integer j; p.dst < j < p.dst + i ==> ext_lo[j] == ext_hi[j - 1];
         loop assigns i, obj, at, cells[p.ut].next, cells[behind].prev,
             cells[p.dst .. p.dst + p.count - 1], ext_from[p.dst .. p.dst + p.count - 1],
             ext_lo[p.dst .. p.dst + p.count - 1], ext_hi[p.dst .. p.dst + p.count - 1];
@@ -421,6 +407,8 @@ static void retype_carry_out(const struct retype_plan p)
         /*@ ghost lemma_next(i, p.count, p.obj_step); */
         retype_one(p.ut, p.dst + i, cap_pack(p.type, BH_RIGHTS_ALL, (uint32_t)obj), p.a, p.b)
             /*@ ghost (at, p.obj_units) */;
+        /*@ assert last: i > 0 ==> ext_lo[p.dst + i] == ext_hi[p.dst + i - 1]; */
+        /*@ ghost lemma_row(p.dst, p.dst + i); */
         obj = obj + p.obj_step;
         /*@ ghost at = at + p.obj_units; */
     }
@@ -447,21 +435,15 @@ void untyped_commit_retype(const struct retype_plan *p)
     retype_carry_out(q);
 }
 
-uint64_t untyped_left(uint32_t ut)
-{
-    return cells[ut].b - cells[ut].c;
-}
+uint64_t untyped_left(uint32_t ut) { return cells[ut].b - cells[ut].c; }
 
 err_t untyped_decode_scrub(uint32_t ut)
 {
     uint64_t w = cells[ut].w0;
 
-    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED)
-        return BH_ERR_CAP;
-    if (cap_grant(w) == 0u)
-        return BH_ERR_RIGHTS;
-    if (cdt_has_child(ut) != 0u)
-        return BH_ERR_BUSY;
+    if (cap_type(w) != BH_CAP_KUNTYPED && cap_type(w) != BH_CAP_FUNTYPED) return BH_ERR_CAP;
+    if (cap_grant(w) == 0u) return BH_ERR_RIGHTS;
+    if (cdt_has_child(ut) != 0u) return BH_ERR_BUSY;
     return BH_OK;
 }
 
@@ -470,24 +452,17 @@ uint32_t untyped_scrub_owed(uint32_t ut)
     return cells[ut].c != 0u && cells[ut].d == 0u ? 1u : 0u;
 }
 
-void untyped_commit_charge(uint32_t ut)
-{
-    cells[ut].d = epoch_charge();
-}
+void untyped_commit_charge(uint32_t ut) { cells[ut].d = epoch_charge(); }
 
 uint64_t untyped_scrub_count(uint32_t ut, uint64_t max)
 {
     return cells[ut].c < max ? cells[ut].c : max;
 }
 
-uint64_t untyped_scrub_first(uint32_t ut, uint64_t n)
-{
-    return cells[ut].a + cells[ut].c - n;
-}
+uint64_t untyped_scrub_first(uint32_t ut, uint64_t n) { return cells[ut].a + cells[ut].c - n; }
 
 void untyped_commit_scrubbed(uint32_t ut, uint64_t n)
 {
     cells[ut].c = cells[ut].c - n;
-    if (cells[ut].c == 0u)
-        cells[ut].d = 0;
+    if (cells[ut].c == 0u) cells[ut].d = 0;
 }

@@ -28,19 +28,6 @@ struct retype_plan {
     uint64_t a, b;      /* payload of the new cells */
 };
 
-/* What cell j is like once plan p is carried out. Macros, not predicates: provers instantiate the
- * quantifier around them by the memory they read. */
-#ifdef __FRAMAC__
-#define MADE_WORD(p, j)                                                                            \
-    (c_type(cells[j].w0) == p.type && c_rights(cells[j].w0) == BH_RIGHTS_ALL &&                    \
-     c_obj(cells[j].w0) == p.obj + (j - p.dst) * p.obj_step)
-#define MADE_PAYLOAD(p, j) (cells[j].a == p.a && cells[j].b == p.b && cells[j].c == 0)
-#define MADE_DEPTH(p, j)   (cells[j].depth == cells[p.ut].depth + 1)
-#define MADE_TAKEN(p, j)                                                                           \
-    (ext_from[j] == p.ut && ext_lo[j] == p.start + (j - p.dst) * p.obj_units &&                    \
-     ext_hi[j] == p.start + (j - p.dst) * p.obj_units + p.obj_units)
-#endif
-
 /*@
   logic integer p2(integer b) =
       b == 0 ? 0x1 : b == 1 ? 0x2 : b == 2 ? 0x4 : b == 3 ? 0x8 : b == 4 ? 0x10 :
@@ -99,6 +86,12 @@ struct retype_plan {
       (p.type == BH_CAP_KUNTYPED ==> c_type(cells[p.ut].w0) == BH_CAP_KUNTYPED) &&
       (!is_extent(p.type) ==> p.obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS) &&
       p.obj <= POOL_UNITS_MAX && p.obj_step <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+  // the new cells take one piece after the other
+  predicate taken_row{L}(struct retype_plan p) =
+      ext_lo[p.dst] == p.start &&
+      (\forall integer j; p.dst <= j < p.dst + p.count ==>
+          ext_from[j] == p.ut && ext_hi[j] == ext_lo[j] + p.obj_units) &&
+      (\forall integer j; p.dst < j < p.dst + p.count ==> ext_lo[j] == ext_hi[j - 1]);
   // the object index times the object's size is where it lies
   predicate plan_index(struct retype_plan p) =
       (p.type == BH_CAP_CNODE ==> p.obj == p.start && p.obj_step == p.obj_units == p.a) &&
@@ -173,14 +166,7 @@ MUST_CHECK err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size
     ENSURES_CORE
     ensures mark: \let q = \old(*p); mark(q.ut) == q.start + q.count * q.obj_units;
     ensures epoch: cells[\old(p->ut)].d == 0;
-    ensures word: \let q = \old(*p);
-        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_WORD(q, j);
-    ensures payload: \let q = \old(*p);
-        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_PAYLOAD(q, j);
-    ensures depth_of: \let q = \old(*p);
-        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_DEPTH(q, j);
-    ensures taken: \let q = \old(*p);
-        \forall integer j; q.dst <= j < q.dst + q.count ==> MADE_TAKEN(q, j); */
+    ensures taken: \let q = \old(*p); taken_row(q); */
 void untyped_commit_retype(const struct retype_plan *p);
 
 /** Units or pages left above the watermark (before alignment). */

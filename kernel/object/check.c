@@ -62,16 +62,10 @@ static uint64_t object_units(uint32_t c, uint64_t *first)
     uint64_t n, obj = cell_obj(c);
 
     switch (cell_type(c)) {
-    case BH_CAP_KUNTYPED:
-        *first = cells[c].a;
-        return cells[c].b;
-    case BH_CAP_CNODE:
-        *first = obj;
-        return cells[c].a;
+    case BH_CAP_KUNTYPED: *first = cells[c].a; return cells[c].b;
+    case BH_CAP_CNODE: *first = obj; return cells[c].a;
     case BH_CAP_HOSTSPACE:
-    case BH_CAP_GUESTSPACE:
-        *first = obj * PAGE_UNITS;
-        return cells[c].a * PAGE_UNITS;
+    case BH_CAP_GUESTSPACE: *first = obj * PAGE_UNITS; return cells[c].a * PAGE_UNITS;
     default:
         n = bytes[cell_type(c)] / UNIT_BYTES;
         *first = obj * n;
@@ -85,8 +79,7 @@ static void check_extent(uint32_t c, uint32_t parent)
     uint32_t type = cell_type(c), ptype = cell_type(parent);
     uint64_t first = x->a, n = x->b;
 
-    if (parent == 0)
-        return;
+    if (parent == 0) return;
     if (ptype == BH_CAP_KUNTYPED) {
         n = object_units(c, &first);
         if (n == 0 || type == BH_CAP_FRAME || type == BH_CAP_ATTACH || first < p->a ||
@@ -121,8 +114,7 @@ static void check_siblings(uint32_t c, uint32_t before)
     }
     n = object_units(c, &a);
     (void)object_units(before, &b);
-    if (a + n > b)
-        check(c, INV_EXTENT, a);
+    if (a + n > b) check(c, INV_EXTENT, a);
 }
 
 /* Is the leaf entry for frame @pfn covered by an attachment to the space? */
@@ -148,13 +140,11 @@ static void check_space(uint32_t c, uint32_t obj, uint32_t kind)
         return;
     }
     for (; t < s->next_free; t++) {
-        if (kind == SPACE_HOST && (t == HOST_PRIVATE || t == HOST_SAVE))
-            continue;
+        if (kind == SPACE_HOST && (t == HOST_PRIVATE || t == HOST_SAVE)) continue;
         for (uint32_t i = 0; i < 512; i++) {
             uint64_t e = tables[obj + t][i], page = ptab_entry_pfn(e) - pool_pfn;
 
-            if (e == 0 || (kind == SPACE_HOST && t == HOST_ROOT && i == 511))
-                continue;
+            if (e == 0 || (kind == SPACE_HOST && t == HOST_ROOT && i == 511)) continue;
             if (page < pool_pages) { /* a table of its own, or a vCPU's page */
                 if ((page <= obj || page >= obj + s->next_free) && kind == SPACE_GUEST)
                     check(c, INV_TABLE, e);
@@ -173,23 +163,18 @@ static void check_thread(uint32_t c, uint32_t obj)
 
     if (t->state > BH_THREAD_NO_SC || t->cpu >= epoch_cpus || t->wait > WAIT_NTFN)
         check(c, INV_THREAD, t->state);
-    if (t->cpu != percpu()->cpu)
-        return;
+    if (t->cpu != percpu()->cpu) return;
     if (t->state == BH_THREAD_READY && (t->sc == NONE || scs[t->sc].thread != obj))
         check(c, INV_THREAD, t->sc);
-    if ((t->wait != WAIT_NOTHING) != (t->state == BH_THREAD_BLOCKED))
-        check(c, INV_THREAD, t->wait);
+    if ((t->wait != WAIT_NOTHING) != (t->state == BH_THREAD_BLOCKED)) check(c, INV_THREAD, t->wait);
     if (t->caller != NONE &&
         (threads[t->caller].wait != WAIT_REPLY || threads[t->caller].server != obj))
         check(c, INV_THREAD, t->caller);
-    if (t->wait == WAIT_REPLY && threads[t->server].caller != obj)
-        check(c, INV_THREAD, t->server);
+    if (t->wait == WAIT_REPLY && threads[t->server].caller != obj) check(c, INV_THREAD, t->server);
     if (t->wait == WAIT_NTFN && ntfns[t->wait_object].waiter != obj)
         check(c, INV_NTFN, t->wait_object);
-    if (t->home_sc != NONE && scs[t->home_sc].users != 1)
-        check(c, INV_SC, t->home_sc);
-    if (t->vcpu != NONE && vcpus[t->vcpu].thread != obj)
-        check(c, INV_VCPU, t->vcpu);
+    if (t->home_sc != NONE && scs[t->home_sc].users != 1) check(c, INV_SC, t->home_sc);
+    if (t->vcpu != NONE && vcpus[t->vcpu].thread != obj) check(c, INV_VCPU, t->vcpu);
 }
 
 static void check_endpoint(uint32_t c, uint32_t obj)
@@ -197,8 +182,7 @@ static void check_endpoint(uint32_t c, uint32_t obj)
     const struct endpoint *ep = &endpoints[obj];
     uint32_t n = 0, i, last = NONE;
 
-    if (ep->cpu != percpu()->cpu || ep->queue == EP_IDLE)
-        return;
+    if (ep->cpu != percpu()->cpu || ep->queue == EP_IDLE) return;
     for (i = ep->head; i != NONE && n < 100000; i = threads[i].next, n++) {
         const struct thread *t = &threads[i];
         bool receives = t->wait == WAIT_RECEIVE,
@@ -224,48 +208,35 @@ static void check_object(uint32_t c)
     switch (cell_type(c)) {
     case BH_CAP_KUNTYPED:
     case BH_CAP_FUNTYPED:
-        if (cells[c].c > cells[c].b)
-            check(c, INV_WATERMARK, cells[c].c);
+        if (cells[c].c > cells[c].b) check(c, INV_WATERMARK, cells[c].c);
         break;
     case BH_CAP_FRAME:
-        if (cells[c].d > epoch_now)
-            check(c, INV_DEBT, cells[c].d);
+        if (cells[c].d > epoch_now) check(c, INV_DEBT, cells[c].d);
         break;
-    case BH_CAP_HOSTSPACE:
-        check_space(c, obj, SPACE_HOST);
-        break;
-    case BH_CAP_GUESTSPACE:
-        check_space(c, obj, SPACE_GUEST);
-        break;
-    case BH_CAP_THREAD:
-        check_thread(c, obj);
-        break;
+    case BH_CAP_HOSTSPACE: check_space(c, obj, SPACE_HOST); break;
+    case BH_CAP_GUESTSPACE: check_space(c, obj, SPACE_GUEST); break;
+    case BH_CAP_THREAD: check_thread(c, obj); break;
     case BH_CAP_SC:
         s = &scs[obj];
-        if (s->cpu != percpu()->cpu || s->configured == 0)
-            break;
+        if (s->cpu != percpu()->cpu || s->configured == 0) break;
         if (s->time.floor_left > s->time.p.floor || s->time.ceiling_left > s->time.p.ceiling)
             check(c, INV_SC, s->time.ceiling_left);
         if (s->thread != NONE && threads[s->thread].sc != obj && threads[s->thread].home_sc != obj)
             check(c, INV_SC, s->thread);
         break;
-    case BH_CAP_ENDPOINT:
-        check_endpoint(c, obj);
-        break;
+    case BH_CAP_ENDPOINT: check_endpoint(c, obj); break;
     case BH_CAP_NTFN:
         n = &ntfns[obj];
         if (n->cpu == percpu()->cpu && n->waiter != NONE &&
             (threads[n->waiter].wait != WAIT_NTFN || threads[n->waiter].wait_object != obj))
             check(c, INV_NTFN, n->waiter);
-        if (n->vcpu != NONE && vcpus[n->vcpu].ntfn != obj)
-            check(c, INV_VCPU, n->vcpu);
+        if (n->vcpu != NONE && vcpus[n->vcpu].ntfn != obj) check(c, INV_VCPU, n->vcpu);
         break;
     case BH_CAP_VCPU:
         if (vcpus[obj].thread != NONE && threads[vcpus[obj].thread].vcpu != obj)
             check(c, INV_VCPU, obj);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -274,19 +245,14 @@ static void check_object(uint32_t c)
 static void seen_clear(uint32_t c)
 {
     switch (cell_type(c)) {
-    case BH_CAP_NTFN:
-        ntfns[cell_obj(c)].seen = 0;
-        break;
+    case BH_CAP_NTFN: ntfns[cell_obj(c)].seen = 0; break;
     case BH_CAP_HOSTSPACE:
     case BH_CAP_GUESTSPACE:
         spaces[cell_obj(c)].seen = 0;
         spaces[cell_obj(c)].saves_seen = 0;
         break;
-    case BH_CAP_CNODE:
-        cells[c].d = 0;
-        break;
-    default:
-        break;
+    case BH_CAP_CNODE: cells[c].d = 0; break;
+    default: break;
     }
 }
 
@@ -296,10 +262,8 @@ static void seen_add(uint32_t c, uint32_t parent)
     const struct thread *t;
     const struct vcpu *v;
 
-    if (cell_type(c) == BH_CAP_ATTACH)
-        spaces[obj].seen++;
-    if (cell_type(c) == BH_CAP_IRQ && (n = irq_ntfn(c)) != NONE)
-        ntfns[n].seen++;
+    if (cell_type(c) == BH_CAP_ATTACH) spaces[obj].seen++;
+    if (cell_type(c) == BH_CAP_IRQ && (n = irq_ntfn(c)) != NONE) ntfns[n].seen++;
     if (cell_type(c) == BH_CAP_THREAD && original(c, parent)) {
         t = &threads[obj];
         if (t->bound != 0) {
@@ -309,8 +273,7 @@ static void seen_add(uint32_t c, uint32_t parent)
             spaces[t->space].saves_seen |= 1u << t->save_slot;
             cells[t->cnode].d++;
         }
-        if (t->fault_ntfn != NONE)
-            ntfns[t->fault_ntfn].seen++;
+        if (t->fault_ntfn != NONE) ntfns[t->fault_ntfn].seen++;
     }
     if (cell_type(c) == BH_CAP_VCPU && original(c, parent)) {
         v = &vcpus[obj];
@@ -320,8 +283,7 @@ static void seen_add(uint32_t c, uint32_t parent)
             ntfns[v->ntfn].seen++;
         }
         for (uint32_t i = 0; i < BH_DOORBELLS; i++) {
-            if (v->doorbells[i].match != 0)
-                ntfns[v->doorbells[i].ntfn].seen++;
+            if (v->doorbells[i].match != 0) ntfns[v->doorbells[i].ntfn].seen++;
         }
     }
 }
@@ -332,8 +294,7 @@ static void seen_compare(uint32_t c, uint32_t parent)
 
     switch (cell_type(c)) {
     case BH_CAP_NTFN:
-        if (ntfns[obj].seen != ntfns[obj].users)
-            check(c, INV_OBJECT, ntfns[obj].users);
+        if (ntfns[obj].seen != ntfns[obj].users) check(c, INV_OBJECT, ntfns[obj].users);
         break;
     case BH_CAP_HOSTSPACE:
     case BH_CAP_GUESTSPACE:
@@ -346,8 +307,7 @@ static void seen_compare(uint32_t c, uint32_t parent)
             check(c, INV_OBJECT, cells[c].count);
         cells[c].d = 0;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -363,8 +323,7 @@ static bool walk(void (*visit)(uint32_t c, uint32_t parent))
             check(c, INV_LINK, n);
             return false;
         }
-        if (n == 0)
-            return true;
+        if (n == 0) return true;
         if (cells[n].depth == 0 || cells[n].depth > cells[c].depth + 1 ||
             cells[n].depth > CDT_DEPTH_MAX || cell_type(n) == BH_CAP_NULL ||
             cell_type(n) >= BH_CAP_NTYPES) {
@@ -393,8 +352,7 @@ static void visit_tree(uint32_t c, uint32_t parent)
         last_child[depth] = 0;
     if (parent != 0 &&
         (cell_type(parent) == BH_CAP_KUNTYPED || cell_type(parent) == BH_CAP_FUNTYPED)) {
-        if (last_child[depth] != 0)
-            check_siblings(c, last_child[depth]);
+        if (last_child[depth] != 0) check_siblings(c, last_child[depth]);
         last_child[depth] = c;
     }
     seen_clear(c);
@@ -403,8 +361,7 @@ static void visit_tree(uint32_t c, uint32_t parent)
 static void visit_object(uint32_t c, uint32_t parent)
 {
     seen_add(c, parent);
-    if (original(c, parent) || cell_type(c) <= BH_CAP_ATTACH)
-        check_object(c);
+    if (original(c, parent) || cell_type(c) <= BH_CAP_ATTACH) check_object(c);
 }
 
 static void visit_attach(uint32_t c, uint32_t parent)
@@ -414,8 +371,7 @@ static void visit_attach(uint32_t c, uint32_t parent)
     if (cell_type(c) == BH_CAP_FRAME) {
         for (uint32_t k = cells[c].next; cells[k].depth > cells[c].depth; k = cells[k].next)
             n += cells[k].depth == cells[c].depth + 1 && cell_type(k) == BH_CAP_ATTACH;
-        if (n != cells[c].count)
-            check(c, INV_ATTACH, cells[c].count);
+        if (n != cells[c].count) check(c, INV_ATTACH, cells[c].count);
     }
     seen_compare(c, parent);
 }
@@ -423,7 +379,6 @@ static void visit_attach(uint32_t c, uint32_t parent)
 uint64_t check_all(void)
 {
     broken = 0;
-    if (walk(visit_tree) && walk(visit_object))
-        (void)walk(visit_attach);
+    if (walk(visit_tree) && walk(visit_object)) (void)walk(visit_attach);
     return broken;
 }

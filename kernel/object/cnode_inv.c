@@ -18,10 +18,8 @@
 
 static err_t dst_here(const struct invocation *in, uint64_t slot, uint32_t *cell)
 {
-    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0)
-        return BH_ERR_RIGHTS;
-    if (slot >= cells[in->cell].a)
-        return BH_ERR_SLOT;
+    if ((cap_rights(cells[in->cell].w0) & BH_RIGHT_WRITE) == 0) return BH_ERR_RIGHTS;
+    if (slot >= cells[in->cell].a) return BH_ERR_SLOT;
     *cell = cell_obj(in->cell) + (uint32_t)slot;
     return BH_OK;
 }
@@ -31,18 +29,14 @@ static struct sysret copy(const struct invocation *in, uint64_t badge, bool mint
     uint32_t dst, src;
     err_t e = dst_here(in, in->a[0], &dst);
 
-    if (e == BH_OK)
-        e = arg_slot(in->a[1], &src);
-    if (e == BH_OK && in->a[2] > BH_RIGHTS_ALL)
-        e = BH_ERR_RANGE;
+    if (e == BH_OK) e = arg_slot(in->a[1], &src);
+    if (e == BH_OK && in->a[2] > BH_RIGHTS_ALL) e = BH_ERR_RANGE;
     if (e == BH_OK)
         e = mint ? cnode_decode_mint(src, dst, (uint32_t)in->a[2])
                  : cnode_decode_copy(src, dst, (uint32_t)in->a[2]);
-    if (e == BH_OK)
-        cnode_commit_copy(src, dst, (uint32_t)in->a[2], badge, mint);
+    if (e == BH_OK) cnode_commit_copy(src, dst, (uint32_t)in->a[2], badge, mint);
 #ifdef BREAK_COPY_RIGHTS
-    if (e == BH_OK)
-        cells[dst].w0 |= (uint64_t)BH_RIGHTS_ALL << 5;
+    if (e == BH_OK) cells[dst].w0 |= (uint64_t)BH_RIGHTS_ALL << 5;
 #endif
     return sysret(e, 0);
 }
@@ -55,15 +49,9 @@ static bool owns_object(uint32_t cell)
     return type >= BH_CAP_CNODE && type <= BH_CAP_VCPU && cell_type(cdt_parent(cell)) != type;
 }
 
-struct sysret inv_cnode_copy(const struct invocation *in)
-{
-    return copy(in, 0, false);
-}
+struct sysret inv_cnode_copy(const struct invocation *in) { return copy(in, 0, false); }
 
-struct sysret inv_cnode_mint(const struct invocation *in)
-{
-    return copy(in, in->a[3], true);
-}
+struct sysret inv_cnode_mint(const struct invocation *in) { return copy(in, in->a[3], true); }
 
 /* A CNode's original capability lies in a CNode at a lower address: no cycle of CNodes can keep
  * itself alive. */
@@ -77,16 +65,12 @@ struct sysret inv_cnode_move(const struct invocation *in)
     uint32_t dst, src;
     err_t e = dst_here(in, in->a[0], &dst);
 
-    if (e == BH_OK)
-        e = arg_slot(in->a[1], &src);
-    if (e == BH_OK)
-        e = cnode_decode_move(src, dst);
+    if (e == BH_OK) e = arg_slot(in->a[1], &src);
+    if (e == BH_OK) e = cnode_decode_move(src, dst);
     if (e == BH_OK && cell_type(src) == BH_CAP_CNODE && cells[src].count != 0)
         e = BH_ERR_BUSY; /* threads refer to it by its place */
-    if (e == BH_OK && !cnode_place_ok(src, dst))
-        e = BH_ERR_STATE;
-    if (e == BH_OK)
-        cnode_commit_move(src, dst);
+    if (e == BH_OK && !cnode_place_ok(src, dst)) e = BH_ERR_STATE;
+    if (e == BH_OK) cnode_commit_move(src, dst);
     return sysret(e, 0);
 }
 
@@ -95,23 +79,16 @@ static bool has_users(uint32_t cell)
     uint32_t obj = cell_obj(cell);
 
     switch (cell_type(cell)) {
-    case BH_CAP_CNODE:
-        return cells[cell].count != 0;
-    case BH_CAP_THREAD:
-        return threads[obj].users != 0;
-    case BH_CAP_SC:
-        return scs[obj].users != 0;
-    case BH_CAP_ENDPOINT:
-        return endpoints[obj].queue != EP_IDLE;
+    case BH_CAP_CNODE: return cells[cell].count != 0;
+    case BH_CAP_THREAD: return threads[obj].users != 0;
+    case BH_CAP_SC: return scs[obj].users != 0;
+    case BH_CAP_ENDPOINT: return endpoints[obj].queue != EP_IDLE;
     case BH_CAP_NTFN:
         return ntfns[obj].users != 0 || ntfns[obj].waiter != NONE || ntfns[obj].queued != 0;
     case BH_CAP_HOSTSPACE:
-    case BH_CAP_GUESTSPACE:
-        return spaces[obj].users != 0;
-    case BH_CAP_VCPU:
-        return vcpus[obj].users != 0;
-    default:
-        return false;
+    case BH_CAP_GUESTSPACE: return spaces[obj].users != 0;
+    case BH_CAP_VCPU: return vcpus[obj].users != 0;
+    default: return false;
     }
 }
 
@@ -122,35 +99,22 @@ struct sysret object_destroy(uint32_t cell)
 {
     uint32_t obj = cell_obj(cell);
 
-    if (!owns_object(cell))
-        return sysret(BH_OK, 0);
-    if (cell_cpu(cell) != percpu()->cpu)
-        return sysret(BH_ERR_CPU, cell_cpu(cell));
-    if (cell_type(cell) == BH_CAP_THREAD)
-        thread_fini(&threads[obj]);
-    if (cell_type(cell) == BH_CAP_VCPU && vcpus[obj].thread != NONE)
-        vcpu_unbind(&vcpus[obj]);
-    if (has_users(cell))
-        return sysret(BH_ERR_BUSY, 0);
+    if (!owns_object(cell)) return sysret(BH_OK, 0);
+    if (cell_cpu(cell) != percpu()->cpu) return sysret(BH_ERR_CPU, cell_cpu(cell));
+    if (cell_type(cell) == BH_CAP_THREAD) thread_fini(&threads[obj]);
+    if (cell_type(cell) == BH_CAP_VCPU && vcpus[obj].thread != NONE) vcpu_unbind(&vcpus[obj]);
+    if (has_users(cell)) return sysret(BH_ERR_BUSY, 0);
     switch (cell_type(cell)) {
-    case BH_CAP_CNODE:
-        return cnode_empty(cell);
-    case BH_CAP_THREAD:
-        runq_release(percpu()->runq->thread_of, threads[obj].handle);
-        break;
+    case BH_CAP_CNODE: return cnode_empty(cell);
+    case BH_CAP_THREAD: runq_release(percpu()->runq->thread_of, threads[obj].handle); break;
     case BH_CAP_SC:
         runq_release(percpu()->runq->sc_of, scs[obj].handle);
         percpu()->runq->floors -= scs[obj].share;
         break;
     case BH_CAP_HOSTSPACE:
-    case BH_CAP_GUESTSPACE:
-        space_fini(obj);
-        break;
-    case BH_CAP_VCPU:
-        vcpu_fini(obj);
-        break;
-    default:
-        break;
+    case BH_CAP_GUESTSPACE: space_fini(obj); break;
+    case BH_CAP_VCPU: vcpu_fini(obj); break;
+    default: break;
     }
     return sysret(BH_OK, 0);
 }
@@ -160,25 +124,18 @@ static struct sysret delete_leaf(uint32_t cell)
 {
     struct sysret r = sysret(cnode_decode_delete(cell), 0);
 
-    if (r.err != BH_OK)
-        return r;
+    if (r.err != BH_OK) return r;
     switch (cell_type(cell)) {
-    case BH_CAP_ATTACH:
-        return attach_destroy(cell);
+    case BH_CAP_ATTACH: return attach_destroy(cell);
     case BH_CAP_FRAME:
         r.err = frame_decode_delete(cell);
-        if (r.err == BH_OK)
-            frame_commit_delete(cell);
+        if (r.err == BH_OK) frame_commit_delete(cell);
         return r;
-    case BH_CAP_IRQ:
-        irq_release(cell);
-        break;
-    default:
-        break;
+    case BH_CAP_IRQ: irq_release(cell); break;
+    default: break;
     }
     r = object_destroy(cell);
-    if (r.err == BH_OK)
-        cnode_commit_delete(cell);
+    if (r.err == BH_OK) cnode_commit_delete(cell);
     return r;
 }
 
@@ -236,8 +193,7 @@ static struct sysret revoke_below(uint32_t root)
             steps++;
             any = true;
             cell = cells[root].next;
-            if (busy)
-                cell = next;
+            if (busy) cell = next;
             if (percpu()->current == NULL)
                 return sysret(BH_ERR_PREEMPTED, 0); /* the caller revoked itself */
         } else if (r.err == BH_ERR_BUSY) {
@@ -247,8 +203,7 @@ static struct sysret revoke_below(uint32_t root)
             return r;
         }
     }
-    if (busy)
-        return sysret(any ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
+    if (busy) return sysret(any ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
     cnode_commit_thaw(root);
     return sysret(BH_OK, 0);
 }
@@ -268,8 +223,7 @@ struct sysret inv_cnode_revoke(const struct invocation *in)
     uint32_t cell;
     err_t e = dst_here(in, in->a[0], &cell);
 
-    if (e == BH_OK && cell_type(cell) == BH_CAP_NULL)
-        e = BH_ERR_CAP;
+    if (e == BH_OK && cell_type(cell) == BH_CAP_NULL) e = BH_ERR_CAP;
     return e == BH_OK ? revoke(cell) : sysret(e, 0);
 }
 
@@ -287,15 +241,13 @@ static struct sysret cnode_empty(uint32_t cell)
         else
             done++;
     }
-    if (busy || done == 64)
-        return sysret(done != 0 ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
+    if (busy || done == 64) return sysret(done != 0 ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
     return sysret(BH_OK, 0); /* all cells empty; the scrub of its memory clears it */
 }
 
 struct sysret inv_cnode_type(const struct invocation *in)
 {
-    if (in->a[0] >= cells[in->cell].a)
-        return sysret(BH_ERR_SLOT, 0);
+    if (in->a[0] >= cells[in->cell].a) return sysret(BH_ERR_SLOT, 0);
     uint64_t w0 = cells[cell_obj(in->cell) + in->a[0]].w0;
 
     return sysret(BH_OK, (uint64_t)cap_type(w0) | (uint64_t)cap_rights(w0) << 8);
@@ -306,12 +258,8 @@ void object_init(uint32_t cell, uint32_t cpu)
     uint32_t obj = cell_obj(cell);
 
     switch (cell_type(cell)) {
-    case BH_CAP_CNODE:
-        cnode_init(obj, (uint32_t)cells[cell].a);
-        break;
-    case BH_CAP_THREAD:
-        thread_init(&threads[obj], cpu);
-        break;
+    case BH_CAP_CNODE: cnode_init(obj, (uint32_t)cells[cell].a); break;
+    case BH_CAP_THREAD: thread_init(&threads[obj], cpu); break;
     case BH_CAP_SC:
         scs[obj].cpu = cpu;
         scs[obj].thread = NONE;
@@ -325,16 +273,9 @@ void object_init(uint32_t cell, uint32_t cpu)
         ntfns[obj].cpu = cpu;
         ntfns[obj].waiter = ntfns[obj].vcpu = NONE;
         break;
-    case BH_CAP_HOSTSPACE:
-        space_init(obj, SPACE_HOST, (uint32_t)cells[cell].a);
-        break;
-    case BH_CAP_GUESTSPACE:
-        space_init(obj, SPACE_GUEST, (uint32_t)cells[cell].a);
-        break;
-    case BH_CAP_VCPU:
-        vcpu_object_init(obj, cpu);
-        break;
-    default:
-        break;
+    case BH_CAP_HOSTSPACE: space_init(obj, SPACE_HOST, (uint32_t)cells[cell].a); break;
+    case BH_CAP_GUESTSPACE: space_init(obj, SPACE_GUEST, (uint32_t)cells[cell].a); break;
+    case BH_CAP_VCPU: vcpu_object_init(obj, cpu); break;
+    default: break;
     }
 }

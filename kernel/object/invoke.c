@@ -25,8 +25,7 @@ err_t arg_slot(uint64_t slot, uint32_t *cell)
 {
     const struct thread *t = percpu()->current;
 
-    if (slot >= t->cnode_count)
-        return BH_ERR_CAP;
+    if (slot >= t->cnode_count) return BH_ERR_CAP;
     *cell = t->cnode_first + (uint32_t)slot;
     return BH_OK;
 }
@@ -35,12 +34,9 @@ err_t arg_cell(uint64_t slot, uint32_t type, uint32_t rights, uint32_t *cell)
 {
     err_t e = arg_slot(slot, cell);
 
-    if (e != BH_OK)
-        return e;
-    if (cell_type(*cell) != type)
-        return BH_ERR_CAP;
-    if ((cap_rights(cells[*cell].w0) & rights) != rights)
-        return BH_ERR_RIGHTS;
+    if (e != BH_OK) return e;
+    if (cell_type(*cell) != type) return BH_ERR_CAP;
+    if ((cap_rights(cells[*cell].w0) & rights) != rights) return BH_ERR_RIGHTS;
     return BH_OK;
 }
 
@@ -49,11 +45,9 @@ err_t arg_dst(uint64_t cnode, uint64_t slot, uint32_t *cell, uint32_t *avail)
     uint32_t c, count;
     err_t e = arg_cell(cnode, BH_CAP_CNODE, BH_RIGHT_WRITE, &c);
 
-    if (e != BH_OK)
-        return e;
+    if (e != BH_OK) return e;
     count = (uint32_t)cells[c].a;
-    if (slot >= count)
-        return BH_ERR_SLOT;
+    if (slot >= count) return BH_ERR_SLOT;
     *cell = cell_obj(c) + (uint32_t)slot;
     *avail = count - (uint32_t)slot;
     return BH_OK;
@@ -63,18 +57,12 @@ err_t arg_dst(uint64_t cnode, uint64_t slot, uint32_t *cell, uint32_t *avail)
 static uint32_t home_cpu(uint32_t type, uint32_t obj)
 {
     switch (type) {
-    case BH_CAP_THREAD:
-        return threads[obj].cpu;
-    case BH_CAP_SC:
-        return scs[obj].cpu;
-    case BH_CAP_ENDPOINT:
-        return endpoints[obj].cpu;
-    case BH_CAP_NTFN:
-        return ntfns[obj].cpu;
-    case BH_CAP_VCPU:
-        return vcpus[obj].cpu;
-    default:
-        return NONE;
+    case BH_CAP_THREAD: return threads[obj].cpu;
+    case BH_CAP_SC: return scs[obj].cpu;
+    case BH_CAP_ENDPOINT: return endpoints[obj].cpu;
+    case BH_CAP_NTFN: return ntfns[obj].cpu;
+    case BH_CAP_VCPU: return vcpus[obj].cpu;
+    default: return NONE;
     }
 }
 
@@ -99,14 +87,11 @@ static struct sysret invoke(struct invocation *in, uint64_t cap, uint64_t method
     if (arg_slot(cap, &in->cell) != BH_OK || cell_type(in->cell) == BH_CAP_NULL)
         return sysret(BH_ERR_CAP, 0);
     type = cell_type(in->cell);
-    if (type == BH_CAP_FUNTYPED)
-        type = BH_CAP_UNTYPED;
-    if (method >= BH_METHODS_MAX || methods[type][method] == NULL)
-        return sysret(BH_ERR_METHOD, 0);
+    if (type == BH_CAP_FUNTYPED) type = BH_CAP_UNTYPED;
+    if (method >= BH_METHODS_MAX || methods[type][method] == NULL) return sysret(BH_ERR_METHOD, 0);
     if ((cap_rights(cells[in->cell].w0) & type_rights[type]) != type_rights[type])
         return sysret(BH_ERR_RIGHTS, 0);
-    if (cell_cpu(in->cell) != percpu()->cpu)
-        return sysret(BH_ERR_CPU, cell_cpu(in->cell));
+    if (cell_cpu(in->cell) != percpu()->cpu) return sysret(BH_ERR_CPU, cell_cpu(in->cell));
     return methods[type][method](in);
 }
 
@@ -123,8 +108,7 @@ struct sysret sys_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1
     spin_unlock(&kernel_lock);
     if (pc->current == NULL || pc->current->state != BH_THREAD_READY) {
         /* It stopped or destroyed itself. */
-        if (pc->current != NULL)
-            thread_return(pc->current, r.err, r.value);
+        if (pc->current != NULL) thread_return(pc->current, r.err, r.value);
         schedule();
     }
     return r;

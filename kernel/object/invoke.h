@@ -25,14 +25,8 @@ MUST_CHECK err_t arg_slot(uint64_t slot, uint32_t *cell);
 /** Destination: slot @slot of the CNode that the thread's slot @cnode names (WRITE); @avail = cells to its end. */
 MUST_CHECK err_t arg_dst(uint64_t cnode, uint64_t slot, uint32_t *cell, uint32_t *avail);
 
-static inline uint32_t cell_obj(uint32_t cell)
-{
-    return cap_obj(cells[cell].w0);
-}
-static inline uint32_t cell_type(uint32_t cell)
-{
-    return cap_type(cells[cell].w0);
-}
+static inline uint32_t cell_obj(uint32_t cell) { return cap_obj(cells[cell].w0); }
+static inline uint32_t cell_type(uint32_t cell) { return cap_type(cells[cell].w0); }
 
 /** CPU that the object named by the cell lives on; this one if it lives on none. */
 uint32_t cell_cpu(uint32_t cell);

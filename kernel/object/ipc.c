@@ -39,8 +39,7 @@ static void queue_remove(struct endpoint *ep, struct thread *t)
     else
         threads[t->next].prev = t->prev;
 #endif
-    if (ep->head == NONE)
-        ep->queue = EP_IDLE;
+    if (ep->head == NONE) ep->queue = EP_IDLE;
 }
 
 /* The server runs on the caller's context until it replies. */
@@ -80,11 +79,9 @@ struct sysret ipc_call_fast(uint64_t cap, uint64_t deadline)
     if (cap_lookup(cap, BH_CAP_ENDPOINT, BH_RIGHT_WRITE, &c) != BH_OK || deadline != BH_FOREVER)
         return sysret(1, 0);
     ep = &endpoints[c.obj];
-    if (ep->queue != EP_RECEIVERS || ep->cpu != pc->cpu)
-        return sysret(1, 0);
+    if (ep->queue != EP_RECEIVERS || ep->cpu != pc->cpu) return sysret(1, 0);
     r = &threads[ep->head];
-    if (r->timed)
-        return sysret(1, 0);
+    if (r->timed) return sysret(1, 0);
     ep->head = r->next;
     if (r->next == NONE)
         ep->queue = EP_IDLE;
@@ -109,11 +106,9 @@ struct sysret ipc_reply_wait_fast(uint64_t cap, uint64_t deadline)
     if (cap_lookup(cap, BH_CAP_ENDPOINT, BH_RIGHT_READ, &c) != BH_OK || deadline != BH_FOREVER)
         return sysret(1, 0);
     ep = &endpoints[c.obj];
-    if (ep->queue == EP_SENDERS || ep->cpu != pc->cpu || t->caller == NONE)
-        return sysret(1, 0);
+    if (ep->queue == EP_SENDERS || ep->cpu != pc->cpu || t->caller == NONE) return sysret(1, 0);
     r = &threads[t->caller];
-    if (r->timed || r->sc != t->sc)
-        return sysret(1, 0);
+    if (r->timed || r->sc != t->sc) return sysret(1, 0);
     queue_push(ep, EP_RECEIVERS, t);
     t->wait = WAIT_RECEIVE;
     t->wait_object = c.obj;
@@ -130,14 +125,12 @@ static void words_store(struct thread *t, const uint64_t *w)
     uint64_t cr3 = percpu()->cr3;
     struct frame *f = save_frame(t->save);
 
-    if (t->cr3 != cr3)
-        write_cr3(t->cr3);
+    if (t->cr3 != cr3) write_cr3(t->cr3);
     f->rsi = w[0];
     f->rdx = w[1];
     f->r10 = w[2];
     f->r8 = w[3];
-    if (t->cr3 != cr3)
-        write_cr3(cr3);
+    if (t->cr3 != cr3) write_cr3(cr3);
 }
 
 static void words_load(struct thread *t, uint64_t *w)
@@ -145,14 +138,12 @@ static void words_load(struct thread *t, uint64_t *w)
     uint64_t cr3 = percpu()->cr3;
     const struct frame *f = save_frame(t->save);
 
-    if (t->cr3 != cr3)
-        write_cr3(t->cr3);
+    if (t->cr3 != cr3) write_cr3(t->cr3);
     w[0] = f->rsi;
     w[1] = f->rdx;
     w[2] = f->r10;
     w[3] = f->r8;
-    if (t->cr3 != cr3)
-        write_cr3(cr3);
+    if (t->cr3 != cr3) write_cr3(cr3);
 }
 
 /* A hazard on the way out of a fast path: the words go to the save area of who is current now. */
@@ -177,8 +168,7 @@ static void deliver(struct endpoint *ep, struct thread *from, struct thread *r, 
     words_store(r, w);
     r->badge = badge;
     if (call) {
-        if (r->timed)
-            sched_remove(r);
+        if (r->timed) sched_remove(r);
         sched_remove(from);
         r->wait = WAIT_NOTHING;
         sc_donate(from, r);
@@ -194,11 +184,9 @@ static struct sysret send(uint64_t cap, const uint64_t *w, uint64_t deadline, bo
     struct cap c;
     err_t e = cap_lookup(cap, BH_CAP_ENDPOINT, BH_RIGHT_WRITE, &c);
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     ep = &endpoints[c.obj];
-    if (ep->cpu != percpu()->cpu)
-        return sysret(BH_ERR_CPU, ep->cpu);
+    if (ep->cpu != percpu()->cpu) return sysret(BH_ERR_CPU, ep->cpu);
     if (ep->queue != EP_RECEIVERS && deadline != BH_FOREVER && deadline <= rdtsc())
         return sysret(BH_ERR_TIMEOUT, 0);
     if (!call && ep->queue == EP_RECEIVERS) {
@@ -253,10 +241,8 @@ __attribute__((noreturn)) static void receive(uint64_t cap, uint64_t deadline)
     uint64_t w[4];
     err_t e = cap_lookup(cap, BH_CAP_ENDPOINT, BH_RIGHT_READ, &c);
 
-    if (e == BH_OK && endpoints[c.obj].cpu != percpu()->cpu)
-        e = BH_ERR_CPU;
-    if (e == BH_OK && t->caller != NONE)
-        e = BH_ERR_STATE; /* a reply is owed first */
+    if (e == BH_OK && endpoints[c.obj].cpu != percpu()->cpu) e = BH_ERR_CPU;
+    if (e == BH_OK && t->caller != NONE) e = BH_ERR_STATE; /* a reply is owed first */
     if (e == BH_OK && endpoints[c.obj].queue != EP_SENDERS && deadline != BH_FOREVER &&
         deadline <= rdtsc())
         e = BH_ERR_TIMEOUT;
@@ -284,28 +270,22 @@ __attribute__((noreturn)) static void receive(uint64_t cap, uint64_t deadline)
         thread_unblock(s, BH_OK, 0);
     } else { /* a call: run on its context from here on */
         sched_charge();
-        if (t->sc != NONE)
-            scs[t->sc].thread = thread_index(t);
+        if (t->sc != NONE) scs[t->sc].thread = thread_index(t);
         sc_donate(s, t);
         t->state = BH_THREAD_READY;
     }
-    if (t->state != BH_THREAD_READY)
-        schedule();
+    if (t->state != BH_THREAD_READY) schedule();
     resume_current();
 }
 
-struct sysret sys_receive(uint64_t cap, uint64_t deadline)
-{
-    receive(cap, deadline);
-}
+struct sysret sys_receive(uint64_t cap, uint64_t deadline) { receive(cap, deadline); }
 
 /* Wake the caller of the current thread with a reply; its context goes with it. */
 static void reply(const uint64_t *w)
 {
     struct thread *t = percpu()->current, *r;
 
-    if (t->caller == NONE)
-        return;
+    if (t->caller == NONE) return;
     r = &threads[t->caller];
     sched_charge();
     words_store(r, w);
@@ -313,8 +293,7 @@ static void reply(const uint64_t *w)
     thread_unblock(r, BH_OK, 0);
     r->badge = 0;
     r->cont = CONT_IPC;
-    if (t->sc == NONE)
-        t->state = BH_THREAD_NO_SC;
+    if (t->sc == NONE) t->state = BH_THREAD_NO_SC;
 }
 
 __attribute__((noreturn)) void ipc_reply_wait_slow(uint64_t cap, uint64_t w0, uint64_t w1,
@@ -338,15 +317,13 @@ static void sc_take_back(struct thread *t)
             sched_remove(server);
         server->sc = server->home_sc;
         if (server->state == BH_THREAD_READY) {
-            if (server == percpu()->current)
-                percpu()->hazard |= HAZARD_RESCHED;
+            if (server == percpu()->current) percpu()->hazard |= HAZARD_RESCHED;
             if (server->sc == NONE)
                 server->state = BH_THREAD_NO_SC;
             else if (server != percpu()->current)
                 sched_wake(server);
         }
-        if (server->wait != WAIT_REPLY)
-            break;
+        if (server->wait != WAIT_REPLY) break;
         server = &threads[server->server];
     }
     scs[t->sc].thread = thread_index(t);
@@ -359,9 +336,7 @@ void thread_cancel_wait(struct thread *t)
     switch (t->wait) {
     case WAIT_SEND:
     case WAIT_CALL:
-    case WAIT_RECEIVE:
-        queue_remove(&endpoints[t->wait_object], t);
-        break;
+    case WAIT_RECEIVE: queue_remove(&endpoints[t->wait_object], t); break;
     case WAIT_NTFN:
 #ifndef BREAK_WAITER
         ntfns[t->wait_object].waiter = NONE;
@@ -371,8 +346,7 @@ void thread_cancel_wait(struct thread *t)
         threads[t->server].caller = NONE;
         sc_take_back(t);
         break;
-    default:
-        break;
+    default: break;
     }
     t->wait = WAIT_NOTHING;
 }
@@ -382,8 +356,7 @@ void ipc_abort_caller(struct thread *t)
 {
     struct thread *r;
 
-    if (t->caller == NONE)
-        return;
+    if (t->caller == NONE) return;
     r = &threads[t->caller];
     sc_return(t, r);
     thread_unblock(r, BH_ERR_ABORTED, 0);

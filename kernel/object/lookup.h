@@ -33,14 +33,11 @@ static inline err_t cap_lookup(uint64_t slot, uint32_t type, uint32_t rights, st
     const struct cell *c;
     uint64_t w0;
 
-    if (__builtin_expect(slot >= t->cnode_count, 0))
-        return BH_ERR_CAP;
+    if (__builtin_expect(slot >= t->cnode_count, 0)) return BH_ERR_CAP;
     c = &cells[t->cnode_first + slot];
     w0 = __atomic_load_n(&c->w0, __ATOMIC_RELAXED);
-    if (__builtin_expect((w0 & 31u) != type, 0))
-        return BH_ERR_CAP;
-    if (__builtin_expect((w0 >> 5 & rights) != rights, 0))
-        return BH_ERR_RIGHTS;
+    if (__builtin_expect((w0 & 31u) != type, 0)) return BH_ERR_CAP;
+    if (__builtin_expect((w0 >> 5 & rights) != rights, 0)) return BH_ERR_RIGHTS;
     out->obj = (uint32_t)(w0 >> 16);
     out->badge = c->badge;
     return BH_OK;

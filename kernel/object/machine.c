@@ -44,8 +44,7 @@ static err_t port_ok(const struct invocation *in, uint32_t right)
     const struct cell *c = &cells[in->cell];
     uint64_t port = in->a[0], width = in->a[1];
 
-    if ((cap_rights(c->w0) & right) == 0)
-        return BH_ERR_RIGHTS;
+    if ((cap_rights(c->w0) & right) == 0) return BH_ERR_RIGHTS;
     if ((width != 1 && width != 2 && width != 4) || port < c->a || port - c->a >= c->b ||
         width > c->b - (port - c->a))
         return BH_ERR_RANGE;
@@ -57,8 +56,7 @@ struct sysret inv_ioports_in(const struct invocation *in)
     err_t e = port_ok(in, BH_RIGHT_READ);
     uint16_t port = (uint16_t)in->a[0];
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     return sysret(BH_OK, in->a[1] == 1 ? inb(port) : in->a[1] == 2 ? inw(port) : inl(port));
 }
 
@@ -67,8 +65,7 @@ struct sysret inv_ioports_out(const struct invocation *in)
     err_t e = port_ok(in, BH_RIGHT_WRITE);
     uint16_t port = (uint16_t)in->a[0];
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     if (in->a[1] == 1)
         outb(port, (uint8_t)in->a[2]);
     else if (in->a[1] == 2)
@@ -86,14 +83,10 @@ static struct sysret derive(const struct invocation *in, uint64_t a, uint64_t b,
     uint32_t dst, avail;
     err_t e = arg_dst(dst_cnode, dst_slot, &dst, &avail);
 
-    if (e == BH_OK && cap_grant(c->w0) == 0)
-        e = BH_ERR_RIGHTS;
-    if (e == BH_OK && cap_frozen(c->w0) != 0)
-        e = BH_ERR_STATE;
-    if (e == BH_OK && c->depth >= CDT_DEPTH_MAX)
-        e = BH_ERR_LIMIT;
-    if (e == BH_OK && cell_type(dst) != BH_CAP_NULL)
-        e = BH_ERR_SLOT;
+    if (e == BH_OK && cap_grant(c->w0) == 0) e = BH_ERR_RIGHTS;
+    if (e == BH_OK && cap_frozen(c->w0) != 0) e = BH_ERR_STATE;
+    if (e == BH_OK && c->depth >= CDT_DEPTH_MAX) e = BH_ERR_LIMIT;
+    if (e == BH_OK && cell_type(dst) != BH_CAP_NULL) e = BH_ERR_SLOT;
     if (e == BH_OK)
         cnode_commit_new(in->cell, dst, cap_pack(cap_type(c->w0), cap_rights(c->w0), 0), 0, a, b);
     return sysret(e, 0);
@@ -121,13 +114,10 @@ struct sysret inv_irq_derive(const struct invocation *in)
 {
     struct sysret r;
 
-    if (cells[in->cell].a != IRQ_ALL || in->a[0] >= ioapic_lines())
-        return sysret(BH_ERR_RANGE, 0);
-    if (lines[in->a[0]].taken != 0)
-        return sysret(BH_ERR_BUSY, 0);
+    if (cells[in->cell].a != IRQ_ALL || in->a[0] >= ioapic_lines()) return sysret(BH_ERR_RANGE, 0);
+    if (lines[in->a[0]].taken != 0) return sysret(BH_ERR_BUSY, 0);
     r = derive(in, in->a[0], 0, in->a[1], in->a[2]);
-    if (r.err == BH_OK)
-        lines[in->a[0]].taken = 1;
+    if (r.err == BH_OK) lines[in->a[0]].taken = 1;
     return r;
 }
 
@@ -137,12 +127,9 @@ struct sysret inv_irq_bind(const struct invocation *in)
     uint32_t cell;
     err_t e = arg_cell(in->a[0], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
 
-    if (line == IRQ_ALL)
-        return sysret(BH_ERR_RANGE, 0);
-    if (e == BH_OK && lines[line].ntfn != 0)
-        e = BH_ERR_STATE;
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (line == IRQ_ALL) return sysret(BH_ERR_RANGE, 0);
+    if (e == BH_OK && lines[line].ntfn != 0) e = BH_ERR_STATE;
+    if (e != BH_OK) return sysret(e, 0);
     lines[line].badge = cells[cell].badge;
     lines[line].ntfn = cell_obj(cell) + 1;
     ntfns[cell_obj(cell)].users++;
@@ -155,8 +142,7 @@ struct sysret inv_irq_unmask(const struct invocation *in)
 {
     uint64_t line = cells[in->cell].a;
 
-    if (line == IRQ_ALL || lines[line].ntfn == 0)
-        return sysret(BH_ERR_STATE, 0);
+    if (line == IRQ_ALL || lines[line].ntfn == 0) return sysret(BH_ERR_STATE, 0);
     ioapic_mask((uint32_t)line, false);
     return sysret(BH_OK, 0);
 }
@@ -170,11 +156,9 @@ void irq_release(uint32_t cell)
 {
     uint64_t line = cells[cell].a;
 
-    if (line == IRQ_ALL)
-        return;
+    if (line == IRQ_ALL) return;
     ioapic_mask((uint32_t)line, true);
-    if (lines[line].ntfn != 0)
-        ntfns[lines[line].ntfn - 1].users--;
+    if (lines[line].ntfn != 0) ntfns[lines[line].ntfn - 1].users--;
     lines[line].ntfn = 0;
     lines[line].taken = 0;
 }
@@ -182,8 +166,7 @@ void irq_release(uint32_t cell)
 /* An interrupt of a line: mask it, tell its owner. */
 void irq_arrived(uint32_t line)
 {
-    if (line >= 24 || lines[line].ntfn == 0)
-        return;
+    if (line >= 24 || lines[line].ntfn == 0) return;
     ioapic_mask(line, true);
     ntfn_signal(lines[line].ntfn - 1, lines[line].badge);
 }
@@ -210,22 +193,15 @@ struct sysret inv_kernel_stat(const struct invocation *in)
 {
     const struct percpu *pc;
 
-    if (in->a[1] >= info_page.ncpus)
-        return sysret(BH_ERR_RANGE, 0);
+    if (in->a[1] >= info_page.ncpus) return sysret(BH_ERR_RANGE, 0);
     pc = &percpus[in->a[1]];
     switch (in->a[0]) {
-    case BH_STAT_IDLE_TICKS:
-        return sysret(BH_OK, pc->idle_ticks);
-    case BH_STAT_IRQS:
-        return sysret(BH_OK, pc->irqs);
-    case BH_STAT_IPIS:
-        return sysret(BH_OK, pc->ipis);
-    case BH_STAT_SWITCHES:
-        return sysret(BH_OK, pc->switches);
-    case BH_STAT_FLUSHES:
-        return sysret(BH_OK, pc->flushes);
-    default:
-        return sysret(BH_ERR_RANGE, 0);
+    case BH_STAT_IDLE_TICKS: return sysret(BH_OK, pc->idle_ticks);
+    case BH_STAT_IRQS: return sysret(BH_OK, pc->irqs);
+    case BH_STAT_IPIS: return sysret(BH_OK, pc->ipis);
+    case BH_STAT_SWITCHES: return sysret(BH_OK, pc->switches);
+    case BH_STAT_FLUSHES: return sysret(BH_OK, pc->flushes);
+    default: return sysret(BH_ERR_RANGE, 0);
     }
 }
 

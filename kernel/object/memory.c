@@ -24,20 +24,16 @@ struct sysret inv_untyped_retype(const struct invocation *in)
     uint32_t dst, avail;
     err_t e = arg_dst(in->a[2], in->a[3], &dst, &avail);
 
-    if (e == BH_OK && cpu >= epoch_cpus)
-        e = BH_ERR_RANGE;
-    if (e == BH_OK)
-        e = untyped_decode_retype(in->cell, type, bits, in->a[1], dst, avail, &p);
+    if (e == BH_OK && cpu >= epoch_cpus) e = BH_ERR_RANGE;
+    if (e == BH_OK) e = untyped_decode_retype(in->cell, type, bits, in->a[1], dst, avail, &p);
     if (e == BH_OK && p.type == BH_CAP_CNODE && p.obj <= dst)
         e = BH_ERR_STATE; /* see cnode_place_ok() */
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     untyped_commit_retype(&p);
 #ifdef BREAK_WATERMARK
     cells[in->cell].c -= type == BH_CAP_ENDPOINT ? 1 : 0;
 #endif
-    for (uint32_t i = 0; i < p.count; i++)
-        object_init(dst + i, (uint32_t)cpu);
+    for (uint32_t i = 0; i < p.count; i++) object_init(dst + i, (uint32_t)cpu);
     return sysret(BH_OK, 0);
 }
 
@@ -48,14 +44,12 @@ struct sysret inv_untyped_scrub(const struct invocation *in)
     uint64_t first, n;
     err_t e = untyped_decode_scrub(ut);
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     if (untyped_scrub_owed(ut) != 0) {
         untyped_commit_charge(ut);
         cells[ut].count = 0;
     }
-    if (epoch_passed(cells[ut].d) == 0)
-        return sysret(BH_ERR_BUSY, 0);
+    if (epoch_passed(cells[ut].d) == 0) return sysret(BH_ERR_BUSY, 0);
     /* The first epoch ended every use of an index looked up before, signals from afar included; the
        second saw every CPU empty its list of them (hazard_work). */
     if (cells[ut].count == 0 && cells[ut].c != 0) {
@@ -66,8 +60,7 @@ struct sysret inv_untyped_scrub(const struct invocation *in)
     n = untyped_scrub_count(ut, frames ? SCRUB_PAGES_PER_CALL : SCRUB_PAGES_PER_CALL * PAGE_UNITS);
     first = untyped_scrub_first(ut, n);
     if (frames) {
-        for (uint64_t i = 0; i < n; i++)
-            zero_bytes(window_map(first + i), PAGE_BYTES);
+        for (uint64_t i = 0; i < n; i++) zero_bytes(window_map(first + i), PAGE_BYTES);
     } else {
         zero_bytes(&cells[first], n * UNIT_BYTES);
     }
@@ -87,10 +80,8 @@ struct sysret inv_frame_carve(const struct invocation *in)
     uint32_t dst, avail;
     err_t e = arg_dst(in->a[2], in->a[3], &dst, &avail);
 
-    if (e == BH_OK)
-        e = frame_decode_carve(in->cell, in->a[0], in->a[1], dst);
-    if (e == BH_OK)
-        frame_commit_carve(in->cell, in->a[0], in->a[1], dst);
+    if (e == BH_OK) e = frame_decode_carve(in->cell, in->a[0], in->a[1], dst);
+    if (e == BH_OK) frame_commit_carve(in->cell, in->a[0], in->a[1], dst);
     return sysret(e, 0);
 }
 
@@ -99,12 +90,9 @@ struct sysret inv_frame_attach(const struct invocation *in)
     uint32_t dst, avail, space;
     err_t e = arg_dst(in->a[2], in->a[3], &dst, &avail);
 
-    if (e == BH_OK)
-        e = arg_slot(in->a[0], &space);
-    if (e == BH_OK && in->a[1] > BH_RIGHTS_ALL)
-        e = BH_ERR_RANGE;
-    if (e == BH_OK)
-        e = frame_decode_attach(in->cell, space, (uint32_t)in->a[1], dst);
+    if (e == BH_OK) e = arg_slot(in->a[0], &space);
+    if (e == BH_OK && in->a[1] > BH_RIGHTS_ALL) e = BH_ERR_RANGE;
+    if (e == BH_OK) e = frame_decode_attach(in->cell, space, (uint32_t)in->a[1], dst);
     if (e == BH_OK) {
         frame_commit_attach(in->cell, space, (uint32_t)in->a[1], dst);
         spaces[cell_obj(dst)].users++;
@@ -132,8 +120,7 @@ struct sysret inv_attach_map(const struct invocation *in)
 #endif
         va % PAGE_BYTES != 0 || !space_range_ok(s, va, pages))
         return sysret(BH_ERR_RANGE, 0);
-    if ((cap_rights(at->w0) & flags & 7u) != (flags & 7u))
-        return sysret(BH_ERR_RIGHTS, 0);
+    if ((cap_rights(at->w0) & flags & 7u) != (flags & 7u)) return sysret(BH_ERR_RIGHTS, 0);
     if (cap_frozen(at->w0) != 0 || at->c != 0) /* revoked, or half deleted: see attach_destroy */
         return sysret(BH_ERR_STATE, 0);
     p = (struct map_plan){.space = cap_obj(at->w0),
@@ -143,8 +130,7 @@ struct sysret inv_attach_map(const struct invocation *in)
                           .flags = flags,
                           .steps = MAP_STEPS_PER_CALL};
     r = space_decode_map(&p);
-    if (r.err != BH_OK)
-        return r;
+    if (r.err != BH_OK) return r;
     space_commit_map(&p);
     return sysret(p.todo == pages ? BH_OK : BH_ERR_PREEMPTED, p.todo);
 }
@@ -161,8 +147,7 @@ struct sysret inv_attach_unmap(const struct invocation *in)
         !space_range_ok(s, va, pages) || space_unmap_cuts(cap_obj(at->w0), va / PAGE_BYTES, pages))
         return sysret(BH_ERR_RANGE, 0);
     e = frame_decode_detach(in->cell, &frame);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     done = space_unmap(cap_obj(at->w0), va / PAGE_BYTES, pages, at->a, at->b, MAP_STEPS_PER_CALL);
 #ifndef BREAK_FLUSH_DEBT
     cells[frame].d = epoch_charge();
@@ -179,10 +164,8 @@ struct sysret attach_destroy(uint32_t cell)
     uint32_t frame, n = 0;
     err_t e = frame_decode_detach(cell, &frame);
 
-    if (e != BH_OK)
-        return sysret(e, 0);
-    if (at->c == 0)
-        at->c = 1;
+    if (e != BH_OK) return sysret(e, 0);
+    if (at->c == 0) at->c = 1;
     while (at->c < s->next_free && n++ < DETACH_TABLES_PER_CALL) {
         /* The private slot holds no client's frame, and its save areas are not in this map. */
 #ifdef BREAK_DETACH
@@ -192,8 +175,7 @@ struct sysret attach_destroy(uint32_t cell)
                 (void)ptab_clear_extent(cap_obj(at->w0) + (uint32_t)at->c, at->a, at->b);
         at->c = at->c + 1;
     }
-    if (at->c < s->next_free)
-        return sysret(BH_ERR_PREEMPTED, 0);
+    if (at->c < s->next_free) return sysret(BH_ERR_PREEMPTED, 0);
 #ifndef BREAK_ATTACH_USERS
     s->users--;
 #endif

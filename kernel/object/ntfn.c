@@ -18,11 +18,9 @@ static void ntfn_deliver(struct ntfn *n)
     uint32_t waiter = n->waiter;
     uint64_t bits;
 
-    if (waiter == NONE)
-        return;
+    if (waiter == NONE) return;
     bits = __atomic_exchange_n(&n->bits, 0, __ATOMIC_SEQ_CST);
-    if (bits == 0)
-        return;
+    if (bits == 0) return;
     n->waiter = NONE;
     thread_unblock(&threads[waiter], BH_OK, bits);
 }
@@ -36,8 +34,7 @@ __attribute__((noinline)) static void ntfn_signal_afar(uint32_t i, struct ntfn *
         return; /* on the list already: the home CPU will look at the bits after it has taken it off
                  */
     head = __atomic_load_n(&home->signals, __ATOMIC_RELAXED);
-    do
-        n->next = (uint32_t)head;
+    do n->next = (uint32_t)head;
     while (!__atomic_compare_exchange_n(&home->signals, &head, (uint64_t)i + 1, false,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     percpu()->ipis++;
@@ -73,8 +70,7 @@ struct sysret sys_signal(uint64_t cap)
     struct cap c;
     err_t e = cap_lookup(cap, BH_CAP_NTFN, BH_RIGHT_WRITE, &c);
 
-    if (e == BH_OK)
-        ntfn_signal(c.obj, c.badge);
+    if (e == BH_OK) ntfn_signal(c.obj, c.badge);
     return sysret(e, 0);
 }
 
@@ -86,18 +82,14 @@ struct sysret sys_wait(uint64_t cap, uint64_t deadline)
     uint64_t bits;
     err_t e = cap_lookup(cap, BH_CAP_NTFN, BH_RIGHT_READ, &c);
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     n = &ntfns[c.obj];
-    if (n->cpu != percpu()->cpu)
-        return sysret(BH_ERR_CPU, n->cpu);
-    if (n->waiter != NONE)
-        return sysret(BH_ERR_BUSY, 0);
+    if (n->cpu != percpu()->cpu) return sysret(BH_ERR_CPU, n->cpu);
+    if (n->waiter != NONE) return sysret(BH_ERR_BUSY, 0);
     bits = __atomic_load_n(&n->bits, __ATOMIC_RELAXED);
     if (bits == 0) {
         /* A signal from afar after this look finds the waiter: its kick waits until we are gone. */
-        if (deadline != BH_FOREVER && deadline <= rdtsc())
-            return sysret(BH_ERR_TIMEOUT, 0);
+        if (deadline != BH_FOREVER && deadline <= rdtsc()) return sysret(BH_ERR_TIMEOUT, 0);
         n->waiter = thread_index(t);
         t->wait = WAIT_NTFN;
         t->wait_object = c.obj;
@@ -113,7 +105,6 @@ struct sysret sys_poll(uint64_t cap)
     struct cap c;
     err_t e = cap_lookup(cap, BH_CAP_NTFN, BH_RIGHT_READ, &c);
 
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     return sysret(BH_OK, __atomic_exchange_n(&ntfns[c.obj].bits, 0, __ATOMIC_SEQ_CST));
 }

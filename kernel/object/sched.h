@@ -55,9 +55,6 @@ void thread_cancel_wait(struct thread *t);
 /** Process what HAZARD bits ask for, except rescheduling. */
 void hazard_work(void);
 
-static inline uint32_t thread_index(const struct thread *t)
-{
-    return (uint32_t)(t - threads);
-}
+static inline uint32_t thread_index(const struct thread *t) { return (uint32_t)(t - threads); }
 
 #endif

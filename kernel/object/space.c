@@ -20,8 +20,7 @@ static uint64_t table_flags(const struct space *s)
 
 static uint64_t leaf_flags(const struct space *s, uint64_t flags, uint32_t level)
 {
-    if (s->kind == SPACE_GUEST)
-        return vcpu_ops->leaf_flags(flags, level);
+    if (s->kind == SPACE_GUEST) return vcpu_ops->leaf_flags(flags, level);
     return PTE_P | PTE_U | PTE_A | PTE_D | ((flags & BH_MAP_WRITE) != 0 ? PTE_W : 0) |
            ((flags & BH_MAP_EXEC) != 0 ? 0 : pte_nx) |
            ((flags & BH_MAP_UC) != 0 ? PTE_PCD | PTE_PWT : 0) | (level > 1 ? PTE_PS : 0);
@@ -39,8 +38,7 @@ void space_init(uint32_t space, uint32_t kind, uint32_t pages)
     s->kind = kind;
     s->pages = pages;
     s->next_free = kind == SPACE_HOST ? HOST_FIRST_FREE : GUEST_FIRST_FREE;
-    if (kind != SPACE_HOST)
-        return;
+    if (kind != SPACE_HOST) return;
     tables[space + HOST_ROOT][0] = page_phys(space + HOST_PDPT) | HOST_TABLE;
     tables[space + HOST_ROOT][511] = kernel_pdpt_entry;
     tables[space + HOST_PDPT][0] = page_phys(space + HOST_PD) | HOST_TABLE;
@@ -83,11 +81,9 @@ struct sysret space_decode_map(struct map_plan *p)
         struct ptab_walk w = ptab_walk(p->space + 1, vpn, level);
 
         if (w.level == level) {
-            if (tables[w.table][ptab_slot(vpn, level)] != 0)
-                return sysret(BH_ERR_MAPPED, 0);
+            if (tables[w.table][ptab_slot(vpn, level)] != 0) return sysret(BH_ERR_MAPPED, 0);
         } else {
-            if (tables[w.table][ptab_slot(vpn, w.level)] != 0)
-                return sysret(BH_ERR_MAPPED, 0);
+            if (tables[w.table][ptab_slot(vpn, w.level)] != 0) return sysret(BH_ERR_MAPPED, 0);
                 /* Tables missing below w: each is counted where the range enters it. */
 #ifndef BREAK_TABLE_COUNT
             for (uint32_t l = level; l < w.level; l++)
@@ -169,11 +165,9 @@ err_t space_map_kernel_page(uint32_t space, uint64_t va, uint32_t page)
                          .steps = 1};
     struct sysret r;
 
-    if (va % PAGE_BYTES != 0 || !space_range_ok(&spaces[space], va, 1))
-        return BH_ERR_RANGE;
+    if (va % PAGE_BYTES != 0 || !space_range_ok(&spaces[space], va, 1)) return BH_ERR_RANGE;
     r = space_decode_map(&p);
-    if (r.err == BH_OK)
-        space_commit_map(&p);
+    if (r.err == BH_OK) space_commit_map(&p);
     return (err_t)r.err;
 }
 
@@ -181,6 +175,5 @@ void space_unmap_kernel_page(uint32_t space, uint64_t va)
 {
     struct ptab_walk w = ptab_walk(space + 1, va / PAGE_BYTES, 1);
 
-    if (w.level == 1)
-        tables[w.table][ptab_slot(va / PAGE_BYTES, 1)] = 0;
+    if (w.level == 1) tables[w.table][ptab_slot(va / PAGE_BYTES, 1)] = 0;
 }

@@ -27,8 +27,7 @@ void thread_init(struct thread *t, uint32_t cpu)
 
 void runq_release(uint32_t *table, uint32_t handle)
 {
-    if (handle != HEAP_NONE)
-        table[handle] = NONE;
+    if (handle != HEAP_NONE) table[handle] = NONE;
 }
 
 /* Out of every queue; it does not run until started anew. */
@@ -37,22 +36,18 @@ static void thread_halt(struct thread *t)
     struct percpu *pc = percpu();
 
     thread_cancel_wait(t);
-    if (t == pc->current)
-        sched_charge();
+    if (t == pc->current) sched_charge();
     sched_remove(t);
     ipc_abort_caller(t);
     t->state = BH_THREAD_STOPPED;
-    if (t == pc->current)
-        pc->hazard |= HAZARD_RESCHED;
+    if (t == pc->current) pc->hazard |= HAZARD_RESCHED;
 }
 
 void thread_fini(struct thread *t)
 {
-    if (t->bound == 0 && t->home_sc == NONE && t->fault_ntfn == NONE && t->vcpu == NONE)
-        return;
+    if (t->bound == 0 && t->home_sc == NONE && t->fault_ntfn == NONE && t->vcpu == NONE) return;
     thread_halt(t);
-    if (t->vcpu != NONE)
-        vcpu_unbind(&vcpus[t->vcpu]);
+    if (t->vcpu != NONE) vcpu_unbind(&vcpus[t->vcpu]);
     if (t->home_sc != NONE) {
         scs[t->home_sc].users--;
         scs[t->home_sc].thread = NONE;
@@ -80,16 +75,12 @@ err_t thread_bind(struct thread *t, uint32_t cnode_cell, uint32_t space)
 {
     uint32_t slot;
 
-    if (t->bound != 0)
-        return BH_ERR_STATE;
+    if (t->bound != 0) return BH_ERR_STATE;
     for (slot = 0; slot < SAVE_COUNT && (spaces[space].save_used >> slot & 1u) != 0; slot++)
         ;
-    if (slot == SAVE_COUNT)
-        return BH_ERR_LIMIT;
-    if (t->handle == HEAP_NONE)
-        t->handle = runq_handle(percpu()->runq->thread_of, thread_index(t));
-    if (t->handle == HEAP_NONE)
-        return BH_ERR_LIMIT;
+    if (slot == SAVE_COUNT) return BH_ERR_LIMIT;
+    if (t->handle == HEAP_NONE) t->handle = runq_handle(percpu()->runq->thread_of, thread_index(t));
+    if (t->handle == HEAP_NONE) return BH_ERR_LIMIT;
 #ifndef BREAK_SAVE_SLOT
     spaces[space].save_used |= 1u << slot;
 #endif
@@ -118,20 +109,15 @@ static uint32_t cnode_owner(uint32_t cell)
     return cell;
 }
 
-static struct thread *invoked(const struct invocation *in)
-{
-    return &threads[cell_obj(in->cell)];
-}
+static struct thread *invoked(const struct invocation *in) { return &threads[cell_obj(in->cell)]; }
 
 struct sysret inv_thread_bind(const struct invocation *in)
 {
     struct thread *t = invoked(in);
     uint32_t cnode, space;
     err_t e = arg_cell(in->a[0], BH_CAP_CNODE, BH_RIGHT_GRANT, &cnode);
-    if (e == BH_OK)
-        e = arg_cell(in->a[1], BH_CAP_HOSTSPACE, BH_RIGHT_GRANT, &space);
-    if (e == BH_OK)
-        e = thread_bind(t, cnode_owner(cnode), cell_obj(space));
+    if (e == BH_OK) e = arg_cell(in->a[1], BH_CAP_HOSTSPACE, BH_RIGHT_GRANT, &space);
+    if (e == BH_OK) e = thread_bind(t, cnode_owner(cnode), cell_obj(space));
     return sysret(e, 0);
 }
 
@@ -140,22 +126,17 @@ struct sysret inv_thread_set_sc(const struct invocation *in)
     struct thread *t = invoked(in);
     uint32_t cell, sc;
     err_t e = arg_cell(in->a[0], BH_CAP_SC, BH_RIGHT_WRITE, &cell);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     sc = cell_obj(cell);
-    if (scs[sc].cpu != t->cpu)
-        return sysret(BH_ERR_CPU, scs[sc].cpu);
-    if (scs[sc].users != 0)
-        return sysret(BH_ERR_BUSY, 0);
+    if (scs[sc].cpu != t->cpu) return sysret(BH_ERR_CPU, scs[sc].cpu);
+    if (scs[sc].users != 0) return sysret(BH_ERR_BUSY, 0);
     if (t->home_sc != NONE || scs[sc].configured == 0 || t->state == BH_THREAD_READY)
         return sysret(BH_ERR_STATE, 0);
     scs[sc].users = 1;
     scs[sc].thread = thread_index(t);
     t->home_sc = sc;
-    if (t->sc == NONE)
-        t->sc = sc;
-    if (t->state == BH_THREAD_NO_SC)
-        sched_wake(t);
+    if (t->sc == NONE) t->sc = sc;
+    if (t->state == BH_THREAD_NO_SC) sched_wake(t);
     return sysret(BH_OK, 0);
 }
 
@@ -164,10 +145,8 @@ struct sysret inv_thread_set_fault_ntfn(const struct invocation *in)
     struct thread *t = invoked(in);
     uint32_t cell;
     err_t e = arg_cell(in->a[0], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
-    if (e == BH_OK && t->fault_ntfn != NONE)
-        e = BH_ERR_STATE;
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e == BH_OK && t->fault_ntfn != NONE) e = BH_ERR_STATE;
+    if (e != BH_OK) return sysret(e, 0);
     t->fault_ntfn = cell_obj(cell);
     t->fault_badge = cells[cell].badge;
 #ifndef BREAK_NTFN_USERS
@@ -241,16 +220,12 @@ struct sysret inv_sc_configure(const struct invocation *in)
     err_t e;
 
     e = sc_decode_configure(p.floor, p.ceiling, p.period, p.weight);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     if (sc_admit(percpu()->runq->floors - s->share, p.floor, p.period) == 0)
         return sysret(BH_ERR_LIMIT, 0); /* the CPU cannot keep that promise beside the others */
-    if (s->handle == HEAP_NONE)
-        s->handle = runq_handle(percpu()->runq->sc_of, cell_obj(in->cell));
-    if (s->handle == HEAP_NONE)
-        return sysret(BH_ERR_LIMIT, 0);
-    if (sched_queued(s))
-        return sysret(BH_ERR_BUSY, 0);
+    if (s->handle == HEAP_NONE) s->handle = runq_handle(percpu()->runq->sc_of, cell_obj(in->cell));
+    if (s->handle == HEAP_NONE) return sysret(BH_ERR_LIMIT, 0);
+    if (sched_queued(s)) return sysret(BH_ERR_BUSY, 0);
     sc_commit_configure(&s->time, &p, rdtsc(), percpu()->runq->vtime);
     percpu()->runq->floors += sc_share(p.floor, p.period) - s->share;
     s->share = sc_share(p.floor, p.period);

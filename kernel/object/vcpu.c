@@ -20,15 +20,9 @@
 
 const struct vcpu_ops *vcpu_ops;
 
-static inline void fpu_enable(void)
-{
-    __asm__ volatile("clts");
-}
+static inline void fpu_enable(void) { __asm__ volatile("clts"); }
 
-static inline void fpu_disable(void)
-{
-    write_cr0(read_cr0() | 8u);
-}
+static inline void fpu_disable(void) { write_cr0(read_cr0() | 8u); }
 
 /* Standard-format XSAVE of everything the host knows; without XSAVE, FXSAVE. */
 static void fpu_store(void *area)
@@ -49,8 +43,7 @@ static void fpu_fetch(const void *area)
 
 static void fpu_xcr0(uint64_t from, uint64_t to)
 {
-    if (host_xcr0 != 0 && from != to)
-        xsetbv0(to);
+    if (host_xcr0 != 0 && from != to) xsetbv0(to);
 }
 
 uint64_t vcpu_xcr0(const struct vcpu *v)
@@ -98,8 +91,7 @@ static bool vcpu_doorbell(struct vcpu *v)
 {
     uint32_t q = (uint32_t)v->qual, value = (uint32_t)v->page->gpr[0];
 
-    if ((q & (BH_IO_IN | BH_IO_STRING)) != 0)
-        return false;
+    if ((q & (BH_IO_IN | BH_IO_STRING)) != 0) return false;
     q &= 0xffff0070u;
     for (uint32_t i = 0; i < v->ndoorbells; i++) {
         const struct doorbell *d = &v->doorbells[i];
@@ -129,20 +121,16 @@ vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags, u
             t->run_flags = flags | entered << 32;
             resume_current();
         }
-        if (__builtin_expect(pc->fpu_owner != v, 0))
-            vcpu_fpu_load(pc, v);
+        if (__builtin_expect(pc->fpu_owner != v, 0)) vcpu_fpu_load(pc, v);
         reason = vcpu_ops->run(v, flags);
         flags = RUN_AGAIN;
         entered = 0;
         v->exits[reason]++;
-        if (reason == BH_EXIT_IO && v->ndoorbells != 0 && vcpu_doorbell(v))
-            continue;
-        if (__builtin_expect(reason < BH_NEXITS, 1))
-            break;
+        if (reason == BH_EXIT_IO && v->ndoorbells != 0 && vcpu_doorbell(v)) continue;
+        if (__builtin_expect(reason < BH_NEXITS, 1)) break;
         /* Also for exits that end here: an endless row of them must let interrupts in. */
         exit_irq_window();
-        if (rdtsc() >= t->run_deadline)
-            return sysret(BH_EXIT_TIMEOUT, 0);
+        if (rdtsc() >= t->run_deadline) return sysret(BH_EXIT_TIMEOUT, 0);
     }
     if (v->want[reason] != BH_GROUP_RIP)
         vcpu_ops->read_state(v, v->want[reason] == BH_GROUP_FULL ? BH_STATE_ALL : STATE_DECODE);
@@ -159,23 +147,19 @@ struct sysret sys_vcpu_run(uint64_t deadline, uint64_t flags)
     struct vcpu *v;
     err_t e;
 
-    if (__builtin_expect(t->vcpu == NONE, 0))
-        return sysret(0 - (uint64_t)BH_ERR_STATE, 0);
+    if (__builtin_expect(t->vcpu == NONE, 0)) return sysret(0 - (uint64_t)BH_ERR_STATE, 0);
     v = &vcpus[t->vcpu];
     if (__builtin_expect((flags & ~0x1ffull) != 0 || (flags & 0xe0u) != 0, 0)) {
-        if ((flags & ~(uint64_t)BH_RUN_ALL) != 0)
-            return sysret(0 - (uint64_t)BH_ERR_RANGE, 0);
+        if ((flags & ~(uint64_t)BH_RUN_ALL) != 0) return sysret(0 - (uint64_t)BH_ERR_RANGE, 0);
     }
     if (__builtin_expect((flags & BH_STATE_ALL) != 0, 0)) {
         e = vcpu_ops->write_state(v, flags & BH_STATE_ALL);
-        if (e != BH_OK)
-            return sysret(0 - (uint64_t)e, 0);
+        if (e != BH_OK) return sysret(0 - (uint64_t)e, 0);
         flags &= ~(uint64_t)BH_STATE_ALL;
     }
     t->run_deadline = deadline;
     if (__builtin_expect(deadline < pc->armed, 0)) {
-        if (deadline <= rdtsc())
-            return sysret(BH_EXIT_TIMEOUT | BH_EXIT_NOT_ENTERED, 0);
+        if (deadline <= rdtsc()) return sysret(BH_EXIT_TIMEOUT | BH_EXIT_NOT_ENTERED, 0);
         timer_arm(deadline);
     }
     return vcpu_loop(pc, t, v, flags, BH_EXIT_NOT_ENTERED);
@@ -205,8 +189,7 @@ void vcpu_object_init(uint32_t obj, uint32_t cpu)
     v->cpu = cpu;
     v->thread = v->guestspace = v->ntfn = NONE;
     v->hw_phys = page_phys(page + 1);
-    for (uint32_t i = 1; i <= 3; i++)
-        pool_hide(page + i);
+    for (uint32_t i = 1; i <= 3; i++) pool_hide(page + i);
 }
 
 void vcpu_fini(uint32_t obj)
@@ -214,8 +197,7 @@ void vcpu_fini(uint32_t obj)
     uint32_t page = obj * (BH_VCPU_BYTES / PAGE_BYTES);
 
     for (uint32_t i = 0; i < BH_DOORBELLS; i++) {
-        if (vcpus[obj].doorbells[i].match != 0)
-            ntfns[vcpus[obj].doorbells[i].ntfn].users--;
+        if (vcpus[obj].doorbells[i].match != 0) ntfns[vcpus[obj].doorbells[i].ntfn].users--;
     }
     for (uint32_t i = 1; i <= 3; i++) {
         pool_show(page + i);
@@ -223,10 +205,7 @@ void vcpu_fini(uint32_t obj)
     }
 }
 
-static struct vcpu *invoked(const struct invocation *in)
-{
-    return &vcpus[cell_obj(in->cell)];
-}
+static struct vcpu *invoked(const struct invocation *in) { return &vcpus[cell_obj(in->cell)]; }
 
 struct sysret inv_vcpu_bind(const struct invocation *in)
 {
@@ -236,29 +215,22 @@ struct sysret inv_vcpu_bind(const struct invocation *in)
     struct space *s;
     uint32_t thread, gspace, ntfn, slot, page;
     err_t e = arg_cell(in->a[0], BH_CAP_THREAD, BH_RIGHT_WRITE, &thread);
-    if (e == BH_OK)
-        e = arg_cell(in->a[1], BH_CAP_GUESTSPACE, BH_RIGHT_GRANT, &gspace);
-    if (e == BH_OK)
-        e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_READ, &ntfn);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e == BH_OK) e = arg_cell(in->a[1], BH_CAP_GUESTSPACE, BH_RIGHT_GRANT, &gspace);
+    if (e == BH_OK) e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_READ, &ntfn);
+    if (e != BH_OK) return sysret(e, 0);
     t = &threads[cell_obj(thread)];
-    if (t->cpu != v->cpu || ntfns[cell_obj(ntfn)].cpu != v->cpu)
-        return sysret(BH_ERR_CPU, v->cpu);
+    if (t->cpu != v->cpu || ntfns[cell_obj(ntfn)].cpu != v->cpu) return sysret(BH_ERR_CPU, v->cpu);
     if (v->thread != NONE || t->vcpu != NONE || t->bound == 0 ||
         (t->state != BH_THREAD_STOPPED && t != pc->current))
         return sysret(BH_ERR_STATE, 0);
-    if (ntfns[cell_obj(ntfn)].vcpu != NONE)
-        return sysret(BH_ERR_BUSY, 0);
+    if (ntfns[cell_obj(ntfn)].vcpu != NONE) return sysret(BH_ERR_BUSY, 0);
     s = &spaces[t->space];
     for (slot = 0; slot < PRIV_VCPU_COUNT && (s->vcpu_used >> slot & 1u) != 0; slot++)
         ;
-    if (slot == PRIV_VCPU_COUNT)
-        return sysret(BH_ERR_LIMIT, 0);
+    if (slot == PRIV_VCPU_COUNT) return sysret(BH_ERR_LIMIT, 0);
     page = cell_obj(in->cell) * (BH_VCPU_BYTES / PAGE_BYTES);
     e = space_map_kernel_page(t->space, in->a[3], page + 3);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (e != BH_OK) return sysret(e, 0);
     s->vcpu_used |= 1u << slot;
     s->users++;
     v->page_va = in->a[3];
@@ -294,29 +266,25 @@ void vcpu_unbind(struct vcpu *v)
     struct thread *t = &threads[v->thread];
 
     write_cr3(t->cr3);
-    if (pc->fpu_owner == v)
-        vcpu_fpu_save();
+    if (pc->fpu_owner == v) vcpu_fpu_save();
     vcpu_ops->release(v);
     write_cr3(pc->cr3);
     space_unmap_kernel_page(t->space, v->page_va);
-    for (uint32_t i = 0; i < 3; i++)
-        space_private(t->space, (uint64_t)v->hw + i * PAGE_BYTES, 0);
+    for (uint32_t i = 0; i < 3; i++) space_private(t->space, (uint64_t)v->hw + i * PAGE_BYTES, 0);
     spaces[t->space].vcpu_used &= ~(1u << v->slot);
     spaces[t->space].users--;
     spaces[v->guestspace].users--;
     ntfns[v->ntfn].users--;
     ntfns[v->ntfn].vcpu = NONE;
     t->vcpu = NONE;
-    if (t->cont == CONT_VCPU)
-        thread_return(t, 0 - (uint64_t)BH_ERR_ABORTED, 0);
+    if (t->cont == CONT_VCPU) thread_return(t, 0 - (uint64_t)BH_ERR_ABORTED, 0);
     v->thread = v->guestspace = v->ntfn = NONE;
     (void)epoch_charge();
 }
 
 struct sysret inv_vcpu_unbind(const struct invocation *in)
 {
-    if (invoked(in)->thread == NONE)
-        return sysret(BH_ERR_STATE, 0);
+    if (invoked(in)->thread == NONE) return sysret(BH_ERR_STATE, 0);
     vcpu_unbind(invoked(in));
     return sysret(BH_OK, 0);
 }
@@ -331,49 +299,40 @@ struct sysret inv_vcpu_doorbell(const struct invocation *in)
     if (in->a[0] >= BH_DOORBELLS || (in->a[1] >> 24 & 0xff) > 1 ||
         (width != 1 && width != 2 && width != 4))
         return sysret(BH_ERR_RANGE, 0);
-    if (in->a[2] != 0)
-        e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
-    if (e != BH_OK)
-        return sysret(e, 0);
+    if (in->a[2] != 0) e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
+    if (e != BH_OK) return sysret(e, 0);
     d = &v->doorbells[in->a[0]];
-    if (d->match != 0)
-        ntfns[d->ntfn].users--;
+    if (d->match != 0) ntfns[d->ntfn].users--;
     *d = (struct doorbell){0};
     if (cell != 0) {
         d->match = (uint32_t)(in->a[1] & 0xffff) << 16 | width << 4;
         d->value = (uint32_t)(in->a[1] >> 32);
-        if ((in->a[1] >> 24 & 1) != 0)
-            d->mask = width == 4 ? ~0u : (1u << 8 * width) - 1;
+        if ((in->a[1] >> 24 & 1) != 0) d->mask = width == 4 ? ~0u : (1u << 8 * width) - 1;
         d->ntfn = cell_obj(cell);
         d->badge = cells[cell].badge;
         ntfns[d->ntfn].users++;
-        if (v->ndoorbells <= in->a[0])
-            v->ndoorbells = (uint32_t)in->a[0] + 1;
+        if (v->ndoorbells <= in->a[0]) v->ndoorbells = (uint32_t)in->a[0] + 1;
     }
     return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_want(const struct invocation *in)
 {
-    if (in->a[0] >= BH_NEXITS || in->a[1] > BH_GROUP_FULL)
-        return sysret(BH_ERR_RANGE, 0);
+    if (in->a[0] >= BH_NEXITS || in->a[1] > BH_GROUP_FULL) return sysret(BH_ERR_RANGE, 0);
     invoked(in)->want[in->a[0]] = (uint8_t)in->a[1];
     return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_read(const struct invocation *in)
 {
-    if ((in->a[0] & ~(uint64_t)BH_STATE_ALL) != 0)
-        return sysret(BH_ERR_RANGE, 0);
-    if (percpu()->current->vcpu != cell_obj(in->cell))
-        return sysret(BH_ERR_STATE, 0);
+    if ((in->a[0] & ~(uint64_t)BH_STATE_ALL) != 0) return sysret(BH_ERR_RANGE, 0);
+    if (percpu()->current->vcpu != cell_obj(in->cell)) return sysret(BH_ERR_STATE, 0);
     vcpu_ops->read_state(invoked(in), in->a[0]);
     return sysret(BH_OK, 0);
 }
 
 struct sysret inv_vcpu_exits(const struct invocation *in)
 {
-    if (in->a[0] >= BH_NEXITS + 8)
-        return sysret(BH_ERR_RANGE, 0);
+    if (in->a[0] >= BH_NEXITS + 8) return sysret(BH_ERR_RANGE, 0);
     return sysret(BH_OK, vcpus[cell_obj(in->cell)].exits[in->a[0]]);
 }

@@ -377,10 +377,7 @@ static void parse_vms(struct report *r, const void *blob, int offset, struct man
     int child;
 
     parse_node(r, &n);
-    fdt_for_each_subnode(child, blob, offset)
-    {
-        parse_vm(r, blob, child, m);
-    }
+    fdt_for_each_subnode(child, blob, offset) { parse_vm(r, blob, child, m); }
 }
 
 static void parse_system(struct report *r, const void *blob, int offset, struct manifest *m)

@@ -69,7 +69,4 @@ __attribute__((weak)) int strcmp(const char *a, const char *b)
 
 /* Called when a guard value on the stack was overwritten: nothing may be trusted any more. */
 __attribute__((weak, noreturn)) void __stack_chk_fail(void);
-__attribute__((weak, noreturn)) void __stack_chk_fail(void)
-{
-    __builtin_trap();
-}
+__attribute__((weak, noreturn)) void __stack_chk_fail(void) { __builtin_trap(); }

@@ -74,16 +74,11 @@ __attribute__((unused)) static uint64_t random_value(void)
     uint64_t r = random_next();
 
     switch (r & 7u) {
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX;
-    case 2:
-        return 1ull << (r >> 8 & 63u);
-    case 3:
-        return r >> 32 & 0xffu;
-    default:
-        return random_next();
+    case 0: return 0;
+    case 1: return UINT64_MAX;
+    case 2: return 1ull << (r >> 8 & 63u);
+    case 3: return r >> 32 & 0xffu;
+    default: return random_next();
     }
 }
 
@@ -97,8 +92,7 @@ __attribute__((unused)) static void hammer(unsigned rounds, void (*tick)(uint64_
         unsigned size = 1u << (r & 3u);
         uint64_t addr;
 
-        if (bus.count[kind] == 0)
-            kind ^= 1u;
+        if (bus.count[kind] == 0) kind ^= 1u;
         range = &bus.ranges[kind][(r >> 8) % bus.count[kind]];
         addr = range->base + (r >> 20) % (range->size + 2u) - ((r >> 50 & 7u) == 0 ? 1u : 0u);
         if (range->size > 0x400u && (r >> 60 & 3u) != 0) /* the registers are at the start */
@@ -107,10 +101,8 @@ __attribute__((unused)) static void hammer(unsigned rounds, void (*tick)(uint64_
             bus_write(&bus, (enum bus_kind)kind, addr, size, random_value());
         else
             (void)bus_read(&bus, (enum bus_kind)kind, addr, size);
-        if ((r >> 40 & 7u) == 0)
-            now += random_next() >> (24u + (r >> 44 & 31u));
-        if (tick != NULL && (r >> 52 & 3u) == 0)
-            tick(now);
+        if ((r >> 40 & 7u) == 0) now += random_next() >> (24u + (r >> 44 & 31u));
+        if (tick != NULL && (r >> 52 & 3u) == 0) tick(now);
     }
 }
 

@@ -20,15 +20,9 @@ static void setup(bool wide)
     assert_true(acpi_pm_init(&pm, &bus, &host, wide, power_off, NULL));
 }
 
-static unsigned in16(uint16_t port)
-{
-    return (unsigned)bus_read(&bus, BUS_PIO, port, 2);
-}
+static unsigned in16(uint16_t port) { return (unsigned)bus_read(&bus, BUS_PIO, port, 2); }
 
-static void out16(uint16_t port, unsigned value)
-{
-    bus_write(&bus, BUS_PIO, port, 2, value);
-}
+static void out16(uint16_t port, unsigned value) { bus_write(&bus, BUS_PIO, port, 2, value); }
 
 static void test_control(void **state)
 {
@@ -117,8 +111,7 @@ static void test_power_button(void **state)
 static void tick(uint64_t t)
 {
     acpi_pm_tick(&pm, t);
-    if ((random_next() & 15u) == 0)
-        acpi_pm_power_button(&pm);
+    if ((random_next() & 15u) == 0) acpi_pm_power_button(&pm);
 }
 
 static void test_hammer(void **state)

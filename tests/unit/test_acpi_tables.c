@@ -24,8 +24,7 @@ static uint64_t le(const uint8_t *p, unsigned bytes)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)p[i] << (i * 8u);
+    for (unsigned i = 0; i < bytes; i++) value |= (uint64_t)p[i] << (i * 8u);
     return value;
 }
 
@@ -33,8 +32,7 @@ static bool sum_is_zero(const uint8_t *p, size_t bytes)
 {
     uint8_t sum = 0;
 
-    for (size_t i = 0; i < bytes; i++)
-        sum = (uint8_t)(sum + p[i]);
+    for (size_t i = 0; i < bytes; i++) sum = (uint8_t)(sum + p[i]);
     return sum == 0;
 }
 
@@ -46,8 +44,7 @@ static const uint8_t *table(uint64_t address, const char *signature, size_t used
     assert_true(address >= BASE && address + 36 <= BASE + used);
     assert_memory_equal(p, signature, 4);
     assert_true(address + le(p + 4, 4) <= BASE + used);
-    if (memcmp(signature, "FACS", 4) != 0)
-        assert_true(sum_is_zero(p, le(p + 4, 4)));
+    if (memcmp(signature, "FACS", 4) != 0) assert_true(sum_is_zero(p, le(p + 4, 4)));
     return p;
 }
 
@@ -98,8 +95,7 @@ static void test_structure(void **state)
         madt = find("APIC", used);
         for (size_t at = 44; at < le(madt + 4, 4); at += madt[at + 1]) {
             assert_in_range(madt[at + 1], 6, 16);
-            if (madt[at] == 0)
-                assert_int_equal(madt[at + 3], lapics++);
+            if (madt[at] == 0) assert_int_equal(madt[at + 3], lapics++);
         }
         assert_int_equal(lapics, cpus);
     }

@@ -34,8 +34,7 @@ static void packing(void **state)
 static void meet(void **state)
 {
     for (uint32_t a = 0; a < CAP_NRIGHTS; a++)
-        for (uint32_t b = 0; b < CAP_NRIGHTS; b++)
-            assert_int_equal(rights_meet(a, b), a & b);
+        for (uint32_t b = 0; b < CAP_NRIGHTS; b++) assert_int_equal(rights_meet(a, b), a & b);
     (void)state;
 }
 

@@ -19,14 +19,12 @@ static void check(void)
     for (uint32_t i = 0; i < h.count; i++) {
         assert_int_equal(h.pos[h.item[i].id], i + 1);
         assert_int_equal(h.item[i].key, key_of[h.item[i].id]);
-        if (i > 0)
-            assert_true(h.item[(i - 1) / 2].key <= h.item[i].key);
+        if (i > 0) assert_true(h.item[(i - 1) / 2].key <= h.item[i].key);
     }
     for (uint32_t id = 0; id < HEAP_MAX; id++)
         if (heap_has(&h, id)) {
             present++;
-            if (key_of[id] < least)
-                least = key_of[id];
+            if (key_of[id] < least) least = key_of[id];
         }
     assert_int_equal(present, h.count);
     assert_int_equal(heap_top_key(&h), least);
@@ -71,13 +69,11 @@ static void random_walk(void **state)
             uint32_t had = heap_has(&h, id);
 
             assert_int_equal(heap_insert(&h, id, key), had ? BH_ERR_STATE : BH_OK);
-            if (!had)
-                key_of[id] = key;
+            if (!had) key_of[id] = key;
         } else {
             heap_remove(&h, rand() % 2 && h.count > 0 ? heap_top(&h) : id);
         }
-        if (step % 8 == 0)
-            check();
+        if (step % 8 == 0) check();
     }
     while (h.count > 0) {
         uint64_t key = heap_top_key(&h);

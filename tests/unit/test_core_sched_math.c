@@ -59,8 +59,7 @@ static void extremes(void **state)
     struct sc_time t = fresh(0, SC_PERIOD_MAX, SC_PERIOD_MAX, 1);
 
     assert_int_equal(sc_class(&t), SC_LEFTOVER);
-    for (int i = 0; i < 3; i++)
-        sc_charge(&t, ~0ull);
+    for (int i = 0; i < 3; i++) sc_charge(&t, ~0ull);
     assert_int_equal(t.consumed, SC_TIME_MAX);
     t.vtime = SC_TIME_MAX - 1;
     sc_charge(&t, 1000);

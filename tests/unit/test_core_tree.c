@@ -21,16 +21,12 @@ static void reset(void)
     cnode_init(1, N - 1);
 }
 
-static uint32_t model_depth(uint32_t x)
-{
-    return x == 0 ? 0 : 1 + model_depth(parent_of[x]);
-}
+static uint32_t model_depth(uint32_t x) { return x == 0 ? 0 : 1 + model_depth(parent_of[x]); }
 
 static int model_has_child(uint32_t x)
 {
     for (uint32_t i = 1; i < N; i++)
-        if (used[i] && parent_of[i] == x)
-            return 1;
+        if (used[i] && parent_of[i] == x) return 1;
     return 0;
 }
 
@@ -57,8 +53,7 @@ static void check_all(void)
         assert_int_equal(cdt_has_child(i), model_has_child(i));
         uint32_t leaf = cdt_first_leaf(i), up = leaf;
         assert_false(model_has_child(leaf));
-        while (up != i && up != 0)
-            up = parent_of[up];
+        while (up != i && up != 0) up = parent_of[up];
         assert_int_equal(up, i);
     }
     assert_int_equal(seen, 1); /* the sentinel: every used cell is in the list */
@@ -100,8 +95,7 @@ static void random_walk(void **state)
                 used[b] = 1;
                 parent_of[b] = parent_of[a];
                 for (uint32_t i = 1; i < N; i++)
-                    if (used[i] && parent_of[i] == a)
-                        parent_of[i] = b;
+                    if (used[i] && parent_of[i] == a) parent_of[i] = b;
                 done[2]++;
             }
             break;
@@ -115,11 +109,9 @@ static void random_walk(void **state)
             }
         }
         }
-        if (step % 16 == 0)
-            check_all();
+        if (step % 16 == 0) check_all();
     }
-    for (int i = 0; i < 4; i++)
-        assert_true(done[i] > 100);
+    for (int i = 0; i < 4; i++) assert_true(done[i] > 100);
     (void)state;
 }
 

@@ -72,28 +72,14 @@ static uint64_t extent(uint32_t c, uint64_t *start)
     uint64_t obj = cap_obj(cells[c].w0);
 
     switch (cap_type(cells[c].w0)) {
-    case BH_CAP_KUNTYPED:
-        *start = cells[c].a;
-        return cells[c].b;
-    case BH_CAP_CNODE:
-        *start = obj;
-        return cells[c].a;
-    case BH_CAP_THREAD:
-        *start = obj * 8;
-        return 8;
-    case BH_CAP_SC:
-        *start = obj * 4;
-        return 4;
-    case BH_CAP_VCPU:
-        *start = obj * 256;
-        return 256;
+    case BH_CAP_KUNTYPED: *start = cells[c].a; return cells[c].b;
+    case BH_CAP_CNODE: *start = obj; return cells[c].a;
+    case BH_CAP_THREAD: *start = obj * 8; return 8;
+    case BH_CAP_SC: *start = obj * 4; return 4;
+    case BH_CAP_VCPU: *start = obj * 256; return 256;
     case BH_CAP_HOSTSPACE:
-    case BH_CAP_GUESTSPACE:
-        *start = obj * 64;
-        return cells[c].a * 64;
-    default:
-        *start = obj;
-        return 1;
+    case BH_CAP_GUESTSPACE: *start = obj * 64; return cells[c].a * 64;
+    default: *start = obj; return 1;
     }
 }
 
@@ -114,8 +100,7 @@ static void no_overlap(void **state)
         uint64_t count = 1 + (uint64_t)rand() % 6;
         err_t e = untyped_decode_retype(KU, type, bits, count, next, N - next, &p);
 
-        if (e != BH_OK)
-            continue;
+        if (e != BH_OK) continue;
         untyped_commit_retype(&p);
         for (uint32_t i = 0; i < p.count; i++) {
             uint64_t start, n = extent(next + i, &start);

@@ -273,10 +273,7 @@ static void check_against_cpu(const uint8_t *bytes, unsigned length)
 }
 
 /* ModRM for [rdi]. */
-static uint8_t rdi(unsigned reg)
-{
-    return (uint8_t)((reg & 7) << 3 | 7);
-}
+static uint8_t rdi(unsigned reg) { return (uint8_t)((reg & 7) << 3 | 7); }
 
 /* All sizes of an instruction: byte form, 16, 32 and 64 bits. */
 static void check_sizes(const uint8_t *map, unsigned map_length, uint8_t byte_opcode,

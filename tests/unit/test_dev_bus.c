@@ -83,8 +83,7 @@ static void test_clock(void **state)
         uint64_t t = random_next() >> (i % 33u + 31u);
         uint64_t ns = ticks_to_ns(t, f);
 
-        if (ns == NO_DEADLINE_NS)
-            continue;
+        if (ns == NO_DEADLINE_NS) continue;
         assert_true(ns_to_ticks(ns, f) >= t); /* the first nanosecond at which the tick is there */
         assert_true(ns == 0 || ns_to_ticks(ns - 1, f) < t);
     }

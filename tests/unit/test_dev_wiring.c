@@ -60,10 +60,7 @@ static bool wire_tx(void *ctx, uint8_t byte)
     return true;
 }
 
-static void wire_event(void *ctx)
-{
-    (void)ctx;
-}
+static void wire_event(void *ctx) { (void)ctx; }
 
 static void wire_value(void *ctx, uint32_t value)
 {
@@ -95,15 +92,13 @@ static int interrupt(void)
 {
     int vector = lapic_ack(&lapic);
 
-    if (vector < 0 && pic_intr(&pic) && lapic_extint_enabled(&lapic))
-        vector = pic_ack(&pic);
+    if (vector < 0 && pic_intr(&pic) && lapic_extint_enabled(&lapic)) vector = pic_ack(&pic);
     return vector;
 }
 
 static void run_pit(void)
 {
-    if (pit.deadline_ns <= now + 100000000u)
-        now = pit.deadline_ns;
+    if (pit.deadline_ns <= now + 100000000u) now = pit.deadline_ns;
     pit_tick(&pit, now);
 }
 
@@ -170,8 +165,7 @@ static void test_lapic_calibration(void **state)
     pit_100hz();
     run_pit();
     before = (uint32_t)bus_read(&bus, BUS_MMIO, LAPIC_DEFAULT_BASE + 0x390, 4);
-    for (unsigned i = 0; i < 10; i++)
-        run_pit();
+    for (unsigned i = 0; i < 10; i++) run_pit();
     after = (uint32_t)bus_read(&bus, BUS_MMIO, LAPIC_DEFAULT_BASE + 0x390, 4);
     assert_in_range(before - after, 6249900, 6250300); /* 100 ms of 1 GHz / 16 */
 }
@@ -201,8 +195,7 @@ static void tick(uint64_t t)
     uart16550_tick(&uart, t);
     acpi_pm_tick(&pm, t);
     uart16550_rx(&uart, (uint8_t)t);
-    for (unsigned i = 0; i < 4u; i++)
-        (void)interrupt();
+    for (unsigned i = 0; i < 4u; i++) (void)interrupt();
 }
 
 static void test_hammer(void **state)

@@ -13,8 +13,7 @@ static void deliver(void *ctx, const struct apic_msg *msg)
     (void)ctx;
     got = *msg;
     count++;
-    if (lapic_matches(&lapic, msg))
-        lapic_accept(&lapic, msg);
+    if (lapic_matches(&lapic, msg)) lapic_accept(&lapic, msg);
 }
 
 static uint64_t tsc(void *ctx)
@@ -68,8 +67,7 @@ static void test_registers(void **state)
         assert_int_equal(rd(0x10 + i), i % 2 ? 0xff000000 : 0x1afff); /* status bits read-only */
     }
     for (unsigned i = 3; i < 256; i++) {
-        if (i >= 0x10 && i < 0x40)
-            continue;
+        if (i >= 0x10 && i < 0x40) continue;
         wr(i, 0xffffffff);
         assert_int_equal(rd(i), 0);
     }

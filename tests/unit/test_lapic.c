@@ -44,15 +44,9 @@ static void wr(unsigned offset, uint32_t value)
     bus_write(&bus, BUS_MMIO, BASE + offset, 4, value);
 }
 
-static uint32_t rd(unsigned offset)
-{
-    return (uint32_t)bus_read(&bus, BUS_MMIO, BASE + offset, 4);
-}
+static uint32_t rd(unsigned offset) { return (uint32_t)bus_read(&bus, BUS_MMIO, BASE + offset, 4); }
 
-static void msr_ok(uint32_t msr, uint64_t value)
-{
-    assert_true(lapic_msr_write(l, msr, value));
-}
+static void msr_ok(uint32_t msr, uint64_t value) { assert_true(lapic_msr_write(l, msr, value)); }
 
 static uint64_t msr(uint32_t number)
 {
@@ -341,8 +335,7 @@ static void test_mode_switch(void **state)
     for (unsigned from = 0; from < 4; from++) {
         for (unsigned to = 0; to < 4 && from != 1; to++) {
             setup(from == 3);
-            if (from == 0)
-                msr_ok(0x1b, BASE);
+            if (from == 0) msr_ok(0x1b, BASE);
             assert_true(lapic_msr_write(l, 0x1b, BASE | mode[to]) == (legal[from][to] != 0));
             assert_true(msr(0x1b) == (BASE | 0x100 | mode[legal[from][to] ? to : from]));
         }
@@ -545,8 +538,7 @@ static void tick(uint64_t t)
         uint32_t n = (uint32_t)(0x800 + random_next() % 0x40u);
         struct lapic *a = &apic[i];
 
-        if ((random_next() & 31u) == 0)
-            n = random_next() & 1u ? 0x1b : 0x6e0;
+        if ((random_next() & 31u) == 0) n = random_next() & 1u ? 0x1b : 0x6e0;
         if (n == 0x1b)
             (void)lapic_msr_write(a, n, BASE | (random_next() & 0xc00u));
         else

@@ -52,10 +52,7 @@ static void vm_begin(const char *name, uint32_t memory_mib)
     assert_int_equal(fdt_property_string(BLOB, "kernel", "vmlinuz"), 0);
 }
 
-static void vm_end(void)
-{
-    assert_int_equal(fdt_end_node(BLOB), 0);
-}
+static void vm_end(void) { assert_int_equal(fdt_end_node(BLOB), 0); }
 
 static size_t blob_end(void)
 {

@@ -30,15 +30,9 @@ struct code_page code_page;
 static struct lapic lapic;
 static int injected, skipped;
 
-static uint64_t now(void *ctx)
-{
-    return 1000;
-}
+static uint64_t now(void *ctx) { return 1000; }
 
-static uint64_t tsc(void *ctx)
-{
-    return 5000;
-}
+static uint64_t tsc(void *ctx) { return 5000; }
 
 static const struct dev_host dev_host = {.now_ns = now};
 static const struct lapic_host apic_host = {.tsc = tsc};
@@ -49,9 +43,7 @@ struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t 
     return (struct bh_result){0, 0};
 }
 
-void read_state(uint64_t groups)
-{
-}
+void read_state(uint64_t groups) {}
 
 void inject_exception(unsigned vector, int64_t code)
 {
@@ -59,19 +51,11 @@ void inject_exception(unsigned vector, int64_t code)
     injected = (int)vector;
 }
 
-void insn_skip_slow(uint32_t opcode, unsigned length)
-{
-    skipped++;
-}
+void insn_skip_slow(uint32_t opcode, unsigned length) { skipped++; }
 
-void insn_stepped(void)
-{
-}
+void insn_stepped(void) {}
 
-struct lapic *platform_lapic(void)
-{
-    return &lapic;
-}
+struct lapic *platform_lapic(void) { return &lapic; }
 
 bool kvm_msr_read(uint32_t msr, uint64_t *value)
 {
@@ -79,14 +63,9 @@ bool kvm_msr_read(uint32_t msr, uint64_t *value)
     return true;
 }
 
-bool kvm_msr_write(uint32_t msr, uint64_t value)
-{
-    return true;
-}
+bool kvm_msr_write(uint32_t msr, uint64_t value) { return true; }
 
-void kvm_clock_update(void)
-{
-}
+void kvm_clock_update(void) {}
 
 static int setup(void **state)
 {

@@ -31,14 +31,9 @@ struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t 
     return (struct bh_result){0, 0};
 }
 
-void read_state(uint64_t groups)
-{
-}
+void read_state(uint64_t groups) {}
 
-void inject_exception(unsigned vector, int64_t code)
-{
-    injected = (int)vector;
-}
+void inject_exception(unsigned vector, int64_t code) { injected = (int)vector; }
 
 void vm_stop(const char *text)
 {
@@ -46,10 +41,7 @@ void vm_stop(const char *text)
     __builtin_unreachable();
 }
 
-uint64_t pio_read(unsigned port, unsigned size_bytes)
-{
-    return 0x11223344u + nports++;
-}
+uint64_t pio_read(unsigned port, unsigned size_bytes) { return 0x11223344u + nports++; }
 
 void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 {
@@ -57,10 +49,7 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
     ports[nports++] = value;
 }
 
-static void entry(uint64_t gpa, uint64_t value, unsigned size)
-{
-    memcpy(ram + gpa, &value, size);
-}
+static void entry(uint64_t gpa, uint64_t value, unsigned size) { memcpy(ram + gpa, &value, size); }
 
 static int setup(void **state)
 {
@@ -245,7 +234,6 @@ int main(void)
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
-    if (at != (void *)BH_MONITOR_VCPU)
-        return 77;
+    if (at != (void *)BH_MONITOR_VCPU) return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

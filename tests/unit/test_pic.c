@@ -22,10 +22,7 @@ static void setup(unsigned icw4)
     out8(0xa1, 0x00);
 }
 
-static void pulse(unsigned n)
-{
-    pic_set_irq(&p, n, true);
-}
+static void pulse(unsigned n) { pic_set_irq(&p, n, true); }
 
 static void test_init(void **state)
 {
@@ -59,14 +56,12 @@ static void test_every_line(void **state)
     (void)state;
     setup(1);
     for (unsigned n = 0; n < 16; n++) {
-        if (n == 2)
-            continue;
+        if (n == 2) continue;
         pulse(n);
         assert_true(pic_intr(&p));
         assert_int_equal(pic_ack(&p), 0x30 + n);
         assert_false(pic_intr(&p)); /* edge: once, though the line is still up */
-        if (n >= 8)
-            out8(0xa0, 0x20);
+        if (n >= 8) out8(0xa0, 0x20);
         out8(0x20, 0x20);
         assert_false(pic_intr(&p));
         pic_set_irq(&p, n, false);
@@ -226,8 +221,7 @@ static void test_poll(void **state)
 static void tick(uint64_t t)
 {
     pic_set_irq(&p, (unsigned)(t >> 4) % 20u, (random_next() & 1u) != 0);
-    if (random_next() & 1u)
-        (void)pic_ack(&p);
+    if (random_next() & 1u) (void)pic_ack(&p);
 }
 
 static void test_hammer(void **state)

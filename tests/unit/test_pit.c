@@ -13,10 +13,7 @@ static void setup(void)
 }
 
 /* Set the clock to the first nanosecond of a tick. */
-static void at(uint64_t tick)
-{
-    now = ticks_to_ns(tick, PIT_HZ);
-}
+static void at(uint64_t tick) { now = ticks_to_ns(tick, PIT_HZ); }
 
 static void program(unsigned channel, unsigned mode, unsigned count)
 {
@@ -228,8 +225,7 @@ static void test_calibration(void **state)
     out8(0x61, (in8(0x61) & 0xfdu) | 1u);
     program(2, 0, 59659); /* 50 ms */
     first = 0;
-    while (!(in8(0x61) & 0x20))
-        now += 100;
+    while (!(in8(0x61) & 0x20)) now += 100;
     assert_in_range(now - first, 50000000, 50002000);
     out8(0x61, 0);
     program(2, 0, 1000);

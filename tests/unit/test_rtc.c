@@ -28,10 +28,7 @@ static void set(unsigned index, unsigned value)
     out8(0x71, value);
 }
 
-static unsigned bin(unsigned v)
-{
-    return (v >> 4) * 10 + (v & 15);
-}
+static unsigned bin(unsigned v) { return (v >> 4) * 10 + (v & 15); }
 
 static void check_time(int64_t wall_s)
 {
@@ -138,8 +135,7 @@ static void test_set(void **state)
     /* A running clock can be written, too; nonsense is brought into range. */
     set(4, 0x07);
     assert_int_equal(get(4), 0x07);
-    for (unsigned i = 0; i < 10; i++)
-        set(i, 0xff);
+    for (unsigned i = 0; i < 10; i++) set(i, 0xff);
     set(0x32, 0xff);
     assert_in_range(bin(get(8)), 1, 12);
     assert_in_range(bin(get(7)), 1, 31);
@@ -255,8 +251,7 @@ static void test_cmos(void **state)
     assert_int_equal(get(0x30) | get(0x31) << 8, 0xffff);
     assert_int_equal(get(0x34) | get(0x35) << 8, (0xc0000000 - 0x1000000) >> 16);
     assert_int_equal(get(0x5b) | get(0x5c) << 8 | get(0x5d) << 16, 0x140000000 >> 16);
-    for (unsigned i = 0x10; i < 0x2e; i++)
-        sum += get(i);
+    for (unsigned i = 0x10; i < 0x2e; i++) sum += get(i);
     assert_int_equal(get(0x2e) << 8 | get(0x2f), sum);
     set(0x80 | 0x0f, 0x5a); /* bit 7 is the NMI mask */
     assert_int_equal(get(0x0f), 0x5a);
@@ -266,10 +261,7 @@ static void test_cmos(void **state)
     assert_int_equal(get(0x44), 0x77);
 }
 
-static void tick(uint64_t t)
-{
-    rtc_tick(&r, t);
-}
+static void tick(uint64_t t) { rtc_tick(&r, t); }
 
 static void test_hammer(void **state)
 {

@@ -13,8 +13,7 @@ static bool blocked;
 static bool tx(void *ctx, uint8_t byte)
 {
     (void)ctx;
-    if (blocked)
-        return false;
+    if (blocked) return false;
     sent[sent_count++ % sizeof(sent)] = byte;
     return true;
 }
@@ -96,8 +95,7 @@ static void test_transmit_blocked(void **state)
     out8(COM1 + 2, 0x01);
     out8(COM1 + 4, 0x08);
     blocked = true;
-    for (unsigned i = 0; i < 20; i++)
-        out8(COM1, 'A' + i);
+    for (unsigned i = 0; i < 20; i++) out8(COM1, 'A' + i);
     assert_int_equal(in8(COM1 + 5), 0x00);
     assert_int_equal(u.deadline_ns, 1000000);
     now = u.deadline_ns;
@@ -129,8 +127,7 @@ static void test_receive(void **state)
     assert_int_equal(in8(COM1), 'y');
     assert_false(line[4]);
     out8(COM1 + 2, 0x81); /* trigger level 8 */
-    for (unsigned i = 0; i < 7; i++)
-        uart16550_rx(&u, (uint8_t)i);
+    for (unsigned i = 0; i < 7; i++) uart16550_rx(&u, (uint8_t)i);
     assert_false(line[4]);
     assert_int_equal(u.deadline_ns, 347222); /* four characters at 115200 baud */
     uart16550_rx(&u, 7);
@@ -145,13 +142,11 @@ static void test_receive(void **state)
     assert_int_equal(in8(COM1 + 2), 0xcc); /* character timeout */
     assert_int_equal(in8(COM1), 1);
     assert_int_equal(in8(COM1 + 2), 0xc1);
-    for (unsigned i = 0; i < 20; i++)
-        uart16550_rx(&u, (uint8_t)(100 + i));
+    for (unsigned i = 0; i < 20; i++) uart16550_rx(&u, (uint8_t)(100 + i));
     assert_int_equal(uart16550_rx_room(&u), 0);
     assert_int_equal(in8(COM1 + 2), 0xc6); /* line status has priority */
     assert_int_equal(in8(COM1 + 5) & 0x03, 0x03);
-    for (unsigned i = 2; i < 8; i++)
-        assert_int_equal(in8(COM1), i);
+    for (unsigned i = 2; i < 8; i++) assert_int_equal(in8(COM1), i);
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(in8(COM1), 100 + i); /* what came with the FIFO full is lost */
     assert_int_equal(in8(COM1 + 5) & 0x01, 0);
@@ -199,8 +194,7 @@ static void tick(uint64_t t)
 {
     blocked = (random_next() & 1u) != 0;
     uart16550_tick(&u, t);
-    if (random_next() & 1u)
-        uart16550_rx(&u, (uint8_t)t);
+    if (random_next() & 1u) uart16550_rx(&u, (uint8_t)t);
     assert_true(u.rx_count <= 16 && u.tx_count <= 16 && uart16550_rx_room(&u) <= 16);
 }
 

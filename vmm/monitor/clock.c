@@ -23,8 +23,7 @@ uint64_t clock_ns(void)
 
 uint64_t clock_ns_to_tsc(uint64_t ns)
 {
-    if (ns == NO_DEADLINE_NS)
-        return BH_FOREVER;
+    if (ns == NO_DEADLINE_NS) return BH_FOREVER;
     /* One tick more, so that the deadline has surely passed when the kernel reports it. */
     return start_tsc + (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32) + 1u;
 }

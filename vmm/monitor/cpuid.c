@@ -64,18 +64,13 @@ static struct regs cpuid(uint32_t leaf, uint32_t sub)
     return r;
 }
 
-static uint32_t xsave_bytes(uint64_t xcr0)
-{
-    return xcr0 & 4u ? 832u : 576u;
-}
+static uint32_t xsave_bytes(uint64_t xcr0) { return xcr0 & 4u ? 832u : 576u; }
 
 static void now_features(struct regs *r)
 {
     read_state(BH_STATE_CR);
-    if (!(page()->state.cr4 & CR4_OSXSAVE))
-        r->c &= ~L1_C_OSXSAVE;
-    if (!lapic_enabled(platform_lapic()))
-        r->d &= ~L1_D_APIC;
+    if (!(page()->state.cr4 & CR4_OSXSAVE)) r->c &= ~L1_C_OSXSAVE;
+    if (!lapic_enabled(platform_lapic())) r->d &= ~L1_D_APIC;
 }
 
 static void now_xsave(struct regs *r)
@@ -84,10 +79,7 @@ static void now_xsave(struct regs *r)
     r->b = xsave_bytes(page()->state.xcr0);
 }
 
-static void now_topology(struct regs *r)
-{
-    r->c |= (uint32_t)page()->gpr[RCX] & 0xffu;
-}
+static void now_topology(struct regs *r) { r->c |= (uint32_t)page()->gpr[RCX] & 0xffu; }
 
 /* Filled in by cpuid_init() where the value is not a constant: leaf 0, 1, 0xd, 0x15, 0x16 and the
  * extended maximum. */
@@ -137,15 +129,11 @@ static struct regs values[ROWS]; /* host value & mask | fixed */
 static struct row *row_of(uint32_t leaf, uint32_t sub)
 {
     for (unsigned i = 0; i < ROWS; i++)
-        if (rows[i].leaf == leaf && rows[i].sub == sub)
-            return &rows[i];
+        if (rows[i].leaf == leaf && rows[i].sub == sub) return &rows[i];
     return &rows[0]; /* not reached: callers name rows that exist */
 }
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /* Intel says its TSC frequency: 1 GHz crystal, which is the APIC timer's clock, times a ratio.
  * Linux takes that as known; AMD kernels calibrate with the PIT. */
@@ -153,8 +141,7 @@ static void init_frequency(void)
 {
     uint32_t khz = start_block()->tsc_khz;
 
-    if (!host.intel)
-        return;
+    if (!host.intel) return;
     row_of(0x15, 0)->fixed = (struct regs){1000000u, khz, LAPIC_TIMER_HZ, 0};
     row_of(0x16, 0)->fixed = (struct regs){khz / 1000u, khz / 1000u, 100, 0};
 }
@@ -176,8 +163,7 @@ void cpuid_init(void)
         bool absent = r->leaf >= 0x80000000u ? r->leaf > host.max_extended : r->leaf > host.max;
         struct regs h = cpuid(r->leaf, r->sub);
 
-        if (absent)
-            h = (struct regs){0, 0, 0, 0};
+        if (absent) h = (struct regs){0, 0, 0, 0};
         values[i] = (struct regs){(h.a & r->mask.a) | r->fixed.a, (h.b & r->mask.b) | r->fixed.b,
                                   (h.c & r->mask.c) | r->fixed.c, (h.d & r->mask.d) | r->fixed.d};
         if (r->leaf < INDEX_LEAVES)
@@ -186,14 +172,10 @@ void cpuid_init(void)
             index_extended[r->leaf - 0x80000000u] = (uint8_t)(i + 1u);
     }
     /* OSXSAVE must not be seen where the host has no XSAVE. */
-    if (!(values[1].c & 1u << 26))
-        values[1].c &= ~L1_C_OSXSAVE;
+    if (!(values[1].c & 1u << 26)) values[1].c &= ~L1_C_OSXSAVE;
 }
 
-uint64_t cpuid_xcr0_mask(void)
-{
-    return host.xcr0;
-}
+uint64_t cpuid_xcr0_mask(void) { return host.xcr0; }
 
 static bool has_subleaves(uint32_t leaf)
 {
@@ -213,11 +195,9 @@ static unsigned lookup(uint32_t leaf, uint32_t sub)
             ;
         return i <= ROWS ? i : 0;
     }
-    if (!i || sub == 0 || !has_subleaves(leaf))
-        return i;
+    if (!i || sub == 0 || !has_subleaves(leaf)) return i;
     for (; i <= ROWS && rows[i - 1u].leaf == leaf; i++)
-        if (rows[i - 1u].sub == sub)
-            return i;
+        if (rows[i - 1u].sub == sub) return i;
     return 0;
 }
 
@@ -229,8 +209,7 @@ void exit_cpuid(void)
 
     if (i) {
         r = values[i - 1u];
-        if (rows[i - 1u].now)
-            rows[i - 1u].now(&r);
+        if (rows[i - 1u].now) rows[i - 1u].now(&r);
     } else {
         vcpu.holes++;
         if ((uint32_t)p->gpr[RAX] == 0xbu) /* beyond the last level: type 0, the level echoed */

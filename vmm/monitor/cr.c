@@ -25,17 +25,13 @@ static bool decode_move(unsigned *cr, unsigned *gpr, bool *read)
     }
     read_state(BH_STATE_SEG | BH_STATE_CR);
     n = insn_fetch(b);
-    while (at < n && (b[at] == 0x66 || b[at] == 0xf0 || b[at] == 0xf2 || b[at] == 0xf3))
-        at++;
-    if (mode_64() && at < n && (b[at] & 0xf0u) == 0x40u)
-        rex = b[at++];
-    if (at + 3u > n || b[at] != 0x0f || (b[at + 1u] & 0xfdu) != 0x20)
-        return false;
+    while (at < n && (b[at] == 0x66 || b[at] == 0xf0 || b[at] == 0xf2 || b[at] == 0xf3)) at++;
+    if (mode_64() && at < n && (b[at] & 0xf0u) == 0x40u) rex = b[at++];
+    if (at + 3u > n || b[at] != 0x0f || (b[at + 1u] & 0xfdu) != 0x20) return false;
     *read = b[at + 1u] == 0x20;
     *cr = (b[at + 2u] >> 3 & 7u) | (rex & 4u) << 1;
     *gpr = (b[at + 2u] & 7u) | (rex & 1u) << 3;
-    if (!p->next_rip)
-        p->next_rip = p->rip + at + 3u;
+    if (!p->next_rip) p->next_rip = p->rip + at + 3u;
     return true;
 }
 
@@ -43,10 +39,8 @@ static bool write_cr4(uint64_t value)
 {
     struct bh_vcpu_state *s = &page()->state;
 
-    if ((value & ~CR4_ALLOWED) || (value & CR4_DENIED))
-        return false;
-    if ((s->efer & EFER_LMA) && !(value & CR4_PAE))
-        return false;
+    if ((value & ~CR4_ALLOWED) || (value & CR4_DENIED)) return false;
+    if ((s->efer & EFER_LMA) && !(value & CR4_PAE)) return false;
     s->cr4 = value;
     vcpu.flags |= BH_STATE_CR;
     return true;
@@ -60,12 +54,10 @@ static bool write_cr0(uint64_t value)
         ((value & 0x20000000u) && !(value & 0x40000000u))) /* NW needs CD */
         return false;
     if ((value & CR0_PG) && !(s->cr0 & CR0_PG) && (s->efer & EFER_LME)) {
-        if (!(s->cr4 & CR4_PAE))
-            return false;
+        if (!(s->cr4 & CR4_PAE)) return false;
         s->efer |= EFER_LMA;
     } else if (!(value & CR0_PG)) {
-        if (mode_64())
-            return false;
+        if (mode_64()) return false;
         s->efer &= ~(uint64_t)EFER_LMA;
     }
     s->cr0 = (value & CR0_DEFINED) | 0x10u; /* ET is fixed */
@@ -77,17 +69,13 @@ static bool cr_write(unsigned cr, uint64_t value)
 {
     switch (cr) {
     case 8:
-        if (value > 15u)
-            return false;
+        if (value > 15u) return false;
         lapic_cr8_write(platform_lapic(), (uint8_t)value);
         vcpu.dirty |= DIRTY_IRQ;
         return true;
-    case 0:
-        return write_cr0(value);
-    case 4:
-        return write_cr4(value);
-    default:
-        vm_stop("write to a control register that cannot exit");
+    case 0: return write_cr0(value);
+    case 4: return write_cr4(value);
+    default: vm_stop("write to a control register that cannot exit");
     }
 }
 
@@ -97,22 +85,18 @@ void exit_cr(void)
     unsigned cr, gpr;
     bool read;
 
-    if (!decode_move(&cr, &gpr, &read))
-        vm_stop("control register access not decoded");
-    if (cr != 8u)
-        read_state(BH_STATE_SEG | BH_STATE_CR);
+    if (!decode_move(&cr, &gpr, &read)) vm_stop("control register access not decoded");
+    if (cr != 8u) read_state(BH_STATE_SEG | BH_STATE_CR);
     if (read) {
         p->gpr[gpr] = cr == 8u   ? lapic_cr8_read(platform_lapic())
                       : cr == 0u ? p->state.cr0
                                  : p->state.cr4;
-        if (gpr == RSP)
-            vcpu.flags |= BH_STATE_RSP;
+        if (gpr == RSP) vcpu.flags |= BH_STATE_RSP;
     } else if (!cr_write(cr, p->gpr[gpr])) {
         inject_exception(VEC_GP, 0);
         return;
     }
-    if (!p->next_rip)
-        vm_stop("control register access without its length");
+    if (!p->next_rip) vm_stop("control register access without its length");
     insn_go(p->next_rip);
 }
 

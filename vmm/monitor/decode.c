@@ -149,23 +149,12 @@ static struct opcode find_opcode(const ZydisDecodedInstruction *z)
         row = none;
     }
     switch (row.form) {
-    case FORM_GROUP1:
-        row = group1[digit];
-        break;
-    case FORM_GROUP3:
-        row = group3[digit];
-        break;
-    case FORM_GROUP4:
-        row = group4[digit];
-        break;
-    case FORM_GROUP8:
-        row = group8[digit];
-        break;
-    case FORM_GROUP11:
-        row = group11[digit];
-        break;
-    default:
-        break;
+    case FORM_GROUP1: row = group1[digit]; break;
+    case FORM_GROUP3: row = group3[digit]; break;
+    case FORM_GROUP4: row = group4[digit]; break;
+    case FORM_GROUP8: row = group8[digit]; break;
+    case FORM_GROUP11: row = group11[digit]; break;
+    default: break;
     }
     /* A register instead of memory: nothing that a memory exit could come from. */
     const bool has_modrm = row.form == FORM_MEM_REG || row.form == FORM_REG_MEM ||
@@ -219,33 +208,18 @@ static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, b
     *rep = false;
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
         switch (z->raw.prefixes[i].value) {
-        case 0x26:
-            insn->segment = long_mode ? insn->segment : 0;
-            break;
-        case 0x2E:
-            insn->segment = long_mode ? insn->segment : 1;
-            break;
-        case 0x36:
-            insn->segment = long_mode ? insn->segment : 2;
-            break;
-        case 0x3E:
-            insn->segment = long_mode ? insn->segment : 3;
-            break;
-        case 0x64:
-            insn->segment = 4;
-            break;
-        case 0x65:
-            insn->segment = 5;
-            break;
-        case 0xF0:
-            insn->flags |= INSN_LOCK;
-            break;
+        case 0x26: insn->segment = long_mode ? insn->segment : 0; break;
+        case 0x2E: insn->segment = long_mode ? insn->segment : 1; break;
+        case 0x36: insn->segment = long_mode ? insn->segment : 2; break;
+        case 0x3E: insn->segment = long_mode ? insn->segment : 3; break;
+        case 0x64: insn->segment = 4; break;
+        case 0x65: insn->segment = 5; break;
+        case 0xF0: insn->flags |= INSN_LOCK; break;
         case 0xF2:
         case 0xF3:
             *rep = true; /* on MOVS, STOS and LODS the CPU takes either as REP */
             break;
-        default:
-            break;
+        default: break;
         }
     }
 }
@@ -269,22 +243,17 @@ static void translate(const ZydisDecodedInstruction *z, struct insn *insn)
         insn->flags |= INSN_REG_FIRST;
         set_register(z, z->raw.modrm.reg, insn);
         break;
-    case FORM_MEM_REG:
-        set_register(z, z->raw.modrm.reg, insn);
-        break;
+    case FORM_MEM_REG: set_register(z, z->raw.modrm.reg, insn); break;
     case FORM_MEM_IMM:
         insn->flags |= INSN_IMMEDIATE;
         insn->imm = sign_extend(z->raw.imm[0].value.u, z->raw.imm[0].size);
         break;
-    case FORM_MOFFS_LOAD:
-        insn->flags |= INSN_REG_FIRST;
-        break;
+    case FORM_MOFFS_LOAD: insn->flags |= INSN_REG_FIRST; break;
     case FORM_STRING:
         insn->flags |= rep ? INSN_REP : 0u;
         insn->flags |= row.op == INSN_LODS ? INSN_REG_FIRST : 0u;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

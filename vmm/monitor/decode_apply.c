@@ -97,23 +97,13 @@ static uint64_t arithmetic(unsigned op, uint64_t a, uint64_t b, unsigned bytes, 
 
     switch (op) {
     case INSN_ADD:
-    case INSN_XADD:
-        result = add(a, b, 0, bytes, &flags);
-        break;
-    case INSN_ADC:
-        result = add(a, b, carry, bytes, &flags);
-        break;
+    case INSN_XADD: result = add(a, b, 0, bytes, &flags); break;
+    case INSN_ADC: result = add(a, b, carry, bytes, &flags); break;
     case INSN_SUB:
     case INSN_CMP:
-    case INSN_CMPXCHG:
-        result = subtract(a, b, 0, bytes, &flags);
-        break;
-    case INSN_SBB:
-        result = subtract(a, b, carry, bytes, &flags);
-        break;
-    case INSN_NEG:
-        result = subtract(0, a, 0, bytes, &flags);
-        break;
+    case INSN_CMPXCHG: result = subtract(a, b, 0, bytes, &flags); break;
+    case INSN_SBB: result = subtract(a, b, carry, bytes, &flags); break;
+    case INSN_NEG: result = subtract(0, a, 0, bytes, &flags); break;
     case INSN_INC:
         result = add(a, 1, 0, bytes, &flags);
         changed = FLAGS & ~FLAG_CF;
@@ -146,14 +136,10 @@ static uint64_t bit_operation(const struct insn *insn, uint64_t memory, uint64_t
     const uint64_t bit = 1ull << (offset & (8u * insn->size_bytes - 1));
     *rflags = (*rflags & ~FLAG_CF) | ((memory & bit) != 0 ? FLAG_CF : 0);
     switch (insn->op) {
-    case INSN_BTS:
-        return memory | bit;
-    case INSN_BTR:
-        return memory & ~bit;
-    case INSN_BTC:
-        return memory ^ bit;
-    default:
-        return memory;
+    case INSN_BTS: return memory | bit;
+    case INSN_BTR: return memory & ~bit;
+    case INSN_BTC: return memory ^ bit;
+    default: return memory;
     }
 }
 
@@ -185,13 +171,9 @@ uint64_t insn_apply(const struct insn *insn, uint64_t gpr[16], uint64_t *rflags,
         }
         reg_set(gpr, insn->reg, false, bytes, swap_bytes(memory, bytes));
         return memory;
-    case INSN_MOVS:
-        return memory;
-    case INSN_NOT:
-        return ~memory & size_mask(bytes);
-    case INSN_XCHG:
-        reg_set(gpr, insn->reg, high, bytes, memory);
-        return operand;
+    case INSN_MOVS: return memory;
+    case INSN_NOT: return ~memory & size_mask(bytes);
+    case INSN_XCHG: reg_set(gpr, insn->reg, high, bytes, memory); return operand;
     case INSN_XADD:
         reg_set(gpr, insn->reg, high, bytes, memory);
         return arithmetic(insn->op, memory, operand, bytes, rflags);
@@ -207,10 +189,8 @@ uint64_t insn_apply(const struct insn *insn, uint64_t gpr[16], uint64_t *rflags,
     case INSN_BT:
     case INSN_BTS:
     case INSN_BTR:
-    case INSN_BTC:
-        return bit_operation(insn, memory, operand, rflags);
-    default:
-        break;
+    case INSN_BTC: return bit_operation(insn, memory, operand, rflags);
+    default: break;
     }
     if (!reg_first) {
         return arithmetic(insn->op, memory, operand, bytes, rflags);

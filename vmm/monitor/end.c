@@ -22,8 +22,7 @@ void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)
     (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
     __atomic_store_n(&r->kind, (uint32_t)kind, __ATOMIC_RELEASE);
     (void)bh_signal(BH_MONITOR_SLOT_ROOT);
-    for (;;)
-        (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
 }
 
 void vm_stop(const char *text)

@@ -8,8 +8,7 @@
 
 void insn_stepped(void)
 {
-    if (vcpu.flags & BH_RUN_INJECT)
-        return;
+    if (vcpu.flags & BH_RUN_INJECT) return;
     read_state(BH_STATE_DR);
     page()->state.dr6 |= DR6_BS;
     vcpu.flags |= BH_STATE_DR;
@@ -58,10 +57,8 @@ static bool is_prefix(uint8_t b, bool long_mode)
     case 0x67:
     case 0xf0:
     case 0xf2:
-    case 0xf3:
-        return true;
-    default:
-        return long_mode && (b & 0xf0u) == 0x40u;
+    case 0xf3: return true;
+    default: return long_mode && (b & 0xf0u) == 0x40u;
     }
 }
 
@@ -75,16 +72,12 @@ void insn_skip_slow(uint32_t opcode, unsigned length)
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
     have = insn_fetch(bytes);
-    while (at < have && is_prefix(bytes[at], mode_64()))
-        at++;
-    if (at + length > have)
-        vm_stop("instruction not readable");
+    while (at < have && is_prefix(bytes[at], mode_64())) at++;
+    if (at + length > have) vm_stop("instruction not readable");
     memcpy(&found, bytes + at, length);
-    if (found != opcode)
-        vm_stop("instruction is not the one that exited");
+    if (found != opcode) vm_stop("instruction is not the one that exited");
     next = p->rip + at + length;
-    if (!mode_64())
-        next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
+    if (!mode_64()) next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
     insn_go(next);
     /* From now on this exit brings along what the quick way needs. */
     if (!(vcpu.wants_mmio >> vcpu.exit_reason & 1u) &&

@@ -29,8 +29,7 @@ static void string_fault(uint64_t linear, bool write)
     uint64_t gpa;
     int64_t user = (p->state.seg[BH_SS].attr >> 5 & 3u) == 3u ? 4 : 0;
 
-    if (walk(linear, &gpa))
-        vm_stop("string I/O with an operand outside RAM");
+    if (walk(linear, &gpa)) vm_stop("string I/O with an operand outside RAM");
     p->state.cr2 = linear;
     vcpu.flags |= BH_STATE_CR;
     inject_exception(VEC_PF, user | (write ? 2 : 0));
@@ -49,13 +48,11 @@ static void exit_string(uint64_t qual)
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
     base = p->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
-    if (mode_64() && seg != BH_FS && seg != BH_GS)
-        base = 0;
+    if (mode_64() && seg != BH_FS && seg != BH_GS) base = 0;
     for (unsigned i = 0; count && i < STRING_STEPS; i++, count--) {
         uint64_t linear = base + (p->gpr[reg] & mask), value = 0;
 
-        if (!mode_64())
-            linear &= 0xffffffffu;
+        if (!mode_64()) linear &= 0xffffffffu;
         if (in) {
             uint64_t gpa;
 
@@ -77,11 +74,9 @@ static void exit_string(uint64_t qual)
             pio_write(port, size, value);
         }
         set_masked(reg, p->gpr[reg] + step, mask);
-        if (qual & BH_IO_REP)
-            set_masked(RCX, count - 1u, mask);
+        if (qual & BH_IO_REP) set_masked(RCX, count - 1u, mask);
     }
-    if (count == 0)
-        insn_go(p->next_rip);
+    if (count == 0) insn_go(p->next_rip);
 }
 
 void exit_io(void)

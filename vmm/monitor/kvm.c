@@ -54,8 +54,7 @@ void kvm_clock_update(void)
     struct time_info *t = guest_mem_ptr(&guest_mem, time_msr & ~(uint64_t)ENABLED, sizeof(*t));
     uint32_t version;
 
-    if (!(time_msr & ENABLED) || !t)
-        return;
+    if (!(time_msr & ENABLED) || !t) return;
     version = t->version | 1u;
     __atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
     scale((uint64_t)start_block()->tsc_khz * 1000u, &t->tsc_to_system_mul, &t->tsc_shift);
@@ -76,8 +75,7 @@ bool kvm_msr_write(uint32_t msr, uint64_t value)
     if (msr == MSR_KVM_WALL_CLOCK) {
         struct wall_clock *w = guest_mem_ptr(&guest_mem, value, sizeof(*w));
 
-        if (!w || (value & 3u))
-            return false;
+        if (!w || (value & 3u)) return false;
         wall_msr = value;
         w->version = 1;
         w->sec = (uint32_t)platform_wall_clock_s();

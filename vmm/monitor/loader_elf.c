@@ -141,10 +141,7 @@ void elf_load(const struct boot_request *req, const struct elf *elf)
     }
 }
 
-static uint64_t align4(uint64_t value)
-{
-    return (value + 3) & ~3ull;
-}
+static uint64_t align4(uint64_t value) { return (value + 3) & ~3ull; }
 
 const uint8_t *elf_note(const struct boot_request *req, const struct elf *elf, const char *name,
                         uint32_t type, uint64_t *bytes)

@@ -37,20 +37,11 @@ uint64_t le64_get(const uint8_t *p)
     return value;
 }
 
-void le16_put(uint8_t *p, uint16_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
+void le16_put(uint8_t *p, uint16_t value) { memcpy(p, &value, sizeof(value)); }
 
-void le32_put(uint8_t *p, uint32_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
+void le32_put(uint8_t *p, uint32_t value) { memcpy(p, &value, sizeof(value)); }
 
-void le64_put(uint8_t *p, uint64_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
+void le64_put(uint8_t *p, uint64_t value) { memcpy(p, &value, sizeof(value)); }
 
 uint64_t guest_mem_low_end(const struct guest_mem *gm)
 {

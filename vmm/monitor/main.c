@@ -71,8 +71,7 @@ static void irq_evaluate(void)
             waits = true;
         }
     }
-    if (!waits)
-        vcpu.dirty &= ~DIRTY_IRQ;
+    if (!waits) vcpu.dirty &= ~DIRTY_IRQ;
 }
 
 static void settle(void)
@@ -85,16 +84,12 @@ static void settle(void)
         vcpu.dirty &= ~DIRTY_TIME;
         vcpu.deadline_tsc = clock_ns_to_tsc(platform_deadline_ns());
     }
-    if (vcpu.dirty & DIRTY_IRQ)
-        irq_evaluate();
+    if (vcpu.dirty & DIRTY_IRQ) irq_evaluate();
 }
 
 /* ---- exits that need no file of their own ---- */
 
-static void exit_timeout(void)
-{
-    platform_tick();
-}
+static void exit_timeout(void) { platform_tick(); }
 
 /* Is there an event that ends HLT? */
 static bool woken(void)
@@ -137,10 +132,7 @@ static void exit_window(void)
         insn_go(p->rip + 1u);
 }
 
-static void exit_shutdown(void)
-{
-    vm_end(BH_END_TRIPLE_FAULT, 0, "triple fault");
-}
+static void exit_shutdown(void) { vm_end(BH_END_TRIPLE_FAULT, 0, "triple fault"); }
 
 /* No hypercall is offered yet: an unknown number is an error, as Linux's KVM answers it. */
 static void exit_hypercall(void)
@@ -170,15 +162,9 @@ static void exit_cache(void)
     vm_stop("cache instruction not found");
 }
 
-static void exit_undefined(void)
-{
-    inject_exception(VEC_UD, -1);
-}
+static void exit_undefined(void) { inject_exception(VEC_UD, -1); }
 
-static void exit_rdpmc(void)
-{
-    inject_exception(VEC_GP, 0);
-}
+static void exit_rdpmc(void) { inject_exception(VEC_GP, 0); }
 
 /* The kernel intercepts these only to break endless loops: hand them on. */
 static void exit_exception(void)
@@ -189,20 +175,11 @@ static void exit_exception(void)
     inject_exception((unsigned)p->qual & 31u, has_code ? (int64_t)(p->info & 0xffffu) : -1);
 }
 
-static void exit_invalid(void)
-{
-    vm_stop("the processor refuses this vCPU state");
-}
+static void exit_invalid(void) { vm_stop("the processor refuses this vCPU state"); }
 
-static void exit_unknown(void)
-{
-    vm_stop("unknown exit reason");
-}
+static void exit_unknown(void) { vm_stop("unknown exit reason"); }
 
-static void exit_unexpected(void)
-{
-    vm_stop("exit reason that is not handled");
-}
+static void exit_unexpected(void) { vm_stop("exit reason that is not handled"); }
 
 typedef void (*exit_fn)(void);
 
@@ -250,14 +227,12 @@ static __attribute__((noreturn)) void run(void)
     for (;;) {
         struct bh_result r;
 
-        if (vcpu.dirty)
-            settle();
+        if (vcpu.dirty) settle();
         r = bh_vcpu_run(vcpu.deadline_tsc, vcpu.flags);
         if (__builtin_expect(r.err >= BH_NEXITS, 0)) {
             char text[64];
 
-            if (not_entered(r))
-                continue;
+            if (not_entered(r)) continue;
 
             (void)fmt_buf(text, sizeof(text), "vcpu_run: error %lu, flags 0x%lx", 0u - r.err,
                           vcpu.flags);
@@ -301,13 +276,11 @@ static void state_init(const struct boot_state *b)
     p->shadow = 0;
     memset(s, 0, sizeof(*s));
     s->seg[BH_CS] = segment(&b->cs);
-    for (unsigned i = BH_SS; i <= BH_GS; i++)
-        s->seg[i] = segment(&b->data);
+    for (unsigned i = BH_SS; i <= BH_GS; i++) s->seg[i] = segment(&b->data);
     s->seg[BH_ES] = segment(&b->data);
     s->seg[BH_TR] = segment(&b->tr);
     s->seg[BH_LDTR] = segment(&b->ldtr);
-    if (!(b->ldtr.attributes & 0x80u))
-        s->seg[BH_LDTR].attr = 0x1000; /* unusable */
+    if (!(b->ldtr.attributes & 0x80u)) s->seg[BH_LDTR].attr = 0x1000; /* unusable */
     s->seg[BH_GDTR] = (struct bh_segment){0, 0, b->gdt_limit, b->gdt_base};
     s->seg[BH_IDTR] = (struct bh_segment){0, 0, 0, 0};
     s->cr0 = b->cr0;
@@ -342,8 +315,7 @@ static bool map_ram(void)
             uint64_t pages = (parts[i].end - at) / 4096u;
             struct bh_result r;
 
-            if (pages > BH_MAP_MAX_PAGES)
-                pages = BH_MAP_MAX_PAGES;
+            if (pages > BH_MAP_MAX_PAGES) pages = BH_MAP_MAX_PAGES;
             r = bh_attach_map(BH_MONITOR_SLOT_RAM, gpa,
                               at | BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, pages);
             if (r.err == BH_ERR_PREEMPTED)
@@ -394,14 +366,11 @@ void monitor_main(unsigned number)
     if (start_block()->magic != BH_MONITOR_MAGIC || start_block()->version != BH_MONITOR_VERSION)
         vm_end(BH_END_STOPPED, 0, "root and monitor speak different versions");
     clock_init();
-    if (!platform_init())
-        vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
+    if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
     cpuid_init();
     load_images(&state);
-    if (!map_ram())
-        vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
-    if (!want_groups())
-        vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
+    if (!map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
+    if (!want_groups()) vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
     state_init(&state);
     vcpu.dirty = DIRTY_TIME | DIRTY_IRQ;
     run();

@@ -13,8 +13,7 @@ static struct decode_cache cache;
 
 static enum decode_mode mode(void)
 {
-    if (mode_64())
-        return DECODE_64;
+    if (mode_64()) return DECODE_64;
     return page()->state.seg[BH_CS].attr & CS_32 ? DECODE_32 : DECODE_16;
 }
 
@@ -23,10 +22,8 @@ uint64_t device_read(uint64_t gpa, unsigned size_bytes)
 {
     uint64_t value = 0;
 
-    if ((gpa & 4095u) + size_bytes <= 4096u)
-        return mmio_read(gpa, size_bytes);
-    for (unsigned i = 0; i < size_bytes; i++)
-        value |= (mmio_read(gpa + i, 1) & 0xffu) << (8u * i);
+    if ((gpa & 4095u) + size_bytes <= 4096u) return mmio_read(gpa, size_bytes);
+    for (unsigned i = 0; i < size_bytes; i++) value |= (mmio_read(gpa + i, 1) & 0xffu) << (8u * i);
     return value;
 }
 
@@ -36,15 +33,13 @@ static void device_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
         mmio_write(gpa, size_bytes, value);
         return;
     }
-    for (unsigned i = 0; i < size_bytes; i++)
-        mmio_write(gpa + i, 1, value >> (8u * i) & 0xffu);
+    for (unsigned i = 0; i < size_bytes; i++) mmio_write(gpa + i, 1, value >> (8u * i) & 0xffu);
 }
 
 /* What the guest's own space maps: RAM without the VGA window. */
 static void *ram(uint64_t gpa, unsigned size_bytes)
 {
-    if (gpa < GUEST_VGA_END && gpa + size_bytes > GUEST_VGA_HOLE)
-        return NULL;
+    if (gpa < GUEST_VGA_END && gpa + size_bytes > GUEST_VGA_HOLE) return NULL;
     return guest_mem_ptr(&guest_mem, gpa, size_bytes);
 }
 
@@ -53,8 +48,7 @@ static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *
     uint64_t gpa;
     void *p;
 
-    if (!mode_64())
-        linear &= 0xffffffffu;
+    if (!mode_64()) linear &= 0xffffffffu;
     if (!walk(linear, &gpa)) {
         page_fault(linear, write);
         return false;
@@ -73,8 +67,7 @@ static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *
 
 static uint64_t segment_base(unsigned seg)
 {
-    if (mode_64() && seg != BH_FS && seg != BH_GS)
-        return 0;
+    if (mode_64() && seg != BH_FS && seg != BH_GS) return 0;
     return page()->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
 }
 
@@ -84,8 +77,7 @@ static bool string_instruction(const struct insn *insn)
     struct bh_vcpu_page *p = page();
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
-    if (insn_string_idle(insn, p->gpr))
-        return true;
+    if (insn_string_idle(insn, p->gpr)) return true;
     for (unsigned i = 0; i < STRING_STEPS; i++) {
         uint64_t value = 0;
 
@@ -98,8 +90,7 @@ static bool string_instruction(const struct insn *insn)
             !string_access(segment_base(BH_ES) + insn_string_destination(insn, p->gpr),
                            insn->size_bytes, true, &value))
             return false;
-        if (insn_string_next(insn, p->gpr, p->rflags))
-            return true;
+        if (insn_string_next(insn, p->gpr, p->rflags)) return true;
     }
     return false;
 }
@@ -123,37 +114,30 @@ void exit_memory(void)
     const struct insn *insn;
     uint8_t bytes[16];
 
-    if (p->info & BH_MEM_WALK)
-        vm_stop("page tables outside RAM");
+    if (p->info & BH_MEM_WALK) vm_stop("page tables outside RAM");
     if (p->info & BH_MEM_FETCH) {
         /* A hole reads all ones, and FF FF is no instruction. */
         inject_exception(VEC_UD, -1);
         return;
     }
     insn = decode_exit(bytes);
-    if (!insn)
-        vm_stop("instruction that accesses a device is not one");
+    if (!insn) vm_stop("instruction that accesses a device is not one");
     next = p->rip + insn->length;
     if (insn->op == INSN_OTHER) {
-        if (mmio_rare(bytes, insn->length, mode(), gpa))
-            insn_go(next);
+        if (mmio_rare(bytes, insn->length, mode(), gpa)) insn_go(next);
         return;
     }
     if (insn->op >= INSN_MOVS) {
-        if (string_instruction(insn))
-            insn_go(next);
+        if (string_instruction(insn)) insn_go(next);
         return;
     }
-    if (insn->flags & INSN_READS)
-        memory = device_read(gpa, insn->size_bytes);
+    if (insn->flags & INSN_READS) memory = device_read(gpa, insn->size_bytes);
     memory = insn_apply(insn, p->gpr, &rflags, memory);
-    if (insn->flags & INSN_WRITES)
-        device_write(gpa, insn->size_bytes, memory);
+    if (insn->flags & INSN_WRITES) device_write(gpa, insn->size_bytes, memory);
     if (rflags != p->rflags) {
         p->rflags = rflags;
         vcpu.flags |= BH_STATE_FLAGS;
     }
-    if (insn->reg == RSP)
-        vcpu.flags |= BH_STATE_RSP;
+    if (insn->reg == RSP) vcpu.flags |= BH_STATE_RSP;
     insn_go(next);
 }

@@ -28,10 +28,8 @@ static struct form form_of(const uint8_t bytes[16], unsigned length, enum decode
                  b != 0x64 && b != 0x65)
             break;
     }
-    if (narrow)
-        f.size = mode == DECODE_16 ? 4 : 2;
-    if (f.rex & 8u)
-        f.size = 8;
+    if (narrow) f.size = mode == DECODE_16 ? 4 : 2;
+    if (f.rex & 8u) f.size = 8;
     if (bytes[f.opcode] == 0x0f) {
         f.two_byte = true;
         f.opcode++;
@@ -92,8 +90,7 @@ static void cmov(const struct form *f, uint8_t opcode, uint8_t mod_rm, uint64_t 
     else if (f->size == 4u)
         chosen &= 0xffffffffu;
     p->gpr[reg] = chosen;
-    if (reg == RSP)
-        vcpu.flags |= BH_STATE_RSP;
+    if (reg == RSP) vcpu.flags |= BH_STATE_RSP;
 }
 
 bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, uint64_t gpa)
@@ -102,8 +99,7 @@ bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, 
 
     if (f.opcode + 1u < length && !f.two_byte && bytes[f.opcode] == 0xff &&
         (bytes[f.opcode + 1u] >> 3 & 7u) == 6u) {
-        if (mode == DECODE_64 && f.size == 4u)
-            f.size = 8; /* the default of PUSH in 64-bit mode */
+        if (mode == DECODE_64 && f.size == 4u) f.size = 8; /* the default of PUSH in 64-bit mode */
         return push(f.size, device_read(gpa, f.size));
     }
     if (f.opcode + 1u < length && f.two_byte && (bytes[f.opcode] & 0xf0u) == 0x40u) {

@@ -66,10 +66,7 @@ struct vcpu {
 extern struct vcpu vcpu;
 extern struct guest_mem guest_mem;
 
-static inline struct bh_vcpu_page *page(void)
-{
-    return (struct bh_vcpu_page *)BH_MONITOR_VCPU;
-}
+static inline struct bh_vcpu_page *page(void) { return (struct bh_vcpu_page *)BH_MONITOR_VCPU; }
 
 static inline const struct bh_monitor_start *start_block(void)
 {
@@ -205,8 +202,7 @@ static inline void insn_go(uint64_t rip)
 {
     page()->rip = rip;
     vcpu.flags |= BH_RUN_RIP;
-    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0))
-        insn_stepped();
+    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0)) insn_stepped();
 }
 
 /**

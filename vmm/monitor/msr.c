@@ -27,14 +27,10 @@ static uint64_t mtrr_variable[MTRR_VARIABLE], mtrr_fixed[11], mtrr_default = 0xc
 
 static uint64_t *mtrr(uint32_t msr)
 {
-    if (msr >= 0x200u && msr < 0x200u + MTRR_VARIABLE)
-        return &mtrr_variable[msr - 0x200u];
-    if (msr == 0x250u)
-        return &mtrr_fixed[0];
-    if (msr == 0x258u || msr == 0x259u)
-        return &mtrr_fixed[1u + msr - 0x258u];
-    if (msr >= 0x268u && msr <= 0x26fu)
-        return &mtrr_fixed[3u + msr - 0x268u];
+    if (msr >= 0x200u && msr < 0x200u + MTRR_VARIABLE) return &mtrr_variable[msr - 0x200u];
+    if (msr == 0x250u) return &mtrr_fixed[0];
+    if (msr == 0x258u || msr == 0x259u) return &mtrr_fixed[1u + msr - 0x258u];
+    if (msr >= 0x268u && msr <= 0x26fu) return &mtrr_fixed[3u + msr - 0x268u];
     return &mtrr_default;
 }
 
@@ -51,17 +47,14 @@ static bool type_valid(uint64_t type)
 
 static bool write_mtrr(uint32_t msr, uint64_t value)
 {
-    if (msr == 0x2ffu && ((value & ~(uint64_t)0xcff) || !type_valid(value & 0xffu)))
-        return false;
+    if (msr == 0x2ffu && ((value & ~(uint64_t)0xcff) || !type_valid(value & 0xffu))) return false;
     if (msr >= 0x250u && msr < 0x2ffu)
         for (unsigned i = 0; i < 8u; i++)
-            if (!type_valid(value >> (8u * i) & 0xffu))
-                return false;
+            if (!type_valid(value >> (8u * i) & 0xffu)) return false;
     if (msr < 0x200u + MTRR_VARIABLE && !(msr & 1u) &&
         ((value & 0xf00u) || !type_valid(value & 0xffu)))
         return false;
-    if (msr < 0x200u + MTRR_VARIABLE && (msr & 1u) && (value & 0x7ffu))
-        return false;
+    if (msr < 0x200u + MTRR_VARIABLE && (msr & 1u) && (value & 0x7ffu)) return false;
     *mtrr(msr) = value;
     return true;
 }
@@ -103,34 +96,22 @@ static bool write_apic(uint32_t msr, uint64_t value)
 
 /* ---- registers of the vCPU's own state ---- */
 
-static bool canonical(uint64_t v)
-{
-    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
-}
+static bool canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
 
 static uint64_t *state_register(uint32_t msr)
 {
     struct bh_vcpu_state *s = &page()->state;
 
     switch (msr) {
-    case 0x174:
-        return &s->sysenter_cs;
-    case 0x175:
-        return &s->sysenter_esp;
-    case 0x176:
-        return &s->sysenter_eip;
-    case 0x277:
-        return &s->pat;
-    case 0xc0000081:
-        return &s->star;
-    case 0xc0000082:
-        return &s->lstar;
-    case 0xc0000083:
-        return &s->cstar;
-    case 0xc0000084:
-        return &s->sfmask;
-    default:
-        return &s->kernel_gs_base;
+    case 0x174: return &s->sysenter_cs;
+    case 0x175: return &s->sysenter_esp;
+    case 0x176: return &s->sysenter_eip;
+    case 0x277: return &s->pat;
+    case 0xc0000081: return &s->star;
+    case 0xc0000082: return &s->lstar;
+    case 0xc0000083: return &s->cstar;
+    case 0xc0000084: return &s->sfmask;
+    default: return &s->kernel_gs_base;
     }
 }
 
@@ -147,8 +128,7 @@ static bool write_state_msr(uint32_t msr, uint64_t value)
         for (unsigned i = 0; i < 8u; i++) {
             uint64_t type = value >> (8u * i) & 0xffu;
 
-            if (!type_valid(type) && type != 7u)
-                return false;
+            if (!type_valid(type) && type != 7u) return false;
         }
     else if (msr == 0xc0000084u && value >> 32)
         return false;
@@ -169,8 +149,7 @@ static bool read_base(uint32_t msr, uint64_t *value)
 
 static bool write_base(uint32_t msr, uint64_t value)
 {
-    if (!canonical(value))
-        return false;
+    if (!canonical(value)) return false;
     read_state(BH_STATE_SEG);
     page()->state.seg[msr == 0xc0000100u ? BH_FS : BH_GS].base = value;
     vcpu.flags |= BH_STATE_SEG;
@@ -191,10 +170,8 @@ static bool write_efer(uint32_t msr, uint64_t value)
     struct bh_vcpu_state *s = &page()->state;
 
     read_state(BH_STATE_CR);
-    if (value & ~(uint64_t)(EFER_MUTABLE | EFER_LMA))
-        return false;
-    if ((s->cr0 & CR0_PG) && ((s->efer ^ value) & EFER_LME))
-        return false;
+    if (value & ~(uint64_t)(EFER_MUTABLE | EFER_LMA)) return false;
+    if ((s->cr0 & CR0_PG) && ((s->efer ^ value) & EFER_LME)) return false;
     s->efer = (s->efer & EFER_LMA) | (value & EFER_MUTABLE);
     vcpu.flags |= BH_STATE_CR;
     return true;
@@ -261,8 +238,7 @@ static const struct row rows[] = {
 static const struct row *row_of(uint32_t msr)
 {
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (msr >= rows[i].first && msr <= rows[i].last)
-            return &rows[i];
+        if (msr >= rows[i].first && msr <= rows[i].last) return &rows[i];
     vcpu.holes++;
     return NULL;
 }

@@ -50,26 +50,16 @@ static uint8_t write_dirty[BUS_MAX_RANGES + 1u];
 
 static void wire_irq(void *ctx, unsigned line, bool level)
 {
-    if (line < 16u)
-        pic_set_irq(&pic, line, level);
+    if (line < 16u) pic_set_irq(&pic, line, level);
     ioapic_set_irq(&ioapic, line == 0 ? 2u : line, level); /* MADT: ISA line 0 is GSI 2 */
     vcpu.dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
 
-static uint64_t wire_now(void *ctx)
-{
-    return clock_ns();
-}
+static uint64_t wire_now(void *ctx) { return clock_ns(); }
 
-static uint64_t wire_tsc(void *ctx)
-{
-    return rt_tsc() + vcpu.tsc_offset;
-}
+static uint64_t wire_tsc(void *ctx) { return rt_tsc() + vcpu.tsc_offset; }
 
-static void wire_eoi(void *ctx, uint8_t vector)
-{
-    ioapic_eoi(&ioapic, vector);
-}
+static void wire_eoi(void *ctx, uint8_t vector) { ioapic_eoi(&ioapic, vector); }
 
 static void wire_deliver(void *ctx, const struct apic_msg *msg)
 {
@@ -82,27 +72,15 @@ static void wire_deliver(void *ctx, const struct apic_msg *msg)
 static const struct dev_host host = {NULL, wire_irq, wire_now};
 static const struct lapic_host lapic_host = {NULL, wire_tsc, NULL, wire_eoi};
 
-static void wire_reset(void *ctx)
-{
-    vm_end(BH_END_RESET, 0, "");
-}
+static void wire_reset(void *ctx) { vm_end(BH_END_RESET, 0, ""); }
 
-static void wire_power_off(void *ctx)
-{
-    vm_end(BH_END_POWEROFF, 0, "");
-}
+static void wire_power_off(void *ctx) { vm_end(BH_END_POWEROFF, 0, ""); }
 
-static void wire_debug_exit(void *ctx, uint32_t value)
-{
-    vm_end(BH_END_DEBUG_EXIT, value, "");
-}
+static void wire_debug_exit(void *ctx, uint32_t value) { vm_end(BH_END_DEBUG_EXIT, value, ""); }
 
 /* ---- console ---- */
 
-static struct bh_console *console(void)
-{
-    return (struct bh_console *)BH_MONITOR_CONSOLE;
-}
+static struct bh_console *console(void) { return (struct bh_console *)BH_MONITOR_CONSOLE; }
 
 static bool wire_tx(void *ctx, uint8_t byte)
 {
@@ -117,8 +95,7 @@ static bool wire_tx(void *ctx, uint8_t byte)
     c->out[put % BH_CONSOLE_OUT_BYTES] = byte;
     __atomic_store_n(&c->out_put, put + 1u, __ATOMIC_RELEASE);
     /* Root looks by itself every few milliseconds. */
-    if (used == BH_CONSOLE_OUT_BYTES / 2u)
-        (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+    if (used == BH_CONSOLE_OUT_BYTES / 2u) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
     return true;
 }
 
@@ -128,8 +105,7 @@ void platform_console_input(void)
     uint32_t get = c->in_get;
     uint32_t used = __atomic_load_n(&c->in_put, __ATOMIC_ACQUIRE) - get;
 
-    if (used == 0 || used > BH_CONSOLE_IN_BYTES)
-        return;
+    if (used == 0 || used > BH_CONSOLE_IN_BYTES) return;
     for (unsigned room = uart16550_rx_room(&uart); room && used; room--, used--)
         uart16550_rx(&uart, c->in[get++ % BH_CONSOLE_IN_BYTES]);
     __atomic_store_n(&c->in_get, get, __ATOMIC_RELEASE);
@@ -142,8 +118,7 @@ void platform_signalled(uint64_t bits)
         platform_console_input();
         uart16550_tx_ready(&uart);
     }
-    if (bits & BH_MONITOR_SIGNAL_STOP)
-        acpi_pm_power_button(&pm);
+    if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
     vcpu.dirty |= DIRTY_TIME | DIRTY_IRQ;
 }
 
@@ -160,8 +135,7 @@ uint64_t pio_read(unsigned port, unsigned size_bytes)
         offset = port - r->base;
         if (offset + size_bytes <= r->size && r->ops->read) {
             vcpu.dirty |= read_dirty[n];
-            if (offset == 0)
-                vcpu.dirty |= read_first[n];
+            if (offset == 0) vcpu.dirty |= read_first[n];
             return r->ops->read(r->dev, offset, size_bytes);
         }
     }
@@ -193,8 +167,7 @@ uint64_t mmio_read(uint64_t gpa, unsigned size_bytes)
     uint64_t offset = gpa - LAPIC_DEFAULT_BASE;
 
     if (offset < LAPIC_MMIO_BYTES) {
-        if (offset >> 4 == LAPIC_CURRENT_COUNT >> 4)
-            vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
+        if (offset >> 4 == LAPIC_CURRENT_COUNT >> 4) vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
         return lapic_mmio_read(&lapic, offset, size_bytes);
     }
     return bus_read(&bus, BUS_MMIO, gpa, size_bytes);
@@ -211,10 +184,7 @@ void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
         bus_write(&bus, BUS_MMIO, gpa, size_bytes, value);
 }
 
-uint64_t platform_holes(void)
-{
-    return bus.holes[BUS_PIO] + bus.holes[BUS_MMIO];
-}
+uint64_t platform_holes(void) { return bus.holes[BUS_PIO] + bus.holes[BUS_MMIO]; }
 
 /* ---- time and interrupts ---- */
 
@@ -231,37 +201,25 @@ void platform_tick(void)
 {
     uint64_t now = clock_ns();
 
-    if (lapic.deadline_ns <= now)
-        lapic_tick(&lapic, now);
-    if (pit.deadline_ns <= now)
-        pit_tick(&pit, now);
-    if (uart.deadline_ns <= now)
-        uart16550_tick(&uart, now);
-    if (rtc.deadline_ns <= now)
-        rtc_tick(&rtc, now);
-    if (pm.deadline_ns <= now)
-        acpi_pm_tick(&pm, now);
+    if (lapic.deadline_ns <= now) lapic_tick(&lapic, now);
+    if (pit.deadline_ns <= now) pit_tick(&pit, now);
+    if (uart.deadline_ns <= now) uart16550_tick(&uart, now);
+    if (rtc.deadline_ns <= now) rtc_tick(&rtc, now);
+    if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
     platform_console_input();
     vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
 }
 
-int64_t platform_wall_clock_s(void)
-{
-    return wall_s;
-}
+int64_t platform_wall_clock_s(void) { return wall_s; }
 
-struct lapic *platform_lapic(void)
-{
-    return &lapic;
-}
+struct lapic *platform_lapic(void) { return &lapic; }
 
 /* The 8259's output is LINT0, which may be programmed to something else than ExtINT. */
 static void lint_update(void)
 {
     bool level;
 
-    if (!(vcpu.dirty & DIRTY_PIC))
-        return;
+    if (!(vcpu.dirty & DIRTY_PIC)) return;
     vcpu.dirty &= ~DIRTY_PIC;
     level = pic_intr(&pic);
     if (level != lint_level) {
@@ -270,10 +228,7 @@ static void lint_update(void)
     }
 }
 
-static bool extint_pending(void)
-{
-    return lint_level && lapic_extint_enabled(&lapic);
-}
+static bool extint_pending(void) { return lint_level && lapic_extint_enabled(&lapic); }
 
 bool platform_pending(void)
 {
@@ -285,10 +240,8 @@ int platform_ack(void)
 {
     int vector = lapic_pending_vector(&lapic) >= 0 ? lapic_ack(&lapic) : -1;
 
-    if (vector >= 0)
-        return vector;
-    if (!extint_pending())
-        return -1;
+    if (vector >= 0) return vector;
+    if (!extint_pending()) return -1;
     vcpu.dirty |= DIRTY_PIC;
     return pic_ack(&pic);
 }

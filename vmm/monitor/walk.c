@@ -15,8 +15,7 @@ static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
     const void *p = guest_mem_ptr(&guest_mem, gpa, size);
 
     *entry = 0;
-    if (p)
-        memcpy(entry, p, size);
+    if (p) memcpy(entry, p, size);
     return *entry & PTE_PRESENT;
 }
 
@@ -25,14 +24,12 @@ static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa)
 {
     uint64_t e;
 
-    if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e))
-        return false;
+    if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e)) return false;
     if (pse && (e & PTE_LARGE)) {
         *gpa = (e & 0xffc00000u) | (e & 0x1fe000u) << 19 | (linear & 0x3fffffu);
         return true;
     }
-    if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e))
-        return false;
+    if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e)) return false;
     *gpa = (e & 0xfffff000u) | (linear & 0xfffu);
     return true;
 }
@@ -47,20 +44,17 @@ bool walk(uint64_t linear, uint64_t *gpa)
         *gpa = linear & 0xffffffffu;
         return true;
     }
-    if (!(s->cr4 & CR4_PAE))
-        return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa);
+    if (!(s->cr4 & CR4_PAE)) return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa);
     if (!(s->efer & EFER_LMA)) {
         linear &= 0xffffffffu;
-        if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e))
-            return false;
+        if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e)) return false;
         table = e & ADDR_MASK;
         shift = 21;
     }
     for (;; shift -= 9u) {
         uint64_t below = ((uint64_t)1 << shift) - 1u;
 
-        if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e))
-            return false;
+        if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e)) return false;
         if (shift == 12u || (shift < 39u && (e & PTE_LARGE))) {
             *gpa = (e & ADDR_MASK & ~below) | (linear & below);
             return true;
@@ -81,14 +75,12 @@ void code_page_remember(uint64_t linear)
     unsigned shift = 39;
 
     code_page.bytes = NULL;
-    if (!mode_64() || !walk(linear, &gpa))
-        return;
+    if (!mode_64() || !walk(linear, &gpa)) return;
     for (unsigned i = 0; i < LEVELS; i++, shift -= 9u) {
         const uint64_t *e =
             guest_mem_ptr(&guest_mem, table + (linear >> shift & 0x1ffu) * 8u, sizeof(*e));
 
-        if (!e)
-            return;
+        if (!e) return;
         code_page.entry[i] = e;
         code_page.value[i] = *e;
         if (shift < 39u && shift > 12u &&
@@ -103,8 +95,7 @@ void code_page_remember(uint64_t linear)
     }
     /* The guest's other CPUs may change tables at any time: what counts is the walk made after the
      * entries were noted. */
-    if (!walk(linear, &gpa))
-        return;
+    if (!walk(linear, &gpa)) return;
     code_page.cr3 = page()->state.cr3;
     code_page.page = linear >> 12;
     code_page.bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
@@ -133,8 +124,7 @@ size_t linear_read(uint64_t linear, void *buf, size_t n)
         size_t part = in_page(linear + done, n - done);
         const void *p = linear_ptr(linear + done, part);
 
-        if (!p)
-            break;
+        if (!p) break;
         memcpy((uint8_t *)buf + done, p, part);
         done += part;
     }
@@ -149,8 +139,7 @@ size_t linear_write(uint64_t linear, const void *buf, size_t n)
         size_t part = in_page(linear + done, n - done);
         void *p = linear_ptr(linear + done, part);
 
-        if (!p)
-            break;
+        if (!p) break;
         memcpy(p, (const uint8_t *)buf + done, part);
         done += part;
     }

@@ -22,8 +22,7 @@ static enum cpio_result read_member(uint64_t window, uint64_t offset, struct cpi
     uint64_t pages = archive_bytes / PAGE - first;
     enum cpio_result result = CPIO_BAD;
 
-    if (offset >= archive_bytes)
-        return CPIO_END;
+    if (offset >= archive_bytes) return CPIO_END;
     pages = pages < 2u ? pages : 2u;
     if (map(window, ROOT_WINDOW, first, pages, BH_MAP_READ) == BH_OK)
         result = cpio_decode((const uint8_t *)ROOT_WINDOW + offset % PAGE,
@@ -41,8 +40,7 @@ static bool read_index(uint64_t window)
         struct archive_file *f = &files[nfiles];
         enum cpio_result result = read_member(window, offset, &m);
 
-        if (result == CPIO_END)
-            return true;
+        if (result == CPIO_END) return true;
         if (result == CPIO_BAD) {
             say("boot archive: malformed member at offset %lu", offset);
             return false;
@@ -70,8 +68,7 @@ static bool carve_files(void)
 {
     uint64_t slot = slots_take(nfiles);
 
-    if (nfiles && !slot)
-        return false;
+    if (nfiles && !slot) return false;
     for (unsigned i = 0; i < nfiles; i++, slot++) {
         struct archive_file *f = &files[i];
         uint64_t err;
@@ -104,24 +101,21 @@ bool archive_open(void)
     archive_frame = slots_take(1);
     err =
         carve(BH_SLOT_BOOT_FRAME, info()->boot_archive / PAGE, archive_bytes / PAGE, archive_frame);
-    if (!err)
-        err = attach(archive_frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, window);
+    if (!err) err = attach(archive_frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, window);
     if (err) {
         say("boot module: cannot be attached: %s", error_name(err));
         return false;
     }
     ok = read_index(window);
     err = slot_delete(window);
-    if (err)
-        say("boot module: cannot be detached: %s", error_name(err));
+    if (err) say("boot module: cannot be detached: %s", error_name(err));
     return ok && !err && carve_files();
 }
 
 const struct archive_file *archive_find(const char *name)
 {
     for (unsigned i = 0; i < nfiles; i++)
-        if (strcmp(files[i].name, name) == 0)
-            return &files[i];
+        if (strcmp(files[i].name, name) == 0) return &files[i];
     return NULL;
 }
 
@@ -130,11 +124,9 @@ const void *archive_map(const struct archive_file *file, uint64_t va)
     uint64_t slot = slots_take(1);
     uint64_t err;
 
-    if (!slot || !file->frame)
-        return NULL;
+    if (!slot || !file->frame) return NULL;
     err = attach(file->frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ, slot);
-    if (!err)
-        err = map(slot, va, 0, file->pages, BH_MAP_READ);
+    if (!err) err = map(slot, va, 0, file->pages, BH_MAP_READ);
     if (err) {
         say("boot archive: %s: cannot be mapped: %s", file->name, error_name(err));
         return NULL;

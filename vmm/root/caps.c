@@ -8,10 +8,8 @@ uint64_t slots_take(uint64_t count)
 {
     uint64_t first;
 
-    if (next_slot == 0)
-        next_slot = info()->free_slot;
-    if (count > info()->cnode_slots || next_slot > info()->cnode_slots - count)
-        return 0;
+    if (next_slot == 0) next_slot = info()->free_slot;
+    if (count > info()->cnode_slots || next_slot > info()->cnode_slots - count) return 0;
     first = next_slot;
     next_slot += count;
     return first;
@@ -60,8 +58,7 @@ static bool busy_retry(uint64_t *give_up)
 {
     uint64_t now = rt_tsc();
 
-    if (*give_up == 0)
-        *give_up = now + (uint64_t)info()->tsc_khz * 1000u;
+    if (*give_up == 0) *give_up = now + (uint64_t)info()->tsc_khz * 1000u;
     bh_yield();
     return now < *give_up;
 }
@@ -71,11 +68,9 @@ uint64_t scrub(uint64_t untyped, uint64_t enough_bytes)
     uint64_t err, give_up = 0;
 
     for (;;) {
-        if (bh_untyped_left(untyped).value >= enough_bytes)
-            return BH_OK;
+        if (bh_untyped_left(untyped).value >= enough_bytes) return BH_OK;
         err = bh_untyped_scrub(untyped).err;
-        if (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up)))
-            continue;
+        if (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up))) continue;
         return err;
     }
 }
@@ -84,8 +79,7 @@ uint64_t carve(uint64_t frame, uint64_t offset_pages, uint64_t pages, uint64_t s
 {
     uint64_t err, give_up = 0;
 
-    do
-        err = bh_frame_carve(frame, offset_pages, pages, BH_SLOT_CNODE, slot).err;
+    do err = bh_frame_carve(frame, offset_pages, pages, BH_SLOT_CNODE, slot).err;
     while (err == BH_ERR_BUSY && busy_retry(&give_up));
     return err;
 }
@@ -94,10 +88,8 @@ uint64_t slot_delete(uint64_t slot)
 {
     uint64_t err, give_up = 0;
 
-    if (bh_cnode_type(BH_SLOT_CNODE, slot).value == 0)
-        return BH_OK;
-    do
-        err = bh_cnode_delete(BH_SLOT_CNODE, slot).err;
+    if (bh_cnode_type(BH_SLOT_CNODE, slot).value == 0) return BH_OK;
+    do err = bh_cnode_delete(BH_SLOT_CNODE, slot).err;
     while (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up)));
     return err;
 }
@@ -106,8 +98,7 @@ uint64_t slot_revoke(uint64_t slot)
 {
     uint64_t err, give_up = 0;
 
-    do
-        err = bh_cnode_revoke(BH_SLOT_CNODE, slot).err;
+    do err = bh_cnode_revoke(BH_SLOT_CNODE, slot).err;
     while (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up)));
     return err;
 }
@@ -116,8 +107,7 @@ uint64_t attach(uint64_t frame, uint64_t space, uint64_t rights, uint64_t slot)
 {
     uint64_t err, give_up = 0;
 
-    do
-        err = bh_frame_attach(frame, space, rights, BH_SLOT_CNODE, slot).err;
+    do err = bh_frame_attach(frame, space, rights, BH_SLOT_CNODE, slot).err;
     while (err == BH_ERR_BUSY && busy_retry(&give_up));
     return err;
 }

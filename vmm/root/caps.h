@@ -13,10 +13,7 @@
 #define PAGE 4096u
 
 /** Fixed by the kernel at start. */
-static inline const struct bh_info *info(void)
-{
-    return (const struct bh_info *)BH_ROOT_INFO;
-}
+static inline const struct bh_info *info(void) { return (const struct bh_info *)BH_ROOT_INFO; }
 
 /** @return the first of @count consecutive slots of root's CNode that nobody uses yet, 0: none.
  *  Slots are handed out for good: VMs that come and go keep theirs. */

@@ -25,10 +25,7 @@ static uint8_t cmos(unsigned reg)
     return port_in8(0x71);
 }
 
-static unsigned decoded(uint8_t v, bool binary)
-{
-    return binary ? v : (v >> 4) * 10u + (v & 15u);
-}
+static unsigned decoded(uint8_t v, bool binary) { return binary ? v : (v >> 4) * 10u + (v & 15u); }
 
 /* Days since 1970-01-01 in the Gregorian calendar. */
 static uint64_t days_from_civil(uint64_t y, unsigned m, unsigned d)
@@ -54,8 +51,7 @@ uint64_t wall_clock_s(uint64_t *tsc)
     for (unsigned i = 0; i < 6u; i++)
         v[i] = decoded(regs[i] == HOURS ? hours & 0x7fu : cmos(regs[i]), binary);
     *tsc = rt_tsc();
-    if (!(b & B_24_HOURS))
-        v[2] = v[2] % 12u + (hours & 0x80u ? 12u : 0);
+    if (!(b & B_24_HOURS)) v[2] = v[2] % 12u + (hours & 0x80u ? 12u : 0);
     if (v[0] > 60u || v[1] > 59u || v[2] > 23u || v[3] == 0 || v[3] > 31u || v[4] == 0 ||
         v[4] > 12u || v[5] > 99u)
         return 0;

@@ -25,18 +25,14 @@ static unsigned nvms, shown;
 static char note[NOTE_BYTES]; /* root's own words, between the VMs' */
 static unsigned note_len, note_sent;
 
-static bool several(void)
-{
-    return nvms > 1u;
-}
+static bool several(void) { return nvms > 1u; }
 
 static void note_add(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void note_add(const char *format, ...)
 {
     va_list args;
 
-    if (note_sent == note_len)
-        note_sent = note_len = 0;
+    if (note_sent == note_len) note_sent = note_len = 0;
     va_start(args, format);
     note_len += (unsigned)fmt_vbuf(note + note_len, sizeof(note) - note_len, format, args);
     va_end(args);
@@ -58,8 +54,7 @@ void console_init(struct vm *all, unsigned count)
     vms = all;
     nvms = count;
     shown = 0;
-    if (several())
-        announce();
+    if (several()) announce();
 }
 
 /* Ring of a running VM into what is kept. @return bytes taken. */
@@ -77,16 +72,14 @@ static unsigned take_output(struct vm *vm)
         for (; n < used; n++) {
             /* The VM shown must not lose a byte: what is not sent yet stays in the ring. */
             if (k->put - k->sent == KEPT_BYTES) {
-                if (vm->number == shown)
-                    break;
+                if (vm->number == shown) break;
                 k->sent++;
             }
             k->bytes[k->put++ % KEPT_BYTES] = c->out[get++ % BH_CONSOLE_OUT_BYTES];
         }
     __atomic_store_n(&c->out_get, get, __ATOMIC_RELEASE);
     /* A monitor whose ring was nearly full is waiting for room. */
-    if (n && used > BH_CONSOLE_OUT_BYTES / 2u)
-        vm_signal_console(vm);
+    if (n && used > BH_CONSOLE_OUT_BYTES / 2u) vm_signal_console(vm);
     return n;
 }
 
@@ -94,17 +87,12 @@ static int next_byte(void)
 {
     struct kept *k = &kept[shown];
 
-    if (note_sent < note_len)
-        return (uint8_t)note[note_sent++];
-    if (k->sent != k->put)
-        return k->bytes[k->sent++ % KEPT_BYTES];
+    if (note_sent < note_len) return (uint8_t)note[note_sent++];
+    if (k->sent != k->put) return k->bytes[k->sent++ % KEPT_BYTES];
     return -1;
 }
 
-static bool pending(void)
-{
-    return note_sent < note_len || kept[shown].sent != kept[shown].put;
-}
+static bool pending(void) { return note_sent < note_len || kept[shown].sent != kept[shown].put; }
 
 /* @return false when the port takes no more now. */
 static bool send_some(unsigned max)
@@ -112,13 +100,11 @@ static bool send_some(unsigned max)
     while (pending() && max) {
         unsigned room = serial_room(COM1);
 
-        if (!room)
-            return false;
+        if (!room) return false;
         for (; room && max; room--, max--) {
             int byte = next_byte();
 
-            if (byte < 0)
-                break;
+            if (byte < 0) break;
             serial_put(COM1, (uint8_t)byte);
         }
     }
@@ -138,8 +124,7 @@ static void key(uint8_t byte, bool *signal)
         return;
     }
     vm = &vms[shown];
-    if (vm->state != VM_RUNNING)
-        return;
+    if (vm->state != VM_RUNNING) return;
     c = vm->console;
     if (c->in_put - __atomic_load_n(&c->in_get, __ATOMIC_ACQUIRE) >= BH_CONSOLE_IN_BYTES)
         return; /* full: like a line without flow control */
@@ -153,31 +138,24 @@ bool console_poll(void)
     bool signal = false;
     int byte;
 
-    if (nvms == 0)
-        return false;
+    if (nvms == 0) return false;
     for (unsigned i = 0; i < nvms; i++)
-        if (vms[i].state == VM_RUNNING)
-            (void)take_output(&vms[i]);
+        if (vms[i].state == VM_RUNNING) (void)take_output(&vms[i]);
     for (unsigned i = 0; i < 64u && (byte = serial_get(COM1)) >= 0; i++)
         key((uint8_t)byte, &signal);
-    if (signal)
-        vm_signal_console(&vms[shown]);
+    if (signal) vm_signal_console(&vms[shown]);
     (void)send_some(SEND_MAX);
     return pending();
 }
 
 void console_vm_ends(struct vm *vm)
 {
-    if (vm->number == shown)
-        console_flush();
-    if (vm->console)
-        (void)take_output(vm);
-    if (several())
-        note_add("\r\n--- %s has ended: %s ---\r\n", label(vm), vm->reason);
+    if (vm->number == shown) console_flush();
+    if (vm->console) (void)take_output(vm);
+    if (several()) note_add("\r\n--- %s has ended: %s ---\r\n", label(vm), vm->reason);
 }
 
 void console_flush(void)
 {
-    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++)
-        (void)send_some(SEND_MAX);
+    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++) (void)send_some(SEND_MAX);
 }

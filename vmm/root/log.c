@@ -17,10 +17,7 @@ enum { REG_DATA = 0, REG_IER = 1, REG_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR
 static bool log_com1;
 static unsigned log_room[2];
 
-uint8_t port_in8(unsigned port)
-{
-    return (uint8_t)bh_ioports_in(BH_SLOT_IOPORTS, port, 1).value;
-}
+uint8_t port_in8(unsigned port) { return (uint8_t)bh_ioports_in(BH_SLOT_IOPORTS, port, 1).value; }
 
 void port_out8(unsigned port, uint8_t value)
 {
@@ -55,10 +52,7 @@ unsigned serial_room(unsigned port)
     return port_in8(port + REG_LSR) & LSR_THR_EMPTY ? FIFO_BYTES : 0;
 }
 
-void serial_put(unsigned port, uint8_t byte)
-{
-    port_out8(port + REG_DATA, byte);
-}
+void serial_put(unsigned port, uint8_t byte) { port_out8(port + REG_DATA, byte); }
 
 int serial_get(unsigned port)
 {
@@ -67,8 +61,7 @@ int serial_get(unsigned port)
 
 static void log_byte_to(unsigned port, unsigned *room, uint8_t byte)
 {
-    for (unsigned i = 0; *room == 0 && i < POLLS_MAX; i++)
-        *room = serial_room(port);
+    for (unsigned i = 0; *room == 0 && i < POLLS_MAX; i++) *room = serial_room(port);
     if (*room) {
         serial_put(port, byte);
         --*room;
@@ -86,8 +79,7 @@ static void log_byte(uint8_t byte)
 
 static void log_put(void *ctx, char c)
 {
-    if (c == '\n')
-        log_byte('\r');
+    if (c == '\n') log_byte('\r');
     log_byte((uint8_t)c);
 }
 
@@ -112,28 +104,18 @@ void say(const char *format, ...)
     log_put(NULL, '\n');
 }
 
-void audit_begin(const char *event)
-{
-    log_text("audit: {\"event\": \"%s\"", event);
-}
+void audit_begin(const char *event) { log_text("audit: {\"event\": \"%s\"", event); }
 
-void audit_number(const char *key, uint64_t value)
-{
-    log_text(", \"%s\": %lu", key, value);
-}
+void audit_number(const char *key, uint64_t value) { log_text(", \"%s\": %lu", key, value); }
 
 void audit_numbers(const char *key, const uint64_t *values, size_t count)
 {
     log_text(", \"%s\": [", key);
-    for (size_t i = 0; i < count; i++)
-        log_text(i ? ", %lu" : "%lu", values[i]);
+    for (size_t i = 0; i < count; i++) log_text(i ? ", %lu" : "%lu", values[i]);
     log_text("]");
 }
 
-void audit_hex(const char *key, uint64_t value)
-{
-    log_text(", \"%s\": \"0x%lx\"", key, value);
-}
+void audit_hex(const char *key, uint64_t value) { log_text(", \"%s\": \"0x%lx\"", key, value); }
 
 void audit_text(const char *key, const char *value)
 {
@@ -145,10 +127,7 @@ void audit_text(const char *key, const char *value)
     log_put(NULL, '"');
 }
 
-void audit_end(void)
-{
-    log_text("}\n");
-}
+void audit_end(void) { log_text("}\n"); }
 
 void log_end(int status, const char *reason)
 {
@@ -158,7 +137,4 @@ void log_end(int status, const char *reason)
     serial_drain(COM1);
 }
 
-void log_to_com1_too(void)
-{
-    log_com1 = true;
-}
+void log_to_com1_too(void) { log_com1 = true; }

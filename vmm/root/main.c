@@ -30,15 +30,11 @@ static bool image_size(void *ctx, const char *name, uint64_t *size_bytes)
 {
     const struct archive_file *f = archive_find(name);
 
-    if (f)
-        *size_bytes = f->bytes;
+    if (f) *size_bytes = f->bytes;
     return f != NULL;
 }
 
-static void manifest_error(void *ctx, const char *rule, const char *line)
-{
-    say("%s", line);
-}
+static void manifest_error(void *ctx, const char *rule, const char *line) { say("%s", line); }
 
 static void read_manifest(void)
 {
@@ -68,8 +64,7 @@ static void clean_memory(void)
     bool placed[VMS_MAX] = {false};
     uint64_t need = 0;
 
-    for (unsigned i = 0; i < manifest.vm_count; i++)
-        need += vm_memory_bytes(&manifest.vms[i]);
+    for (unsigned i = 0; i < manifest.vm_count; i++) need += vm_memory_bytes(&manifest.vms[i]);
     for (unsigned r = 0; r < info()->funtyped_count && need; r++) {
         uint64_t left;
 
@@ -78,15 +73,13 @@ static void clean_memory(void)
         for (unsigned i = 0; i < manifest.vm_count; i++) {
             uint64_t bytes = vm_memory_bytes(&manifest.vms[i]);
 
-            if (placed[i] || bytes > left)
-                continue;
+            if (placed[i] || bytes > left) continue;
             placed[i] = true;
             left -= bytes;
             need -= bytes;
         }
     }
-    if (need)
-        say("memory: %lu MiB less than the VMs take", need >> 20);
+    if (need) say("memory: %lu MiB less than the VMs take", need >> 20);
 }
 
 static void log_machine(void)
@@ -112,8 +105,7 @@ static void end_if_due(void)
             all = false;
             continue;
         }
-        if (vms[i].status > status)
-            status = vms[i].status;
+        if (vms[i].status > status) status = vms[i].status;
         if (manifest.vms[i].on_stop == MANIFEST_ON_STOP_END_SYSTEM)
             system_end(vms[i].status, vms[i].reason);
     }
@@ -132,8 +124,7 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
 
         if (r.err == BH_OK)
             for (unsigned i = 0; i < manifest.vm_count; i++)
-                if (r.value >> i & 1u)
-                    vm_check(&vms[i]);
+                if (r.value >> i & 1u) vm_check(&vms[i]);
         busy = console_poll();
         end_if_due();
     }
@@ -150,13 +141,10 @@ void root_main(void)
     log_machine();
     if (info()->backend == BH_BACKEND_NONE)
         system_end(STATUS_BROKEN, "this machine cannot run VMs: no VMX with EPT, no SVM with NPT");
-    if (!archive_open())
-        system_end(STATUS_BROKEN, "the boot module cannot be read");
-    if (!program_open())
-        system_end(STATUS_BROKEN, "the monitor cannot be loaded");
+    if (!archive_open()) system_end(STATUS_BROKEN, "the boot module cannot be read");
+    if (!program_open()) system_end(STATUS_BROKEN, "the monitor cannot be loaded");
     read_manifest();
-    if (manifest.log == MANIFEST_LOG_COM1)
-        log_to_com1_too();
+    if (manifest.log == MANIFEST_LOG_COM1) log_to_com1_too();
     clean_memory();
     ntfn = slots_take(1);
     if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))

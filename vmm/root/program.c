@@ -40,8 +40,7 @@ bool program_open(void)
     }
     elf = archive_map(f, ROOT_MONITOR);
     elf_bytes = f->bytes;
-    if (!elf)
-        return false;
+    if (!elf) return false;
     memcpy(&header, elf, sizeof(header));
     if (memcmp(header.ident, "\177ELF\2\1\1", 7) || header.machine != ELF_X86_64 ||
         header.phentsize != sizeof(struct elf_segment) || header.phnum > ELF_PH_MAX ||
@@ -54,27 +53,19 @@ bool program_open(void)
         struct elf_segment p = segment(i);
         uint64_t end = p.vaddr + p.memsz - BH_MONITOR_BASE;
 
-        if (p.type != ELF_LOAD || p.memsz == 0)
-            continue;
+        if (p.type != ELF_LOAD || p.memsz == 0) continue;
         if (!segment_valid(&p)) {
             say("monitor: bad segment at 0x%lx", p.vaddr);
             return false;
         }
-        if (pages < (end + PAGE - 1u) / PAGE)
-            pages = (end + PAGE - 1u) / PAGE;
+        if (pages < (end + PAGE - 1u) / PAGE) pages = (end + PAGE - 1u) / PAGE;
     }
     return pages != 0;
 }
 
-uint64_t program_pages(void)
-{
-    return pages;
-}
+uint64_t program_pages(void) { return pages; }
 
-uint64_t program_entry(void)
-{
-    return header.entry;
-}
+uint64_t program_entry(void) { return header.entry; }
 
 static uint64_t load_segment(const struct elf_segment *p, uint64_t attachment)
 {
@@ -91,13 +82,11 @@ uint64_t program_load(uint64_t frame, uint64_t attachment, uint64_t window)
 {
     uint64_t err = attach(frame, BH_SLOT_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE, window);
 
-    if (!err)
-        err = map(window, ROOT_LOAD, 0, pages, BH_MAP_READ | BH_MAP_WRITE);
+    if (!err) err = map(window, ROOT_LOAD, 0, pages, BH_MAP_READ | BH_MAP_WRITE);
     for (unsigned i = 0; i < header.phnum && !err; i++) {
         struct elf_segment p = segment(i);
 
-        if (p.type == ELF_LOAD && p.memsz)
-            err = load_segment(&p, attachment);
+        if (p.type == ELF_LOAD && p.memsz) err = load_segment(&p, attachment);
     }
     /* Nobody writes to the monitor's text from now on. */
     return err ? err : slot_delete(window);

@@ -51,8 +51,7 @@ void status_log_protections(void)
  */
 static void power_off(void)
 {
-    for (const char *c = "Shutdown"; *c; c++)
-        port_out8(0x8900, (uint8_t)*c);
+    for (const char *c = "Shutdown"; *c; c++) port_out8(0x8900, (uint8_t)*c);
     port_out8(0xf4, 0);
     port_out16(0x604, 0x2000);
     port_out16(0xb004, 0x2000);
@@ -63,6 +62,5 @@ void system_end(int status, const char *reason)
     console_flush();
     log_end(status, reason);
     power_off();
-    for (;;)
-        (void)bh_wait(0, BH_FOREVER);
+    for (;;) (void)bh_wait(0, BH_FOREVER);
 }

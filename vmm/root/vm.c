@@ -28,17 +28,13 @@ enum {
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
 
-static uint64_t pages_of(uint64_t bytes)
-{
-    return (bytes + PAGE - 1u) / PAGE;
-}
+static uint64_t pages_of(uint64_t bytes) { return (bytes + PAGE - 1u) / PAGE; }
 
 static unsigned log2_up(uint64_t n)
 {
     unsigned bits = 0;
 
-    while (((uint64_t)1 << bits) < n)
-        bits++;
+    while (((uint64_t)1 << bits) < n) bits++;
     return bits;
 }
 
@@ -78,8 +74,7 @@ static uint64_t guestspace_pages(const struct manifest_vm *c)
 
 static bool failed(const struct vm *vm, const char *what, uint64_t err)
 {
-    if (err)
-        say("vm %s: %s: %s", vm->config->name, what, error_name(err));
+    if (err) say("vm %s: %s: %s", vm->config->name, what, error_name(err));
     return err != BH_OK;
 }
 
@@ -93,8 +88,7 @@ static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pag
     uint64_t fpages = vm_memory_bytes(vm->config) / PAGE - LARGE_PAGES;
     uint64_t err = BH_ERR_MEMORY;
 
-    if (vm->kuntyped_bytes)
-        return true;
+    if (vm->kuntyped_bytes) return true;
     if (failed(vm, "kernel memory",
                retype(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, kpages, vm->slots + VS_KUNTYPED)))
         return false;
@@ -216,8 +210,7 @@ static bool map_image(struct vm *vm, const char *name, unsigned slot, uint64_t v
         return false;
     }
     err = attach(f->frame, vm->slots + VS_HOSTSPACE, BH_RIGHT_READ, vm->slots + slot);
-    if (!err)
-        err = map(vm->slots + slot, va, 0, f->pages, BH_MAP_READ);
+    if (!err) err = map(vm->slots + slot, va, 0, f->pages, BH_MAP_READ);
     *bytes = f->bytes;
     return !failed(vm, name, err);
 }
@@ -263,8 +256,7 @@ static void take_back(struct vm *vm)
 {
     uint64_t s = vm->slots, err;
 
-    if (bh_cnode_type(BH_SLOT_CNODE, s + VS_THREAD).value)
-        (void)bh_thread_stop(s + VS_THREAD);
+    if (bh_cnode_type(BH_SLOT_CNODE, s + VS_THREAD).value) (void)bh_thread_stop(s + VS_THREAD);
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
@@ -304,8 +296,7 @@ static bool build(struct vm *vm, uint64_t ntfn)
         return false;
     if (c->initrd) {
         initrd_va = BH_MONITOR_IMAGES + pages_of(kernel_bytes) * PAGE;
-        if (!map_image(vm, c->initrd, VS_INITRD_MONITOR, initrd_va, &initrd_bytes))
-            return false;
+        if (!map_image(vm, c->initrd, VS_INITRD_MONITOR, initrd_va, &initrd_bytes)) return false;
     }
     fill_start(vm, kernel_bytes, initrd_va, initrd_bytes);
     if (failed(vm, "fault notification",
@@ -338,8 +329,7 @@ static bool startable(const struct vm *vm)
 /* The slots that a VM has for good, and the notification for its faults in one of them. */
 static bool make_slots(struct vm *vm, uint64_t ntfn)
 {
-    if (!vm->slots)
-        vm->slots = slots_take(VS_COUNT);
+    if (!vm->slots) vm->slots = slots_take(VS_COUNT);
     if (!vm->slots) {
         say("vm %s: no capability slots left", vm->config->name);
         return false;
@@ -357,8 +347,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->config = config;
     vm->status = 0;
     if (!startable(vm) || !make_slots(vm, ntfn) || !build(vm, ntfn)) {
-        if (vm->kuntyped_bytes)
-            take_back(vm);
+        if (vm->kuntyped_bytes) take_back(vm);
         vm->state = VM_ENDED;
         vm->status = STATUS_IMAGE;
         (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s could not be made", config->name);
@@ -396,23 +385,20 @@ static void audit_report(const struct vm *vm, const struct bh_monitor_report *r)
     audit_text("vm", vm->config->name);
     audit_text("kind", end_names[r->kind]);
     audit_number("vcpu", r->vcpu);
-    if (r->kind == BH_END_DEBUG_EXIT)
-        audit_number("status", r->status);
+    if (r->kind == BH_END_DEBUG_EXIT) audit_number("status", r->status);
     if (r->kind == BH_END_STOPPED || r->kind == BH_END_TRIPLE_FAULT) {
         audit_number("exit_reason", r->exit_reason);
         audit_hex("qualification", r->qual);
         audit_hex("info", r->info);
         audit_hex("rip", r->rip);
         bytes[0] = '\0';
-        for (uint32_t i = 0; i < n; i++)
-            (void)fmt_buf(bytes + 2u * i, 3, "%02x", r->insn[i]);
+        for (uint32_t i = 0; i < n; i++) (void)fmt_buf(bytes + 2u * i, 3, "%02x", r->insn[i]);
         audit_text("bytes", bytes);
     }
     audit_number("exits", r->exits);
     audit_numbers("exits_by_reason", r->exits_by_reason, BH_NEXITS);
     audit_number("holes", r->holes);
-    if (r->text[0])
-        audit_text("text", r->text);
+    if (r->text[0]) audit_text("text", r->text);
     audit_end();
 }
 
@@ -466,8 +452,7 @@ void vm_check(struct vm *vm)
     struct bh_monitor_report report;
     uint64_t status;
 
-    if (vm->state != VM_RUNNING)
-        return;
+    if (vm->state != VM_RUNNING) return;
     /* The monitor may write while this reads: take one copy, believe only that. */
     memcpy(&report, (const void *)vm->report, sizeof(report));
     __asm__ volatile("" ::: "memory");
@@ -488,6 +473,5 @@ void vm_check(struct vm *vm)
 
 void vm_signal_console(const struct vm *vm)
 {
-    if (vm->state == VM_RUNNING)
-        (void)bh_signal(vm->slots + VS_SIGNAL);
+    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL);
 }

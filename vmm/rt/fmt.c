@@ -5,8 +5,7 @@
 
 static void put_padding(fmt_sink_t sink, void *ctx, char c, unsigned have, unsigned width)
 {
-    for (; have < width; have++)
-        sink(ctx, c);
+    for (; have < width; have++) sink(ctx, c);
 }
 
 static void put_number(fmt_sink_t sink, void *ctx, uint64_t v, unsigned base, bool negative,
@@ -19,16 +18,11 @@ static void put_number(fmt_sink_t sink, void *ctx, uint64_t v, unsigned base, bo
         digits[n++] = "0123456789abcdef"[v % base];
         v /= base;
     } while (v);
-    if (negative && zeros)
-        sink(ctx, '-');
-    if (!zeros)
-        put_padding(sink, ctx, ' ', n + negative, width);
-    if (negative && !zeros)
-        sink(ctx, '-');
-    if (zeros)
-        put_padding(sink, ctx, '0', n + negative, width);
-    while (n)
-        sink(ctx, digits[--n]);
+    if (negative && zeros) sink(ctx, '-');
+    if (!zeros) put_padding(sink, ctx, ' ', n + negative, width);
+    if (negative && !zeros) sink(ctx, '-');
+    if (zeros) put_padding(sink, ctx, '0', n + negative, width);
+    while (n) sink(ctx, digits[--n]);
 }
 
 void fmt_v(fmt_sink_t sink, void *ctx, const char *f, va_list args)
@@ -48,27 +42,20 @@ void fmt_v(fmt_sink_t sink, void *ctx, const char *f, va_list args)
         }
         for (; *f >= '0' && *f <= '9'; f++)
             width = width < 100u ? width * 10u + (unsigned)(*f - '0') : width;
-        for (; *f == 'l' || *f == 'z'; f++)
-            wide = true;
+        for (; *f == 'l' || *f == 'z'; f++) wide = true;
         switch (*f) {
         case 's': {
             const char *s = va_arg(args, const char *);
             unsigned n = 0;
 
             s = s ? s : "(null)";
-            while (s[n])
-                n++;
-            if (!left)
-                put_padding(sink, ctx, ' ', n, width);
-            for (const char *p = s; *p; p++)
-                sink(ctx, *p);
-            if (left)
-                put_padding(sink, ctx, ' ', n, width);
+            while (s[n]) n++;
+            if (!left) put_padding(sink, ctx, ' ', n, width);
+            for (const char *p = s; *p; p++) sink(ctx, *p);
+            if (left) put_padding(sink, ctx, ' ', n, width);
             break;
         }
-        case 'c':
-            sink(ctx, (char)va_arg(args, int));
-            break;
+        case 'c': sink(ctx, (char)va_arg(args, int)); break;
         case 'd':
         case 'i': {
             int64_t v = wide ? va_arg(args, int64_t) : va_arg(args, int);
@@ -84,11 +71,8 @@ void fmt_v(fmt_sink_t sink, void *ctx, const char *f, va_list args)
             put_number(sink, ctx, v, *f == 'u' ? 10 : 16, false, width, zeros);
             break;
         }
-        case '%':
-            sink(ctx, '%');
-            break;
-        default:
-            return; /* not ours: say no more rather than print garbage */
+        case '%': sink(ctx, '%'); break;
+        default: return; /* not ours: say no more rather than print garbage */
         }
     }
 }
@@ -113,8 +97,7 @@ size_t fmt_vbuf(char *buf, size_t size, const char *format, va_list args)
     struct buffer b = {buf, size};
 
     fmt_v(buffer_put, &b, format, args);
-    if (size)
-        *b.at = '\0';
+    if (size) *b.at = '\0';
     return (size_t)(b.at - buf);
 }
 

@@ -24,10 +24,8 @@ void *memmove(void *dst, const void *src, size_t n)
     uint8_t *d = dst;
     const uint8_t *s = src;
 
-    if ((uintptr_t)dst - (uintptr_t)src >= n)
-        return memcpy(dst, src, n);
-    while (n--)
-        d[n] = s[n];
+    if ((uintptr_t)dst - (uintptr_t)src >= n) return memcpy(dst, src, n);
+    while (n--) d[n] = s[n];
     return dst;
 }
 
@@ -49,8 +47,7 @@ int memcmp(const void *a, const void *b, size_t n)
     const uint8_t *x = a, *y = b;
 
     for (size_t i = 0; i < n; i++)
-        if (x[i] != y[i])
-            return x[i] - y[i];
+        if (x[i] != y[i]) return x[i] - y[i];
     return 0;
 }
 
@@ -59,8 +56,7 @@ void *memchr(const void *s, int c, size_t n)
     const uint8_t *p = s;
 
     for (size_t i = 0; i < n; i++)
-        if (p[i] == (uint8_t)c)
-            return (void *)(uintptr_t)(p + i);
+        if (p[i] == (uint8_t)c) return (void *)(uintptr_t)(p + i);
     return NULL;
 }
 
@@ -68,8 +64,7 @@ size_t strlen(const char *s)
 {
     size_t n = 0;
 
-    while (s[n])
-        n++;
+    while (s[n]) n++;
     return n;
 }
 
@@ -77,34 +72,26 @@ size_t strnlen(const char *s, size_t n)
 {
     size_t i = 0;
 
-    while (i < n && s[i])
-        i++;
+    while (i < n && s[i]) i++;
     return i;
 }
 
 int strncmp(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (a[i] != b[i])
-            return (uint8_t)a[i] - (uint8_t)b[i];
-        if (!a[i])
-            break;
+        if (a[i] != b[i]) return (uint8_t)a[i] - (uint8_t)b[i];
+        if (!a[i]) break;
     }
     return 0;
 }
 
-int strcmp(const char *a, const char *b)
-{
-    return strncmp(a, b, SIZE_MAX);
-}
+int strcmp(const char *a, const char *b) { return strncmp(a, b, SIZE_MAX); }
 
 char *strchr(const char *s, int c)
 {
     for (;; s++) {
-        if (*s == (char)c)
-            return (char *)(uintptr_t)s;
-        if (!*s)
-            return NULL;
+        if (*s == (char)c) return (char *)(uintptr_t)s;
+        if (!*s) return NULL;
     }
 }
 
@@ -113,9 +100,7 @@ char *strrchr(const char *s, int c)
     const char *last = NULL;
 
     for (;; s++) {
-        if (*s == (char)c)
-            last = s;
-        if (!*s)
-            return (char *)(uintptr_t)last;
+        if (*s == (char)c) last = s;
+        if (!*s) return (char *)(uintptr_t)last;
     }
 }

@@ -82,10 +82,7 @@ static inline struct bh_result bh_poll(uint64_t ntfn)
     return bh_syscall(BH_SYS_poll, ntfn, 0, 0, 0, 0, 0);
 }
 
-static inline void bh_yield(void)
-{
-    (void)bh_syscall(BH_SYS_yield, 0, 0, 0, 0, 0, 0);
-}
+static inline void bh_yield(void) { (void)bh_syscall(BH_SYS_yield, 0, 0, 0, 0, 0, 0); }
 
 static inline uint64_t bh_version(void)
 {

@@ -16,25 +16,20 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static uint64_t get64(const uint8_t *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
+static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
 
 static bool sum_ok(const uint8_t *p, uint32_t n)
 {
     uint8_t s = 0;
 
-    for (uint32_t i = 0; i < n; i++)
-        s = (uint8_t)(s + p[i]);
+    for (uint32_t i = 0; i < n; i++) s = (uint8_t)(s + p[i]);
     return s == 0;
 }
 
 static bool same(const uint8_t *p, const char *s)
 {
     while (*s != 0) {
-        if (*p++ != (uint8_t)*s++)
-            return false;
+        if (*p++ != (uint8_t)*s++) return false;
     }
     return true;
 }
@@ -45,11 +40,9 @@ static const uint8_t *table(uint64_t phys)
     const uint8_t *p = (const uint8_t *)phys;
     uint32_t len;
 
-    if (phys == 0 || phys > LOW_END - 36)
-        return NULL;
+    if (phys == 0 || phys > LOW_END - 36) return NULL;
     len = get32(p + 4);
-    if (len < 36 || len > TABLE_MAX || phys > LOW_END - len || !sum_ok(p, len))
-        return NULL;
+    if (len < 36 || len > TABLE_MAX || phys > LOW_END - len || !sum_ok(p, len)) return NULL;
     return p;
 }
 
@@ -57,8 +50,7 @@ static uint64_t rsdp_scan(uint64_t from, uint64_t to)
 {
     for (uint64_t a = from; a < to; a += 16) {
         const uint8_t *p = (const uint8_t *)a;
-        if (same(p, "RSD PTR ") && sum_ok(p, 20))
-            return a;
+        if (same(p, "RSD PTR ") && sum_ok(p, 20)) return a;
     }
     return 0;
 }
@@ -67,8 +59,7 @@ static uint64_t rsdp_find(void)
 {
     uint64_t ebda = (uint64_t) * (volatile uint16_t *)0x40e << 4, a = 0;
 
-    if (ebda >= 0x80000 && ebda < 0xa0000)
-        a = rsdp_scan(ebda, ebda + 1024);
+    if (ebda >= 0x80000 && ebda < 0xa0000) a = rsdp_scan(ebda, ebda + 1024);
     return a != 0 ? a : rsdp_scan(0xe0000, 0x100000);
 }
 
@@ -76,8 +67,7 @@ static void madt_read(const uint8_t *m, struct madt_info *out)
 {
     uint32_t len = get32(m + 4), at = 44;
 
-    if (len < 44)
-        return;
+    if (len < 44) return;
     out->lapic_phys = get32(m + 36);
     while (at + 2 <= len && m[at + 1] >= 2 && m[at + 1] <= len - at) {
         const uint8_t *e = m + at;
@@ -110,13 +100,11 @@ uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out)
     *out = (struct madt_info){.lapic_phys = 0xfee00000, .ioapic_phys = 0};
     if (rsdp == 0 || rsdp > LOW_END - 36 || !same((const uint8_t *)rsdp, "RSD PTR "))
         rsdp = rsdp_find();
-    if (rsdp == 0)
-        return 0;
+    if (rsdp == 0) return 0;
     r = (const uint8_t *)rsdp;
     root = NULL;
     xsdt = r[15] >= 2 && sum_ok(r, 36);
-    if (xsdt)
-        root = table(get64(r + 24));
+    if (xsdt) root = table(get64(r + 24));
     if (root == NULL) {
         xsdt = false;
         root = table(get32(r + 16));

@@ -35,8 +35,7 @@ static uint64_t timer_ratio; /* timer counts per TSC tick, 32.32 fixed point */
 
 static uint32_t reg_read(uint32_t reg)
 {
-    if (apic_x2)
-        return (uint32_t)rdmsr(MSR_X2APIC_BASE + reg / 16);
+    if (apic_x2) return (uint32_t)rdmsr(MSR_X2APIC_BASE + reg / 16);
     return *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg);
 }
 
@@ -48,15 +47,9 @@ static void reg_write(uint32_t reg, uint32_t v)
         *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg) = v;
 }
 
-uint32_t apic_id(void)
-{
-    return apic_x2 ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
-}
+uint32_t apic_id(void) { return apic_x2 ? reg_read(REG_ID) : reg_read(REG_ID) >> 24; }
 
-void apic_eoi(void)
-{
-    reg_write(REG_EOI, 0);
-}
+void apic_eoi(void) { reg_write(REG_EOI, 0); }
 
 void apic_init_boot(uint64_t lapic_phys)
 {
@@ -94,8 +87,7 @@ static void icr_write(uint32_t dest, uint32_t low)
         wrmsr(MSR_X2APIC_BASE + REG_ICR / 16, (uint64_t)dest << 32 | low);
         return;
     }
-    while ((reg_read(REG_ICR) & 0x1000u) != 0)
-        cpu_relax();
+    while ((reg_read(REG_ICR) & 0x1000u) != 0) cpu_relax();
     reg_write(REG_ICR2, dest << 24);
     reg_write(REG_ICR, low);
 }
@@ -106,17 +98,13 @@ void apic_ipi(uint32_t id, uint8_t vector)
     icr_write(id, 0x4000u | vector);
 }
 
-void apic_stop_others(void)
-{
-    icr_write(0, 0xc4400u); /* NMI, all excluding self */
-}
+void apic_stop_others(void) { icr_write(0, 0xc4400u); /* NMI, all excluding self */ }
 
 static void delay_us(uint64_t us)
 {
     uint64_t end = rdtsc() + us * tsc_khz / 1000;
 
-    while (rdtsc() < end)
-        cpu_relax();
+    while (rdtsc() < end) cpu_relax();
 }
 
 void apic_start_cpu(uint32_t id, uint8_t page)
@@ -168,8 +156,7 @@ void apic_calibrate(void)
     outb(0x42, 0xff);
     reg_write(REG_TICR, 0xffffffffu);
     a = sample();
-    do
-        b = sample();
+    do b = sample();
     while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS);
     ticks = (a.pit - b.pit) & 0xffffu;
     tsc_khz = (uint32_t)((b.tsc - a.tsc) * PIT_HZ / ticks / 1000);
@@ -194,8 +181,7 @@ void timer_arm(uint64_t when)
     }
     now = rdtsc();
     counts = when > now ? when - now : 1;
-    if (counts > 0xffffffffull)
-        counts = 0xffffffffull;
+    if (counts > 0xffffffffull) counts = 0xffffffffull;
     counts = counts * (timer_ratio >> 16) >> 16;
     reg_write(REG_TICR, counts == 0 ? 1 : counts > 0xffffffffull ? 0xffffffffu : (uint32_t)counts);
 }
@@ -221,19 +207,13 @@ static void ioapic_write(uint32_t reg, uint32_t v)
 
 void ioapic_init(uint64_t phys, uint32_t gsi_base)
 {
-    if (phys == 0 || gsi_base != 0)
-        return;
+    if (phys == 0 || gsi_base != 0) return;
     ioapic_count = (ioapic_read(1) >> 16 & 0xffu) + 1;
-    if (ioapic_count > 24)
-        ioapic_count = 24;
-    for (uint32_t i = 0; i < ioapic_count; i++)
-        ioapic_write(0x10 + 2 * i, 0x10000);
+    if (ioapic_count > 24) ioapic_count = 24;
+    for (uint32_t i = 0; i < ioapic_count; i++) ioapic_write(0x10 + 2 * i, 0x10000);
 }
 
-uint32_t ioapic_lines(void)
-{
-    return ioapic_count;
-}
+uint32_t ioapic_lines(void) { return ioapic_count; }
 
 void ioapic_route(uint32_t line, uint8_t vector, uint32_t apic, bool low_level)
 {

@@ -71,14 +71,8 @@ static inline void xsetbv0(uint64_t v)
 {
     __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
-static inline void invlpg(uint64_t va)
-{
-    __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
-}
-static inline void cpu_relax(void)
-{
-    __asm__ volatile("pause" : : : "memory");
-}
+static inline void invlpg(uint64_t va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
+static inline void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 
 #define MSR_APIC_BASE       0x1bu
 #define MSR_FEATURE_CONTROL 0x3au

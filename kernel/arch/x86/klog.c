@@ -13,23 +13,18 @@ static struct spinlock klog_lock;
 
 static void uart_putc(uint16_t port, char ch)
 {
-    if (inb((uint16_t)(port + 5)) == 0xff)
-        return; /* no such port */
-    for (unsigned i = 0; i < 100000 && (inb((uint16_t)(port + 5)) & 0x20u) == 0; i++)
-        cpu_relax();
+    if (inb((uint16_t)(port + 5)) == 0xff) return; /* no such port */
+    for (unsigned i = 0; i < 100000 && (inb((uint16_t)(port + 5)) & 0x20u) == 0; i++) cpu_relax();
     outb(port, (uint8_t)ch);
 }
 
 void machine_end(uint32_t status, const char *why)
 {
     klog("bulkhead: end status=%u reason=%s", status, why);
-    for (unsigned i = 0; i < 1000000 && (inb(LOG_PORT + 5) & 0x40u) == 0; i++)
-        cpu_relax();
+    for (unsigned i = 0; i < 1000000 && (inb(LOG_PORT + 5) & 0x40u) == 0; i++) cpu_relax();
     outb(0xf4, 35); /* QEMU: isa-debug-exit */
-    for (const char *s = "Shutdown"; *s != 0; s++)
-        outb(0x8900, (uint8_t)*s); /* Bochs */
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    for (const char *s = "Shutdown"; *s != 0; s++) outb(0x8900, (uint8_t)*s); /* Bochs */
+    for (;;) __asm__ volatile("cli; hlt");
 }
 
 void klog_init(void)
@@ -49,8 +44,7 @@ void klog_init(void)
 
 void klog_putc(char ch)
 {
-    if (ch == '\n')
-        uart_putc(LOG_PORT, '\r');
+    if (ch == '\n') uart_putc(LOG_PORT, '\r');
     uart_putc(LOG_PORT, ch);
 }
 
@@ -60,16 +54,12 @@ static void put(char ch)
 {
     klog_putc(ch);
     if (to_com1) {
-        if (ch == '\n')
-            uart_putc(0x3f8, '\r');
+        if (ch == '\n') uart_putc(0x3f8, '\r');
         uart_putc(0x3f8, ch);
     }
 }
 
-void klog_to_com1(void)
-{
-    to_com1 = true;
-}
+void klog_to_com1(void) { to_com1 = true; }
 
 static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool neg)
 {
@@ -80,12 +70,9 @@ static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool
         buf[n++] = "0123456789abcdef"[v % base];
         v /= base;
     } while (v != 0);
-    if (neg)
-        buf[n++] = '-';
-    while (n < width && n < sizeof(buf))
-        buf[n++] = pad;
-    while (n > 0)
-        put(buf[--n]);
+    if (neg) buf[n++] = '-';
+    while (n < width && n < sizeof(buf)) buf[n++] = pad;
+    while (n > 0) put(buf[--n]);
 }
 
 void vklog(const char *fmt, va_list ap)
@@ -99,22 +86,17 @@ void vklog(const char *fmt, va_list ap)
             put(*fmt);
             continue;
         }
-        if (*++fmt == '0')
-            pad = '0';
-        while (*fmt >= '0' && *fmt <= '9')
-            width = width * 10 + (unsigned)(*fmt++ - '0');
+        if (*++fmt == '0') pad = '0';
+        while (*fmt >= '0' && *fmt <= '9') width = width * 10 + (unsigned)(*fmt++ - '0');
         while (*fmt == 'l') {
             is_long = true;
             fmt++;
         }
         switch (*fmt) {
         case 's':
-            for (const char *s = va_arg(ap, const char *); *s != 0; s++)
-                put(*s);
+            for (const char *s = va_arg(ap, const char *); *s != 0; s++) put(*s);
             break;
-        case 'c':
-            put((char)va_arg(ap, int));
-            break;
+        case 'c': put((char)va_arg(ap, int)); break;
         case 'd': {
             int64_t v = is_long ? va_arg(ap, int64_t) : va_arg(ap, int);
             put_number(v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, pad, v < 0);
@@ -124,17 +106,14 @@ void vklog(const char *fmt, va_list ap)
             put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 10, width, pad,
                        false);
             break;
-        case 'p':
-            put_number((uintptr_t)va_arg(ap, void *), 16, 16, '0', false);
-            break;
+        case 'p': put_number((uintptr_t)va_arg(ap, void *), 16, 16, '0', false); break;
         case 'x':
             put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 16, width, pad,
                        false);
             break;
         default:
             put('%');
-            if (*fmt == 0)
-                return;
+            if (*fmt == 0) return;
             put(*fmt);
         }
     }

@@ -25,8 +25,7 @@ __attribute__((noreturn, cold)) void panic_frame(const char *what, const struct 
 
 #define invariant(cond, ...)                                                                       \
     do {                                                                                           \
-        if (__builtin_expect(!(cond), 0))                                                          \
-            panic(__VA_ARGS__);                                                                    \
+        if (__builtin_expect(!(cond), 0)) panic(__VA_ARGS__);                                      \
     } while (0)
 
 #endif

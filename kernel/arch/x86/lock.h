@@ -15,8 +15,7 @@ static inline void spin_lock(struct spinlock *l)
 {
     uint16_t mine = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 
-    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine)
-        __asm__ volatile("pause");
+    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine) __asm__ volatile("pause");
 }
 
 static inline void spin_unlock(struct spinlock *l)

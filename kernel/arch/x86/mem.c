@@ -27,10 +27,7 @@ uint64_t pool_pfn, pte_nx, kernel_pdpt_entry, kernel_cr3;
 uint32_t pool_pages, pool_boot_pages;
 static uint32_t pool_pt_first;
 
-uint64_t image_phys(const void *p)
-{
-    return (uint64_t)p - KERNEL_BASE;
-}
+uint64_t image_phys(const void *p) { return (uint64_t)p - KERNEL_BASE; }
 
 uint32_t boot_pages(uint32_t n)
 {

@@ -21,10 +21,7 @@ extern uint64_t pte_nx;            /* NX bit where the CPU has it, else 0 */
 extern uint64_t kernel_pdpt_entry; /* top-level entry that every HostSpace shares */
 extern uint64_t kernel_cr3;        /* tables without a user half */
 
-static inline uint64_t page_phys(uint32_t page)
-{
-    return (pool_pfn + page) * 4096;
-}
+static inline uint64_t page_phys(uint32_t page) { return (pool_pfn + page) * 4096; }
 static inline void *page_ptr(uint32_t page)
 {
     return (void *)(0xffffffffc0000000ul + (uint64_t)page * 4096);

@@ -44,8 +44,7 @@ static void backtrace(uint64_t rip, uint64_t rsp)
     uint64_t end = (rsp | 4095) + 1;
 
     klog("backtrace (stack scan):");
-    if (rip != 0)
-        print_symbol(rip);
+    if (rip != 0) print_symbol(rip);
     for (unsigned n = 0; rsp % 8 == 0 && rsp < end && n < 24; rsp += 8) {
         uint64_t v = *(const uint64_t *)rsp;
         if (v >= (uint64_t)text_start + 5 && v < (uint64_t)text_end &&
@@ -64,8 +63,7 @@ __attribute__((noreturn)) static void stop(void)
         apic_stop_others();
         machine_end(70, "kernel panic");
     }
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    for (;;) __asm__ volatile("cli; hlt");
 }
 
 void panic(const char *fmt, ...)

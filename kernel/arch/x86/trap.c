@@ -64,8 +64,7 @@ static void interrupt(uint64_t vector)
     struct percpu *pc = percpu();
 
     pc->irqs++;
-    if (vector == VEC_SPURIOUS)
-        return;
+    if (vector == VEC_SPURIOUS) return;
     if (vector == VEC_TIMER) {
         pc->armed = ~0ull;
         pc->hazard |= HAZARD_RESCHED;

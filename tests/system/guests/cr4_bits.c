@@ -6,10 +6,7 @@
 
 static uint64_t value;
 
-static void set_cr4(void)
-{
-    write_cr4(value);
-}
+static void set_cr4(void) { write_cr4(value); }
 
 static void refused(const char *name, uint64_t v, uint64_t old)
 {
@@ -45,8 +42,7 @@ void guest_main(void)
         unsigned f;
 
         /* SMEP would fault on this very code, whose pages are open to ring 3. */
-        if (there && bits[i].bit == 20)
-            continue;
+        if (there && bits[i].bit == 20) continue;
         if (!there) {
             refused(bits[i].name, old | bit, old);
             continue;

@@ -14,26 +14,14 @@ static uint8_t page[4096] __attribute__((aligned(4096)));
 static uint64_t value;
 
 #define SETTER(reg)                                                                                \
-    static void set_##reg(void)                                                                    \
-    {                                                                                              \
-        write_##reg(value);                                                                        \
-    }
+    static void set_##reg(void) { write_##reg(value); }
 SETTER(cr8)
 
-static void read_cr1(void)
-{
-    __asm__ volatile(".byte 0x0f, 0x20, 0xc8" ::: "rax");
-}
+static void read_cr1(void) { __asm__ volatile(".byte 0x0f, 0x20, 0xc8" ::: "rax"); }
 
-static void read_cr5(void)
-{
-    __asm__ volatile(".byte 0x0f, 0x20, 0xe8" ::: "rax");
-}
+static void read_cr5(void) { __asm__ volatile(".byte 0x0f, 0x20, 0xe8" ::: "rax"); }
 
-static void write_window(void)
-{
-    *(volatile uint8_t *)(1ULL << 39) = 1;
-}
+static void write_window(void) { *(volatile uint8_t *)(1ULL << 39) = 1; }
 
 static void refused(const char *name, void (*set)(void), uint64_t v, uint64_t old)
 {
@@ -43,8 +31,7 @@ static void refused(const char *name, void (*set)(void), uint64_t v, uint64_t ol
     f = expect_fault(set);
     fact(name, f == FAULT(VEC_GP, 0), "%lx gives %x", v, f);
     value = old;
-    if (f == FAULT_NONE)
-        set();
+    if (f == FAULT_NONE) set();
 }
 
 static void cr0(void)
@@ -82,8 +69,7 @@ void guest_main(void)
     lapic_init(false);
     for (value = 0; value < 16; value++) {
         write_cr8(value);
-        if (read_cr8() != value || lapic_read(LAPIC_TPR) != value << 4)
-            break;
+        if (read_cr8() != value || lapic_read(LAPIC_TPR) != value << 4) break;
     }
     fact("cr8-is-tpr", value == 16, "%lu", value);
     lapic_write(LAPIC_TPR, 0x53);

@@ -6,20 +6,11 @@
 
 static uint64_t value;
 
-static void set_cr0(void)
-{
-    write_cr0(value);
-}
+static void set_cr0(void) { write_cr0(value); }
 
-static void set_cr3(void)
-{
-    write_cr3(value);
-}
+static void set_cr3(void) { write_cr3(value); }
 
-static void set_cr4(void)
-{
-    write_cr4(value);
-}
+static void set_cr4(void) { write_cr4(value); }
 
 static void refused(const char *name, void (*set)(void), uint64_t v)
 {

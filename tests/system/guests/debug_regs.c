@@ -27,20 +27,11 @@ static void reset(void)
     hit_dr6 = 0;
 }
 
-static void read_dr4(void)
-{
-    __asm__ volatile(".byte 0x0f, 0x21, 0xe0" ::: "rax");
-}
+static void read_dr4(void) { __asm__ volatile(".byte 0x0f, 0x21, 0xe0" ::: "rax"); }
 
-static void write_dr7_high(void)
-{
-    write_dr7(1ULL << 32 | 0x400);
-}
+static void write_dr7_high(void) { write_dr7(1ULL << 32 | 0x400); }
 
-static void read_dr_guarded(void)
-{
-    (void)read_dr0();
-}
+static void read_dr_guarded(void) { (void)read_dr0(); }
 
 /* #DB arrives at the boundary behind the stepped instruction, and on no other. */
 #define STEP(name, text)                                                                           \

@@ -31,8 +31,7 @@ static void refused(const char *name, uint64_t v)
     unsigned f = wrmsr_fault(MSR_EFER, v);
 
     fact(name, f == FAULT(VEC_GP, 0), "%lx gives %x", v, f);
-    if (f == FAULT_NONE)
-        wrmsr(MSR_EFER, efer);
+    if (f == FAULT_NONE) wrmsr(MSR_EFER, efer);
 }
 
 static void do_syscall(void)
@@ -43,15 +42,9 @@ static void do_syscall(void)
                      : "=m"(syscall_rcx)::"rcx", "r11", "memory");
 }
 
-static void read_window(void)
-{
-    (void)*(volatile uint8_t *)(1ULL << 39);
-}
+static void read_window(void) { (void)*(volatile uint8_t *)(1ULL << 39); }
 
-static void call_window(void)
-{
-    ((void (*)(void))(1ULL << 39))();
-}
+static void call_window(void) { ((void (*)(void))(1ULL << 39))(); }
 
 void guest_main(void)
 {
@@ -61,8 +54,7 @@ void guest_main(void)
     refused("reserved-bit9", efer | 1 << 9);
     refused("reserved-bit63", efer | 1ULL << 63);
     refused("lme", efer & ~(uint64_t)EFER_LME);
-    if (!cpu_is_amd() || !(cpuid(0x80000001, 0).c >> 2 & 1))
-        refused("svme", efer | EFER_SVME);
+    if (!cpu_is_amd() || !(cpuid(0x80000001, 0).c >> 2 & 1)) refused("svme", efer | EFER_SVME);
     fact("sce-off", expect_fault(do_syscall) == FAULT(VEC_UD, 0), "SYSCALL gives #UD");
     wrmsr(MSR_EFER, efer | EFER_SCE);
     wrmsr(MSR_STAR, (uint64_t)SEL_CODE << 32);
@@ -72,8 +64,7 @@ void guest_main(void)
          expect_fault(do_syscall) == FAULT_NONE && syscall_rcx == (uint64_t)syscall_return,
          "RCX %lx", syscall_rcx);
     wrmsr(MSR_EFER, efer);
-    if (!(cpuid(0x80000001, 0).d >> 20 & 1))
-        return;
+    if (!(cpuid(0x80000001, 0).d >> 20 & 1)) return;
     page[0] = 0xc3;
     boot_pml4[1] = (uint64_t)pdpt | 3;
     pdpt[0] = (uint64_t)pd | 3;

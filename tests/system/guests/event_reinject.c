@@ -19,10 +19,8 @@ static void on_event(struct regs *r)
 {
     hits++;
     frame_at = (uint64_t)r;
-    if (r->vector == VEC_UD)
-        r->rip += 2;
-    if (r->vector == VECTOR_IPI)
-        lapic_eoi();
+    if (r->vector == VEC_UD) r->rip += 2;
+    if (r->vector == VECTOR_IPI) lapic_eoi();
 }
 
 static void on_page_fault(struct regs *r)
@@ -36,23 +34,16 @@ static void on_page_fault(struct regs *r)
 static void raise_event(unsigned kind)
 {
     switch (kind) {
-    case 0:
-        __asm__ volatile("ud2" ::: "memory");
-        break;
-    case 1:
-        __asm__ volatile("int3" ::: "memory");
-        break;
-    case 2:
-        __asm__ volatile("int $0x91" ::: "memory");
-        break;
+    case 0: __asm__ volatile("ud2" ::: "memory"); break;
+    case 1: __asm__ volatile("int3" ::: "memory"); break;
+    case 2: __asm__ volatile("int $0x91" ::: "memory"); break;
     case 3:
         lapic_self_ipi(VECTOR_IPI);
         __asm__ volatile("sti; nop; nop; nop; cli" ::: "memory");
         break;
     default:
         lapic_self_nmi();
-        for (unsigned i = 0; i < 1000 && !hits; i++)
-            pause();
+        for (unsigned i = 0; i < 1000 && !hits; i++) pause();
     }
 }
 
@@ -109,8 +100,7 @@ static void idt_page_absent(void)
 void guest_main(void)
 {
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
+    if (!lapic_init(false)) skip("no local APIC");
     fresh_stacks();
     idt_page_absent();
 }

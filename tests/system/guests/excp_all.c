@@ -17,10 +17,7 @@ static uint8_t code[4] = {0xcd, 0, 0xc3, 0xc3};
 static volatile uint32_t *const window = (uint32_t *)(1ULL << 39);
 
 #define RAISE(name, text)                                                                          \
-    static void name(void)                                                                         \
-    {                                                                                              \
-        __asm__ volatile(text ::: "rax", "rcx", "rdx", "memory");                                  \
-    }
+    static void name(void) { __asm__ volatile(text ::: "rax", "rcx", "rdx", "memory"); }
 
 /* INTO and BOUND (62 04 24 is BOUND EAX, [ESP]) exist in 32-bit code only: go there by a far
  * return, and back if nothing happens.
@@ -56,25 +53,13 @@ RAISE(hlt_user, "hlt")
 RAISE(int_user, "int $0x82")
 RAISE(mov_cr_user, "movq %%cr0, %%rax")
 
-static void read_window(void)
-{
-    (void)*window;
-}
+static void read_window(void) { (void)*window; }
 
-static void write_window(void)
-{
-    *window = 1;
-}
+static void write_window(void) { *window = 1; }
 
-static void call_window(void)
-{
-    ((void (*)(void))(1ULL << 39))();
-}
+static void call_window(void) { ((void (*)(void))(1ULL << 39))(); }
 
-static void call_code(void)
-{
-    __asm__ volatile("call *%0" ::"r"(code) : "memory");
-}
+static void call_code(void) { __asm__ volatile("call *%0" ::"r"(code) : "memory"); }
 
 static void raises(const char *name, unsigned got, unsigned vector, unsigned error)
 {
@@ -138,8 +123,7 @@ static void software_interrupts(void)
     unsigned wrong = 0;
 
     for (unsigned v = 0; v < 256; v++) {
-        if (v == VECTOR_USER_DONE)
-            continue;
+        if (v == VECTOR_USER_DONE) continue;
         /* INT n pushes no error code, so the frame of a vector that has one would be off by it. */
         if (v == VEC_DF || (v >= VEC_TS && v <= VEC_PF) || v == VEC_AC || v == 21 || v == 29 ||
             v == 30)

@@ -12,10 +12,7 @@ static uint8_t after[FX_BYTES] __attribute__((aligned(64)));
 static uint64_t ymm_in[64], ymm_out[64];
 static uint64_t seed;
 
-static void fxsave(void *to)
-{
-    __asm__ volatile("fxsave64 (%0)" ::"r"(to) : "memory");
-}
+static void fxsave(void *to) { __asm__ volatile("fxsave64 (%0)" ::"r"(to) : "memory"); }
 
 static void ymm_load(const void *from)
 {
@@ -34,8 +31,7 @@ static void ymm_store(void *to)
 static bool zero(const uint8_t *p, size_t n)
 {
     while (n--)
-        if (*p++)
-            return false;
+        if (*p++) return false;
     return true;
 }
 
@@ -66,12 +62,10 @@ static void x87_and_sse(void)
     fxsave(before);
     fact("start-xmm", zero(before + FX_XMM, 256), "all zero");
     for (unsigned i = 0; i < 8; i++)
-        if (!zero(before + FX_ST + 16 * i, 10))
-            fact("start-st", false, "register %u", i);
+        if (!zero(before + FX_ST + 16 * i, 10)) fact("start-st", false, "register %u", i);
     fact("start-mxcsr", *(uint32_t *)(before + FX_MXCSR) == 0x1f80, "%x",
          *(uint32_t *)(before + FX_MXCSR));
-    for (unsigned i = 0; i < 32; i++)
-        pattern[i] = mix64(seed + i);
+    for (unsigned i = 0; i < 32; i++) pattern[i] = mix64(seed + i);
     __asm__ volatile(
         "fninit; fldpi; fldl2e; fldln2; fld1; fldlg2; fldl2t; fildll (%0); fildll 8(%0)\n"
         "pushq $0x5f80; ldmxcsr (%%rsp); popq %%rax\n"
@@ -98,18 +92,15 @@ static void avx(void)
     write_cr4(read_cr4() | CR4_OSXSAVE);
     __asm__ volatile("xsetbv" ::"a"(7), "d"(0), "c"(0));
     ymm_store(ymm_out);
-    for (unsigned i = 0; i < 16; i++)
-        clean &= !ymm_out[4 * i + 2] && !ymm_out[4 * i + 3];
+    for (unsigned i = 0; i < 16; i++) clean &= !ymm_out[4 * i + 2] && !ymm_out[4 * i + 3];
     fact("start-ymm", clean, "upper halves are zero");
-    for (unsigned i = 0; i < 64; i++)
-        ymm_in[i] = mix64(seed + 1000 + i);
+    for (unsigned i = 0; i < 64; i++) ymm_in[i] = mix64(seed + 1000 + i);
     ymm_load(ymm_in);
     exits();
     /* Before the registers are touched, because without it touching them is an exception. */
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     fact("kept-xcr0", lo == 7 && hi == 0, "%x", lo);
-    if (lo != 7)
-        return;
+    if (lo != 7) return;
     ymm_store(ymm_out);
     fact("kept-ymm", memcmp(ymm_in, ymm_out, sizeof(ymm_in)) == 0, "%u exits", EXITS);
 }
@@ -123,6 +114,5 @@ void guest_main(void)
     __asm__ volatile("clts");
     write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMM);
     x87_and_sse();
-    if ((cpuid(1, 0).c >> 26 & 5) == 5)
-        avx();
+    if ((cpuid(1, 0).c >> 26 & 5) == 5) avx();
 }

@@ -13,8 +13,7 @@ static void on_timer(struct regs *r)
 {
     (void)r;
     last = rdtsc();
-    if (!ticks++)
-        first = last;
+    if (!ticks++) first = last;
     lapic_eoi();
 }
 
@@ -32,12 +31,10 @@ static uint64_t periodic(uint64_t hz, uint64_t tsc)
         ticks = 0;
         lapic_write(LAPIC_LVT_TIMER, 1 << 17 | VECTOR);
         lapic_write(LAPIC_TIMER_INIT, (uint32_t)(hz / 100));
-        while (ticks < TICKS)
-            __asm__ volatile("sti; hlt; cli" ::: "memory");
+        while (ticks < TICKS) __asm__ volatile("sti; hlt; cli" ::: "memory");
         lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED);
         lapic_write(LAPIC_TIMER_INIT, 0);
-        if (near(last - first, tsc / 100 * (TICKS - 1)))
-            break;
+        if (near(last - first, tsc / 100 * (TICKS - 1))) break;
     }
     return last - first;
 }
@@ -49,8 +46,7 @@ static uint64_t pit_fifth(uint64_t tsc)
 
     for (unsigned attempt = 0; attempt < ATTEMPTS && !near(took, tsc / 5); attempt++) {
         took = rdtsc();
-        for (unsigned i = 0; i < 4; i++)
-            pit_wait_us(50000);
+        for (unsigned i = 0; i < 4; i++) pit_wait_us(50000);
         took = rdtsc() - took;
     }
     return took;
@@ -63,8 +59,7 @@ void guest_main(void)
     unsigned early = 0;
 
     pic_init();
-    if (!lapic_init(arg_u64("x2apic", 0)))
-        skip("no local APIC");
+    if (!lapic_init(arg_u64("x2apic", 0))) skip("no local APIC");
     trap_set(VECTOR, on_timer);
     hz = lapic_timer_hz();
     tsc = tsc_hz();

@@ -58,8 +58,7 @@ static void xsave(bool there)
 {
     announced("xgetbv-off", xgetbv, false);
     announced("xsetbv-off", xsetbv_same, false);
-    if (!there)
-        return;
+    if (!there) return;
     write_cr4(read_cr4() | CR4_OSXSAVE);
     announced("xgetbv", xgetbv, true);
     announced("xsetbv", xsetbv_same, true);
@@ -80,8 +79,7 @@ void guest_main(void)
     expect("wbinvd", wbinvd, FAULT_NONE);
     expect("invd", invd, FAULT_NONE);
     expect("rdtsc", rdtsc_insn, FAULT_NONE);
-    if (one.d >> 19 & 1)
-        expect("clflush", clflush, FAULT_NONE);
+    if (one.d >> 19 & 1) expect("clflush", clflush, FAULT_NONE);
     announced("monitor", monitor, one.c >> 3 & 1);
     if (one.c >> 3 & 1) {
         /* MWAIT may end at once; without an event it would not, so give it one. */
@@ -94,10 +92,8 @@ void guest_main(void)
     }
     xsave(one.c >> 26 & 1);
     /* No host can hide these from a CPU that has them, so only their presence is promised. */
-    if (one.c >> 30 & 1)
-        expect("rdrand", rdrand, FAULT_NONE);
-    if (seven.b >> 18 & 1)
-        expect("rdseed", rdseed, FAULT_NONE);
+    if (one.c >> 30 & 1) expect("rdrand", rdrand, FAULT_NONE);
+    if (seven.b >> 18 & 1) expect("rdseed", rdseed, FAULT_NONE);
     announced("invpcid", invpcid, seven.b >> 10 & 1);
     announced("rdtscp", rdtscp, ext.d >> 27 & 1);
     if (ext.d >> 27 & 1) {

@@ -35,8 +35,7 @@ static void on_tick(struct regs *r)
 static void pend(uint8_t vector)
 {
     lapic_self_ipi(vector);
-    while (!(lapic_read(LAPIC_IRR + vector / 32u * 16) >> vector % 32 & 1))
-        pause();
+    while (!(lapic_read(LAPIC_IRR + vector / 32u * 16) >> vector % 32 & 1)) pause();
 }
 
 static void shadows(void)
@@ -121,10 +120,8 @@ void guest_main(void)
     static const uint8_t vectors[] = {VECTOR_A, VECTOR_B, VECTOR_C, VECTOR_PIC};
 
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
-    for (unsigned i = 0; i < sizeof(vectors); i++)
-        trap_set(vectors[i], on_interrupt);
+    if (!lapic_init(false)) skip("no local APIC");
+    for (unsigned i = 0; i < sizeof(vectors); i++) trap_set(vectors[i], on_interrupt);
     shadows();
     priorities();
     seen = 0;

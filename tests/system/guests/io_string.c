@@ -25,15 +25,11 @@ static unsigned count_byte(uint8_t v, size_t from, size_t n)
 {
     unsigned hits = 0;
 
-    for (size_t i = from; i < from + n; i++)
-        hits += buf[i] == v;
+    for (size_t i = from; i < from + n; i++) hits += buf[i] == v;
     return hits;
 }
 
-static void ins_into_hole(void)
-{
-    insb(ABSENT, (void *)(window + 4096 - 16), 64);
-}
+static void ins_into_hole(void) { insb(ABSENT, (void *)(window + 4096 - 16), 64); }
 
 void guest_main(void)
 {
@@ -64,8 +60,7 @@ void guest_main(void)
     __asm__ volatile("insl" : "=D"(ins_rdi) : "d"(ABSENT), "0"(buf + 1) : "memory");
     fact("insl", count_byte(0xff, 1, 4) == 4 && count_byte(0xff, 0, 64) == 4, "once, unaligned");
     /* The UART's scratch register gives back what was written: both directions agree. */
-    for (unsigned i = 0; i < 16; i++)
-        buf[i] = (uint8_t)(0xa0 + i);
+    for (unsigned i = 0; i < 16; i++) buf[i] = (uint8_t)(0xa0 + i);
     rsi = buf;
     rcx = 16;
     __asm__ volatile("rep outsb" : "+S"(rsi), "+c"(rcx) : "d"(COM_SCRATCH) : "memory");

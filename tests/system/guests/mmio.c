@@ -94,8 +94,7 @@ void guest_main(void)
 {
     hole = arg_u64("hole", 0xfed80000);
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
+    if (!lapic_init(false)) skip("no local APIC");
     reads();
     writes();
     strings();

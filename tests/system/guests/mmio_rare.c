@@ -13,8 +13,7 @@ void guest_main(void)
     uint64_t v;
 
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
+    if (!lapic_init(false)) skip("no local APIC");
     v = mmio_read32(VERSION);
     mmio_write32(TPR, 0x71);
     (void)FORM(TPR, 1, "subl %%eax, (%%rbx)");

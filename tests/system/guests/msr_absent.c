@@ -50,8 +50,7 @@ static void writable(uint32_t msr, uint64_t v)
     uint64_t got = 0;
     unsigned w = wrmsr_fault(msr, v);
 
-    if (w == FAULT_NONE)
-        got = rdmsr(msr);
+    if (w == FAULT_NONE) got = rdmsr(msr);
     wrmsr(msr, old);
     fact("writable", w == FAULT_NONE && got == v, "%x: wrote %lx read %lx", msr, v, got);
 }
@@ -61,8 +60,7 @@ static void illegal(uint32_t msr, uint64_t v)
     uint64_t old = rdmsr(msr);
     unsigned w = wrmsr_fault(msr, v);
 
-    if (w == FAULT_NONE)
-        wrmsr(msr, old);
+    if (w == FAULT_NONE) wrmsr(msr, old);
     fact("illegal-value", w == FAULT(VEC_GP, 0), "%x: %lx gives %x", msr, v, w);
 }
 

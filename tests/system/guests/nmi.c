@@ -7,17 +7,13 @@
 static volatile unsigned count, depth, depth_max;
 static volatile unsigned again, breakpoint;
 
-static void on_breakpoint(struct regs *r)
-{
-    (void)r;
-}
+static void on_breakpoint(struct regs *r) { (void)r; }
 
 static void on_nmi(struct regs *r)
 {
     (void)r;
     count++;
-    if (++depth > depth_max)
-        depth_max = depth;
+    if (++depth > depth_max) depth_max = depth;
     if (again) {
         again = 0;
         lapic_self_nmi();
@@ -43,8 +39,7 @@ static void reset(unsigned second, unsigned iret)
 void guest_main(void)
 {
     pic_init();
-    if (!lapic_init(false))
-        skip("no local APIC");
+    if (!lapic_init(false)) skip("no local APIC");
     trap_set(VEC_NMI, on_nmi);
     trap_set(VEC_BP, on_breakpoint);
     reset(0, 0);

@@ -12,20 +12,11 @@ static uint64_t pt[512] __attribute__((aligned(4096)));
 static uint64_t frame[4][512] __attribute__((aligned(4096)));
 static volatile uint64_t *const window = (uint64_t *)(1ULL << 39);
 
-static void invlpg(uint64_t at)
-{
-    __asm__ volatile("invlpg (%0)" ::"r"(at) : "memory");
-}
+static void invlpg(uint64_t at) { __asm__ volatile("invlpg (%0)" ::"r"(at) : "memory"); }
 
-static void invlpg_non_canonical(void)
-{
-    invlpg(0x8000000000000000);
-}
+static void invlpg_non_canonical(void) { invlpg(0x8000000000000000); }
 
-static void touch(void)
-{
-    (void)window[0];
-}
+static void touch(void) { (void)window[0]; }
 
 void guest_main(void)
 {
@@ -34,8 +25,7 @@ void guest_main(void)
     boot_pml4[1] = (uint64_t)pdpt | 3;
     pdpt[0] = (uint64_t)pd | 3;
     pd[0] = (uint64_t)pt | 3;
-    for (unsigned i = 0; i < 4; i++)
-        frame[i][0] = 0x1000 + i;
+    for (unsigned i = 0; i < 4; i++) frame[i][0] = 0x1000 + i;
     for (unsigned i = 0; i < 1000; i++) {
         pt[0] = (uint64_t)frame[i % 4] | 3;
         invlpg((uint64_t)window);

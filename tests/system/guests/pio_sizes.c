@@ -6,15 +6,9 @@
 
 enum { ABSENT = 0x1e0 };
 
-static void user_in(void)
-{
-    (void)inb(0x61);
-}
+static void user_in(void) { (void)inb(0x61); }
 
-static void user_out(void)
-{
-    outb(0x80, 0);
-}
+static void user_out(void) { outb(0x80, 0); }
 
 void guest_main(void)
 {

@@ -19,10 +19,7 @@ static uint8_t stack[4096] __attribute__((aligned(16)));
 extern char probe_rdtscp[];
 __asm__(".text\nprobe_rdtscp: rdtscp\n    vmmcall\n");
 
-static void put(unsigned at, uint64_t v)
-{
-    *(uint64_t *)(vmcb + at) = v;
-}
+static void put(unsigned at, uint64_t v) { *(uint64_t *)(vmcb + at) = v; }
 
 /* Exit code of the first #VMEXIT after entry at `code`. */
 static uint64_t first_exit(const char *code, uint32_t misc2)
@@ -45,8 +42,7 @@ static uint64_t first_exit(const char *code, uint32_t misc2)
 
 void guest_main(void)
 {
-    if (cpuid(0x80000000, 0).a < 0x8000000a || !(cpuid(0x80000001, 0).c >> 2 & 1))
-        skip("no SVM");
+    if (cpuid(0x80000000, 0).a < 0x8000000a || !(cpuid(0x80000001, 0).c >> 2 & 1)) skip("no SVM");
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, (uint64_t)host_save);
     uint64_t code = first_exit(probe_rdtscp, MISC2_RDTSCP);

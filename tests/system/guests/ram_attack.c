@@ -32,10 +32,8 @@ static void own_ram(void)
         uint64_t end = boot.ram[i].base + boot.ram[i].bytes;
 
         for (uint64_t page = base; page + PAGE <= end && page < 16ULL << 30; page += PAGE) {
-            if (in_use(page))
-                continue;
-            for (uint64_t k = 0; k < PAGE; k += 64)
-                *(volatile uint64_t *)(page + k) = evil ^ page;
+            if (in_use(page)) continue;
+            for (uint64_t k = 0; k < PAGE; k += 64) *(volatile uint64_t *)(page + k) = evil ^ page;
             writes++;
         }
     }
@@ -43,12 +41,10 @@ static void own_ram(void)
 
 static void beyond(uint64_t from)
 {
-    for (uint64_t at = from; at < from + NEAR; at += PAGE)
-        hit(at);
+    for (uint64_t at = from; at < from + NEAR; at += PAGE) hit(at);
     for (uint64_t at = from & ~(uint64_t)(LARGE - 1); at < 16ULL << 30; at += LARGE)
         /* The local APIC's page is this CPU's own, and no memory. */
-        if (at >= from && at != LAPIC_BASE)
-            hit(at + 8);
+        if (at >= from && at != LAPIC_BASE) hit(at + 8);
 }
 
 /* Through one moving 2 MiB window: every single address bit up to what CPUID announces. */
@@ -74,16 +70,14 @@ void guest_main(void)
 
     for (uint64_t i = 0; i < PDS; i++) {
         boot_pdpt[4 + i] = (uint64_t)pds[i] | 3;
-        for (uint64_t j = 0; j < 512; j++)
-            pds[i][j] = (i + 4) << 30 | j << 21 | 0x83;
+        for (uint64_t j = 0; j < 512; j++) pds[i][j] = (i + 4) << 30 | j << 21 | 0x83;
     }
     do {
         evil = mix64(rdtsc());
         own_ram();
         beyond(ram_free_end());
         far_end();
-        if (round++ == 0)
-            print("BH-READY\n");
+        if (round++ == 0) print("BH-READY\n");
     } while (rdtsc() < end);
     fact("alive", true, "%lu writes in %u rounds", writes, round);
 }

@@ -16,8 +16,7 @@ static void map_high(void)
 {
     for (uint64_t i = 0; i < PDS; i++) {
         boot_pdpt[4 + i] = (uint64_t)pds[i] | 3;
-        for (uint64_t j = 0; j < 512; j++)
-            pds[i][j] = (i + 4) << 30 | j << 21 | 0x83;
+        for (uint64_t j = 0; j < 512; j++) pds[i][j] = (i + 4) << 30 | j << 21 | 0x83;
     }
 }
 
@@ -48,8 +47,7 @@ static uint64_t pass(uint64_t round)
             uint64_t was = page_base(page, round - 1);
             uint64_t is = page_base(page, round);
 
-            if (in_use(page))
-                continue;
+            if (in_use(page)) continue;
             covered += PAGE;
             for (uint64_t k = 0; k < 512; k++) {
                 uint64_t step = k * 0x9e3779b97f4a7c15ULL;
@@ -67,8 +65,7 @@ static uint64_t pass(uint64_t round)
 static bool is_ram(uint64_t at)
 {
     for (uint32_t i = 0; i < boot.ranges; i++)
-        if (at >= boot.ram[i].base && at < boot.ram[i].base + boot.ram[i].bytes)
-            return true;
+        if (at >= boot.ram[i].base && at < boot.ram[i].base + boot.ram[i].bytes) return true;
     return false;
 }
 
@@ -79,13 +76,10 @@ static void beyond(void)
     uint64_t wrong = 0;
 
     for (uint64_t at = ram_free_end() + LARGE; at < (uint64_t)(PDS + 4) << 30; at += LARGE) {
-        if (at >= 0xb0000000 && at < 1ULL << 32)
-            continue;
-        if (is_ram(at))
-            continue;
+        if (at >= 0xb0000000 && at < 1ULL << 32) continue;
+        if (is_ram(at)) continue;
         /* Beyond 8 GiB a sample is enough. */
-        if (at >= 8ULL << 30 && at & ((64ULL << 20) - 1))
-            continue;
+        if (at >= 8ULL << 30 && at & ((64ULL << 20) - 1)) continue;
         probes++;
         if (*(volatile uint64_t *)at != ~0ULL && wrong++ < 4)
             print("  %lx reads %lx\n", at, *(volatile uint64_t *)at);
@@ -104,8 +98,7 @@ void guest_main(void)
     map_high();
     do {
         wrong += pass(round++);
-        if (round == 1)
-            print("BH-READY\n");
+        if (round == 1) print("BH-READY\n");
     } while (round < 3 || rdtsc() < end);
     fact("kept", wrong == 0, "%lu words wrong in %lu rounds", wrong, round - 1);
     fact("coverage", covered * 10 >= ram_bytes() * 9, "%lu of %lu KiB", covered >> 10,

@@ -10,8 +10,7 @@ void guest_main(void)
     uint64_t end;
 
     print("BH-EXPECT spinning\n");
-    if (!ms)
-        __asm__ volatile("cli; 1: jmp 1b");
+    if (!ms) __asm__ volatile("cli; 1: jmp 1b");
     end = rdtsc() + tsc_hz() / 1000 * ms;
     while (rdtsc() < end)
         ;

@@ -6,15 +6,9 @@
 
 static uint64_t rax;
 
-static void vmmcall(void)
-{
-    __asm__ volatile("vmmcall" : "+a"(rax)::"memory");
-}
+static void vmmcall(void) { __asm__ volatile("vmmcall" : "+a"(rax)::"memory"); }
 
-static void vmcall(void)
-{
-    __asm__ volatile("vmcall" : "+a"(rax)::"memory");
-}
+static void vmcall(void) { __asm__ volatile("vmcall" : "+a"(rax)::"memory"); }
 
 static void probe(const char *name, void (*fn)(void), bool native)
 {

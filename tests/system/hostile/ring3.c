@@ -68,15 +68,9 @@ static uint64_t next_random(struct worker *w)
     return w->rng * 0x2545f4914f6cdd1dull >> 8;
 }
 
-static uint64_t below(struct worker *w, uint64_t n)
-{
-    return next_random(w) % n;
-}
+static uint64_t below(struct worker *w, uint64_t n) { return next_random(w) % n; }
 
-static bool one_in(struct worker *w, uint64_t n)
-{
-    return below(w, n) == 0;
-}
+static bool one_in(struct worker *w, uint64_t n) { return below(w, n) == 0; }
 
 static uint64_t garbage(struct worker *w)
 {
@@ -114,10 +108,8 @@ static uint64_t garbage(struct worker *w)
                                       ~0ull};
 
     switch (below(w, 4)) {
-    case 0:
-        return next_random(w) << 8;
-    case 1:
-        return below(w, 512);
+    case 0: return next_random(w) << 8;
+    case 1: return below(w, 512);
     default:
         return values[below(w, sizeof(values) / sizeof(values[0]))] + below(w, 2) - below(w, 2);
     }
@@ -140,8 +132,7 @@ static void look(struct worker *w)
 static bool holds(struct worker *w, uint32_t mask)
 {
     for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
-        if ((mask >> w->type[i] & 1u) != 0)
-            return true;
+        if ((mask >> w->type[i] & 1u) != 0) return true;
     }
     return false;
 }
@@ -154,8 +145,7 @@ static uint64_t slot_of(struct worker *w, uint32_t mask)
     for (uint64_t i = 0; i < ARENA_SLOTS; i++) {
         uint64_t s = (from + i) % ARENA_SLOTS;
 
-        if ((mask >> w->type[s] & 1u) != 0)
-            return s;
+        if ((mask >> w->type[s] & 1u) != 0) return s;
     }
     return from;
 }
@@ -185,13 +175,10 @@ static uint64_t random_desc(struct worker *w)
         bits = one_in(w, 6) ? 9 : below(w, 3);
     } else {
         type = types[below(w, sizeof(types))];
-        if (type == BH_CAP_CNODE)
-            bits = 4 + below(w, 2);
-        if (type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
-            bits = 3 + below(w, 2);
+        if (type == BH_CAP_CNODE) bits = 4 + below(w, 2);
+        if (type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE) bits = 3 + below(w, 2);
     }
-    if (one_in(w, 32))
-        type = below(w, 20);
+    if (one_in(w, 32)) type = below(w, 20);
     return BH_DESC(type, bits, cpu);
 }
 
@@ -200,16 +187,11 @@ static uint64_t random_deadline(struct worker *w)
     uint64_t now = rt_tsc(), us = SHARED->tsc_khz / 1000 + 1;
 
     switch (below(w, 8)) {
-    case 0:
-        return one_in(w, 16) ? BH_FOREVER : BH_FOREVER - 1 - below(w, 2) * (~0ull >> 1);
-    case 1:
-        return below(w, 2) * now;
-    case 2:
-        return now + below(w, 2);
-    case 3:
-        return now + below(w, 5 * us);
-    default:
-        return now + below(w, 100 * us);
+    case 0: return one_in(w, 16) ? BH_FOREVER : BH_FOREVER - 1 - below(w, 2) * (~0ull >> 1);
+    case 1: return below(w, 2) * now;
+    case 2: return now + below(w, 2);
+    case 3: return now + below(w, 5 * us);
+    default: return now + below(w, 100 * us);
     }
 }
 
@@ -218,96 +200,60 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
 {
     uint64_t slot;
 
-    if (a != ARG_byte && one_in(w, 24))
-        return garbage(w);
+    if (a != ARG_byte && one_in(w, 24)) return garbage(w);
     switch (a) {
-    case ARG_desc:
-        return random_desc(w);
+    case ARG_desc: return random_desc(w);
     case ARG_count:
-        if (w->invoked_type == BH_CAP_IOPORTS)
-            return 1 + below(w, 8);
+        if (w->invoked_type == BH_CAP_IOPORTS) return 1 + below(w, 8);
         return one_in(w, 3) ? 1 + below(w, 24) : one_in(w, 40) ? 512 : 1 + below(w, 3);
-    case ARG_dst_cnode:
-        return one_in(w, 3) ? slot_of(w, MASK(CNODE)) : HOSTILE_SLOT_CNODE;
-    case ARG_dst_slot:
-        return one_in(w, 4) ? below(w, 16) : slot_of(w, MASK(NULL));
+    case ARG_dst_cnode: return one_in(w, 3) ? slot_of(w, MASK(CNODE)) : HOSTILE_SLOT_CNODE;
+    case ARG_dst_slot: return one_in(w, 4) ? below(w, 16) : slot_of(w, MASK(NULL));
     case ARG_src_slot:
-        do
-            slot = slot_of(w, ~MASK(NULL));
+        do slot = slot_of(w, ~MASK(NULL));
         while (slot < HOSTILE_SLOT_FREE && !one_in(w, 8));
         return slot;
     case ARG_at_slot:
         return one_in(w, 32) ? below(w, 16)
                              : HOSTILE_SLOT_FREE + below(w, ARENA_SLOTS - HOSTILE_SLOT_FREE);
-    case ARG_offset_pages:
-        return below(w, 6);
-    case ARG_pages:
-        return one_in(w, 4) ? below(w, 1100) : 1 + below(w, 4);
-    case ARG_space:
-        return slot_of(w, MASK_SPACE);
+    case ARG_offset_pages: return below(w, 6);
+    case ARG_pages: return one_in(w, 4) ? below(w, 1100) : 1 + below(w, 4);
+    case ARG_space: return slot_of(w, MASK_SPACE);
     case ARG_rights:
-    case ARG_rights_mask:
-        return one_in(w, 2) ? BH_RIGHTS_ALL : below(w, 16);
+    case ARG_rights_mask: return one_in(w, 2) ? BH_RIGHTS_ALL : below(w, 16);
     case ARG_va:
-    case ARG_page_va:
-        return random_va(w);
-    case ARG_off_flags:
-        return below(w, 3) << 12 | BH_MAP_READ | below(w, 16);
+    case ARG_page_va: return random_va(w);
+    case ARG_off_flags: return below(w, 3) << 12 | BH_MAP_READ | below(w, 16);
     case ARG_port:
-    case ARG_first:
-        return HOSTILE_PORT + below(w, 16);
-    case ARG_width_bytes:
-        return 1ull << below(w, 3);
-    case ARG_cnode:
-        return slot_of(w, MASK(CNODE));
-    case ARG_hostspace:
-        return slot_of(w, MASK(HOSTSPACE));
-    case ARG_guestspace:
-        return slot_of(w, MASK(GUESTSPACE));
-    case ARG_sc:
-        return slot_of(w, MASK(SC));
-    case ARG_ntfn:
-        return slot_of(w, MASK(NTFN));
-    case ARG_thread:
-        return slot_of(w, MASK(THREAD));
-    case ARG_rip:
-        return one_in(w, 4) ? random_va(w) : (uint64_t)hostile_worker_entry;
-    case ARG_arg:
-        return WORKERS_MAX + below(w, WORKERS_MAX);
-    case ARG_floor:
-        return below(w, 1000);
-    case ARG_ceiling:
-        return 1000 + below(w, 100000);
-    case ARG_period:
-        return 10000 + below(w, 1000000);
-    case ARG_weight:
-        return 1 + below(w, 1000);
-    case ARG_index:
-        return below(w, BH_DOORBELLS);
+    case ARG_first: return HOSTILE_PORT + below(w, 16);
+    case ARG_width_bytes: return 1ull << below(w, 3);
+    case ARG_cnode: return slot_of(w, MASK(CNODE));
+    case ARG_hostspace: return slot_of(w, MASK(HOSTSPACE));
+    case ARG_guestspace: return slot_of(w, MASK(GUESTSPACE));
+    case ARG_sc: return slot_of(w, MASK(SC));
+    case ARG_ntfn: return slot_of(w, MASK(NTFN));
+    case ARG_thread: return slot_of(w, MASK(THREAD));
+    case ARG_rip: return one_in(w, 4) ? random_va(w) : (uint64_t)hostile_worker_entry;
+    case ARG_arg: return WORKERS_MAX + below(w, WORKERS_MAX);
+    case ARG_floor: return below(w, 1000);
+    case ARG_ceiling: return 1000 + below(w, 100000);
+    case ARG_period: return 10000 + below(w, 1000000);
+    case ARG_weight: return 1 + below(w, 1000);
+    case ARG_index: return below(w, BH_DOORBELLS);
     case ARG_match:
         return below(w, 65536) | 1ull << (16 + below(w, 3)) | below(w, 2) << 24 |
                below(w, 256) << 32;
-    case ARG_reason:
-        return below(w, BH_NEXITS + 8);
-    case ARG_group:
-        return below(w, 3);
-    case ARG_groups:
-        return below(w, 256) << 8 & BH_STATE_ALL;
-    case ARG_line:
-        return below(w, 24);
-    case ARG_byte:
-        return '.';
-    case ARG_which:
-        return below(w, 5);
-    case ARG_cpu:
-        return below(w, SHARED->ncpus);
+    case ARG_reason: return below(w, BH_NEXITS + 8);
+    case ARG_group: return below(w, 3);
+    case ARG_groups: return below(w, 256) << 8 & BH_STATE_ALL;
+    case ARG_line: return below(w, 24);
+    case ARG_byte: return '.';
+    case ARG_which: return below(w, 5);
+    case ARG_cpu: return below(w, SHARED->ncpus);
     case ARG__0:
     case ARG__1:
     case ARG__2:
-    case ARG__3:
-        return 0;
-    default:
-        return next_random(w); /* badges, data, rsp */
+    case ARG__3: return 0;
+    default: return next_random(w); /* badges, data, rsp */
     }
 }
 
@@ -323,8 +269,7 @@ static void count_pair(uint32_t method, uint64_t err)
 {
     volatile struct shared *s = SHARED;
 
-    if (err >= HOSTILE_ERRORS)
-        err = HOSTILE_ERRORS - 1;
+    if (err >= HOSTILE_ERRORS) err = HOSTILE_ERRORS - 1;
     s->hits[method][err]++;
     if ((hostile_possible(method) >> err & 1u) == 0) {
         s->pairs_wrong++;
@@ -348,12 +293,9 @@ static void invoke_something(struct worker *w)
          m == HOSTILE_cnode_delete || m == HOSTILE_thread_stop) &&
         !one_in(w, 8))
         return;
-    if (x->type == BH_CAP_KUNTYPED)
-        mask |= MASK(FUNTYPED);
-    if (x->type == BH_CAP_HOSTSPACE)
-        mask = MASK(HOSTSPACE);
-    if (!holds(w, mask) && !one_in(w, 16))
-        return;
+    if (x->type == BH_CAP_KUNTYPED) mask |= MASK(FUNTYPED);
+    if (x->type == BH_CAP_HOSTSPACE) mask = MASK(HOSTSPACE);
+    if (!holds(w, mask) && !one_in(w, 16)) return;
     slot = one_in(w, 32)                              ? garbage(w)
            : x->type == BH_CAP_CNODE && !one_in(w, 4) ? HOSTILE_SLOT_CNODE
                                                       : slot_of(w, mask);
@@ -364,17 +306,13 @@ static void invoke_something(struct worker *w)
     } else {
         w->invoked_type = slot < ARENA_SLOTS ? w->type[slot] : 0;
     }
-    for (uint32_t i = 0; i < 4; i++)
-        args[i] = argument(w, x->argument[i]);
+    for (uint32_t i = 0; i < 4; i++) args[i] = argument(w, x->argument[i]);
     w->trace[w->progress % 8] = m | slot << 16;
-    if (number != x->number)
-        right = false;
+    if (number != x->number) right = false;
     r = bh_invoke(slot, number, args[0], args[1], args[2], args[3]);
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
-    if (r.err == BH_OK)
-        __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
-    if (SHARED->strict != 0 && right)
-        count_pair(m, r.err);
+    if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
+    if (SHARED->strict != 0 && right) count_pair(m, r.err);
     if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
         r.err == BH_OK && r.value != 0)
         SHARED->broken = r.value;
@@ -391,9 +329,7 @@ static void call_something(struct worker *w)
     case BH_SYS_call:
     case BH_SYS_reply_wait:
     case BH_SYS_send:
-    case BH_SYS_receive:
-        err = bh_ipc((enum bh_call)call, slot, &m, deadline);
-        break;
+    case BH_SYS_receive: err = bh_ipc((enum bh_call)call, slot, &m, deadline); break;
     case BH_SYS_vcpu_run:
         deadline = rt_tsc() + below(w, 20000);
         err = bh_vcpu_run(one_in(w, 16) ? garbage(w) % (rt_tsc() + 100000) : deadline,
@@ -404,9 +340,7 @@ static void call_something(struct worker *w)
     case BH_SYS_invoke:
         err = bh_syscall(one_in(w, 2) ? garbage(w) | 16 : BH_SYS_yield, slot, 0, 0, 0, 0, 0).err;
         break;
-    default:
-        err = bh_syscall(call, slot, deadline, 0, 0, 0, 0).err;
-        break;
+    default: err = bh_syscall(call, slot, deadline, 0, 0, 0, 0).err; break;
     }
     SHARED->calls[call][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
 }
@@ -418,14 +352,12 @@ void hostile_worker(uint64_t index)
     look(w);
     for (;;) {
         w->progress++;
-        if (w->looked++ >= 200 || one_in(w, 256))
-            look(w);
+        if (w->looked++ >= 200 || one_in(w, 256)) look(w);
         if (SHARED->strict == 0 && one_in(w, 3))
             call_something(w);
         else
             invoke_something(w);
-        if (SHARED->ops >= SHARED->limit)
-            bh_yield();
+        if (SHARED->ops >= SHARED->limit) bh_yield();
     }
 }
 
@@ -490,8 +422,7 @@ void fail(const char *format, ...)
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
         struct worker *w = WORK(i);
 
-        if (w->progress == 0)
-            continue;
+        if (w->progress == 0) continue;
         say("worker %u: %lu steps", i, w->progress);
         for (uint32_t n = 0; n < 8; n++) {
             uint64_t t = w->trace[(w->progress + n + 1) % 8];
@@ -503,8 +434,7 @@ void fail(const char *format, ...)
 
 void must(const char *what, struct bh_result r)
 {
-    if (r.err != BH_OK)
-        fail("%s: error %lu (value %lx)", what, r.err, r.value);
+    if (r.err != BH_OK) fail("%s: error %lu (value %lx)", what, r.err, r.value);
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -514,10 +444,8 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     uint64_t v = 0;
 
     for (; *c != 0; c++) {
-        if (strncmp(c, name, n) != 0)
-            continue;
-        for (c += n; *c >= '0' && *c <= '9'; c++)
-            v = v * 10 + (uint64_t)(*c - '0');
+        if (strncmp(c, name, n) != 0) continue;
+        for (c += n; *c >= '0' && *c <= '9'; c++) v = v * 10 + (uint64_t)(*c - '0');
         return v;
     }
     return otherwise;
@@ -525,8 +453,8 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 /* Root's slots. */
 enum {
-    S_CNODE = 64, /* the workers' */
-    S_SPACE,      /* two */
+    S_CNODE = 200, /* behind what root is given; the workers' */
+    S_SPACE,       /* two */
     S_NTFN = S_SPACE + 2,
     S_SC, /* of each worker */
     S_THREAD = S_SC + 16,
@@ -553,16 +481,12 @@ void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint6
     uint64_t give_up = rt_tsc() + info()->tsc_khz * 500ull;
     struct bh_result r;
 
-    do
-        r = call(a, b);
+    do r = call(a, b);
     while (r.err == BH_ERR_PREEMPTED || (r.err == BH_ERR_BUSY && rt_tsc() < give_up));
     must(what, r);
 }
 
-struct bh_result revoke(uint64_t cnode, uint64_t slot)
-{
-    return bh_cnode_revoke(cnode, slot);
-}
+struct bh_result revoke(uint64_t cnode, uint64_t slot) { return bh_cnode_revoke(cnode, slot); }
 
 struct bh_result scrub(uint64_t untyped, uint64_t unused)
 {
@@ -593,15 +517,12 @@ static void set_up(void)
         funtyped = BH_SLOT_FUNTYPED + i;
         for (uint32_t n = 0; n < 96; n++) {
             r = bh_untyped_scrub(funtyped);
-            if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY)
-                break;
+            if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY) break;
         }
-        if (bh_untyped_left(funtyped).value >= 16ul << 20)
-            break;
+        if (bh_untyped_left(funtyped).value >= 16ul << 20) break;
     }
     make(funtyped, BH_CAP_FUNTYPED, 9, 0, 1024, S_ARENA_F);
-    for (uint32_t i = 0; i < 3; i++)
-        make(funtyped, BH_CAP_FRAME, 0, 0, sizes[i], S_FRAME + i);
+    for (uint32_t i = 0; i < 3; i++) make(funtyped, BH_CAP_FRAME, 0, 0, sizes[i], S_FRAME + i);
     make(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 512, S_ARENA_K);
     make(BH_SLOT_KUNTYPED, BH_CAP_CNODE, 8, 0, 1, S_CNODE);
     make(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 5, 0, 2, S_SPACE);
@@ -629,8 +550,7 @@ static void set_up(void)
              bh_cnode_mint(BH_SLOT_CNODE, S_NTFN_BADGED + i, S_NTFN, BH_RIGHTS_ALL, 1ul << i));
         must("fault", bh_thread_set_fault_ntfn(S_THREAD + i, S_NTFN_BADGED + i));
     }
-    for (uint32_t i = 2 * WORKERS_MAX; i-- > WORKERS;)
-        WORK(i)->rng = 0x9e3779b97f4a7c15ull + i;
+    for (uint32_t i = 2 * WORKERS_MAX; i-- > WORKERS;) WORK(i)->rng = 0x9e3779b97f4a7c15ull + i;
 }
 
 /* Everything the workers may name. */
@@ -661,18 +581,14 @@ static void clear(void)
     uint64_t left = 1, tries = 0;
     struct bh_result r = {0, 0};
 
-    for (uint32_t i = 0; i < workers; i++)
-        must("stop", bh_thread_stop(S_THREAD + i));
+    for (uint32_t i = 0; i < workers; i++) must("stop", bh_thread_stop(S_THREAD + i));
     while (left != 0) {
         left = 0;
         for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
-            if (bh_cnode_type(S_CNODE, i).value == 0)
-                continue;
+            if (bh_cnode_type(S_CNODE, i).value == 0) continue;
             r = bh_cnode_revoke(S_CNODE, i);
-            if (r.err == BH_OK)
-                r = bh_cnode_delete(S_CNODE, i);
-            if (r.err == BH_OK)
-                continue;
+            if (r.err == BH_OK) r = bh_cnode_delete(S_CNODE, i);
+            if (r.err == BH_OK) continue;
             if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY && r.err != BH_ERR_CAP)
                 fail("slot %u of the arena: revoke says %lu", i, r.err);
             left++;
@@ -703,8 +619,7 @@ void check(const char *when)
 {
     struct bh_result r = bh_kernel_check(BH_SLOT_KERNEL);
 
-    if (r.err != BH_OK || r.value != 0 || SHARED->broken != 0)
-        say_broken();
+    if (r.err != BH_OK || r.value != 0 || SHARED->broken != 0) say_broken();
     if (r.err != BH_OK || r.value != 0)
         fail("%s: kernel_check says error %lu, %lu broken invariants", when, r.err, r.value);
     if (SHARED->broken != 0)
@@ -749,14 +664,12 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
     while (SHARED->ops < until) {
         fill();
         next = SHARED->ops + reset;
-        for (uint32_t i = 0; i < running; i++)
-            since[i] = rt_tsc();
+        for (uint32_t i = 0; i < running; i++) since[i] = rt_tsc();
         SHARED->spoiled = 0;
         while (SHARED->ops < until && SHARED->ops < next && SHARED->spoiled == 0) {
             tend(seen, since, running);
             check("while workers run");
-            if (SHARED->ops != moved)
-                moved = SHARED->ops, moved_at = rt_tsc();
+            if (SHARED->ops != moved) moved = SHARED->ops, moved_at = rt_tsc();
             if (rt_tsc() - moved_at > info()->tsc_khz * 10000ull)
                 fail("no worker has invoked anything for 10 s");
             (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
@@ -776,19 +689,16 @@ static void report(void)
 
     for (uint32_t m = 0; m < HOSTILE_METHODS; m++) {
         say(" ");
-        for (const char *c = methods[m].name; *c != 0; c++)
-            put(NULL, *c);
+        for (const char *c = methods[m].name; *c != 0; c++) put(NULL, *c);
         put(NULL, ':');
         for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
             bool possible = (hostile_possible(m) >> e & 1u) != 0;
             uint32_t n = SHARED->hits[m][e];
             char text[32];
 
-            if (n == 0 && !possible)
-                continue;
+            if (n == 0 && !possible) continue;
             (void)fmt_buf(text, sizeof(text), " %u=%u%s", e, n, possible ? "" : "!");
-            for (const char *c = text; *c != 0; c++)
-                put(NULL, *c);
+            for (const char *c = text; *c != 0; c++) put(NULL, *c);
             missing += n == 0;
         }
     }
@@ -809,19 +719,20 @@ static void report(void)
         SHARED->ops, SHARED->ok, missing, SHARED->pairs_wrong, SHARED->wrong_pair);
 }
 
-void root_main(void);
-void root_main(void)
+void root_main(const struct bh_info *i, uint64_t cpu);
+void root_main(const struct bh_info *i, uint64_t cpu)
 {
     uint64_t count = setting("hostile.count=", 100000);
     uint32_t reset = (uint32_t)setting("hostile.reset=", 4000);
 
+    (void)i;
+    while (cpu != 0) /* root's threads on the other CPUs have nothing to do here */
+        bh_yield();
     set_up();
-    if (setting("hostile.attacks=", 1) != 0)
-        attacks(funtyped, S_END, setting("hostile.only=", 0));
+    if (setting("hostile.attacks=", 1) != 0) attacks(funtyped, S_END, setting("hostile.only=", 0));
     say("hostile: %u CPUs, seed %lu, %lu invocations", info()->ncpus, setting("hostile.seed=", 1),
         count);
-    if (setting("hostile.alone=", 1) != 0)
-        run(count / 2, 1, reset);
+    if (setting("hostile.alone=", 1) != 0) run(count / 2, 1, reset);
     run(count, workers, reset);
     report();
     if (SHARED->ok * 10 < SHARED->ops * 3)

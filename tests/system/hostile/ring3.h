@@ -100,10 +100,7 @@ uint32_t hostile_possible(uint32_t method);
 
 /* ---- Of the supervisor ----------------------------------------------------------------------- */
 
-static inline const struct bh_info *info(void)
-{
-    return (const struct bh_info *)BH_ROOT_INFO;
-}
+static inline const struct bh_info *info(void) { return (const struct bh_info *)BH_ROOT_INFO; }
 /** A line in the log. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Say why, and end the run as failed. */

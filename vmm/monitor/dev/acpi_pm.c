@@ -23,10 +23,7 @@ static uint64_t timer_now(const struct acpi_pm *pm)
 }
 
 /* TMR_STS is set whenever the counter's top bit changes (4.8.3.1). */
-static unsigned carry_shift(const struct acpi_pm *pm)
-{
-    return pm->timer_32bit ? 31u : 23u;
-}
+static unsigned carry_shift(const struct acpi_pm *pm) { return pm->timer_32bit ? 31u : 23u; }
 
 static void update(struct acpi_pm *pm)
 {
@@ -46,10 +43,8 @@ static void sync(struct acpi_pm *pm, uint64_t t)
 {
     unsigned shift = carry_shift(pm);
 
-    if (t >> shift > pm->timer_seen >> shift)
-        pm->status |= STS_TIMER;
-    if (t > pm->timer_seen)
-        pm->timer_seen = t;
+    if (t >> shift > pm->timer_seen >> shift) pm->status |= STS_TIMER;
+    if (t > pm->timer_seen) pm->timer_seen = t;
 }
 
 static uint8_t reg_read(void *dev, unsigned reg)
@@ -61,19 +56,12 @@ static uint8_t reg_read(void *dev, unsigned reg)
     sync(pm, t);
     switch (reg) {
     case 0:
-    case 1:
-        value = (uint8_t)(pm->status >> (reg * 8u));
-        break;
+    case 1: value = (uint8_t)(pm->status >> (reg * 8u)); break;
     case 2:
-    case 3:
-        value = (uint8_t)(pm->enable >> ((reg - 2u) * 8u));
-        break;
+    case 3: value = (uint8_t)(pm->enable >> ((reg - 2u) * 8u)); break;
     case 4:
-    case 5:
-        value = (uint8_t)(pm->control >> ((reg - 4u) * 8u));
-        break;
-    default:
-        break;
+    case 5: value = (uint8_t)(pm->control >> ((reg - 4u) * 8u)); break;
+    default: break;
     }
     update(pm);
     return value;
@@ -85,8 +73,7 @@ static void control_write(struct acpi_pm *pm, unsigned shift, uint8_t value)
     uint16_t lane = (uint16_t)(0xffu << shift);
 
     pm->control = (uint16_t)((pm->control & ~lane) | (bits & (CNT_TYPE | CNT_BM_RLD)) | CNT_SCI_EN);
-    if ((bits & CNT_SLP_EN) && (bits & CNT_TYPE) >> 10 == ACPI_S5_TYPE)
-        pm->power_off(pm->ctx);
+    if ((bits & CNT_SLP_EN) && (bits & CNT_TYPE) >> 10 == ACPI_S5_TYPE) pm->power_off(pm->ctx);
 }
 
 static void reg_write(void *dev, unsigned reg, uint8_t value)
@@ -99,19 +86,12 @@ static void reg_write(void *dev, unsigned reg, uint8_t value)
     sync(pm, timer_now(pm));
     switch (reg) {
     case 0:
-    case 1: /* write one to clear */
-        pm->status = (uint16_t)(pm->status & ~bits);
-        break;
+    case 1: /* write one to clear */ pm->status = (uint16_t)(pm->status & ~bits); break;
     case 2:
-    case 3:
-        pm->enable = (uint16_t)((pm->enable & ~lane) | (bits & EN_ALL));
-        break;
+    case 3: pm->enable = (uint16_t)((pm->enable & ~lane) | (bits & EN_ALL)); break;
     case 4:
-    case 5:
-        control_write(pm, shift, value);
-        break;
-    default:
-        break;
+    case 5: control_write(pm, shift, value); break;
+    default: break;
     }
     update(pm);
 }

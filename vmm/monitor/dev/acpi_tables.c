@@ -39,8 +39,7 @@ struct out {
 
 static void set_le(uint8_t *p, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(value >> (i * 8u));
+    for (unsigned i = 0; i < bytes; i++) p[i] = (uint8_t)(value >> (i * 8u));
 }
 
 /* Byte that makes the sum of @bytes bytes zero. */
@@ -48,8 +47,7 @@ static uint8_t checksum(const uint8_t *p, size_t bytes)
 {
     uint8_t sum = 0;
 
-    for (size_t i = 0; i < bytes; i++)
-        sum = (uint8_t)(sum + p[i]);
+    for (size_t i = 0; i < bytes; i++) sum = (uint8_t)(sum + p[i]);
     return (uint8_t)(0u - sum);
 }
 
@@ -58,8 +56,7 @@ static uint8_t *reserve(struct out *o, size_t bytes)
 {
     size_t at = (o->len + TABLE_ALIGN - 1u) / TABLE_ALIGN * TABLE_ALIGN;
 
-    if (at > o->size || o->size - at < bytes)
-        return NULL;
+    if (at > o->size || o->size - at < bytes) return NULL;
     memset(o->buf + o->len, 0, at + bytes - o->len);
     o->len = at + bytes;
     return o->buf + at;
@@ -115,11 +112,9 @@ static void isa_device_emit(struct aml *a, const struct isa_device *d)
     aml_int(a, 0);
     crs = aml_crs(a);
     for (unsigned i = 0; i < 3u; i++) {
-        if (d->io[i].count != 0)
-            aml_io(a, d->io[i].base, d->io[i].count);
+        if (d->io[i].count != 0) aml_io(a, d->io[i].base, d->io[i].count);
     }
-    if (d->irq >= 0)
-        aml_irq(a, (unsigned)d->irq);
+    if (d->irq >= 0) aml_irq(a, (unsigned)d->irq);
     aml_crs_close(a, crs);
     aml_close(a, device);
 }
@@ -161,8 +156,7 @@ static uint8_t *dsdt_emit(struct out *o, unsigned ncpus)
     struct aml a;
     size_t block;
 
-    if (p == NULL)
-        return NULL;
+    if (p == NULL) return NULL;
     a = (struct aml){.buf = p, .size = o->size - (size_t)(p - o->buf), .len = HEADER_BYTES};
     aml_name(&a, "_S5_");
     block = aml_package(&a, 4);
@@ -172,14 +166,12 @@ static uint8_t *dsdt_emit(struct out *o, unsigned ncpus)
     aml_int(&a, 0);
     aml_close(&a, block);
     block = aml_scope(&a, "\\_SB_");
-    for (unsigned n = 0; n < ncpus; n++)
-        cpu_emit(&a, n);
+    for (unsigned n = 0; n < ncpus; n++) cpu_emit(&a, n);
     pci_root_emit(&a);
     for (size_t i = 0; i < sizeof(isa_devices) / sizeof(isa_devices[0]); i++)
         isa_device_emit(&a, &isa_devices[i]);
     aml_close(&a, block);
-    if (a.overflow)
-        return NULL;
+    if (a.overflow) return NULL;
     o->len = (size_t)(p - o->buf) + a.len;
     header_set(p, "DSDT", a.len, 2);
     return p;
@@ -201,8 +193,7 @@ static uint8_t *facs_emit(struct out *o)
 {
     uint8_t *p = reserve(o, FACS_BYTES);
 
-    if (p == NULL)
-        return NULL;
+    if (p == NULL) return NULL;
     memcpy(p, "FACS", 4);
     set_le(p + 4, FACS_BYTES, 4);
     p[32] = 2; /* version */
@@ -213,8 +204,7 @@ static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt)
 {
     uint8_t *p = reserve(o, FADT_BYTES);
 
-    if (p == NULL)
-        return NULL;
+    if (p == NULL) return NULL;
     set_le(p + 36, facs, 4);
     set_le(p + 40, dsdt, 4);
     p[45] = 1; /* desktop */
@@ -250,8 +240,7 @@ static uint8_t *madt_emit(struct out *o, unsigned ncpus)
     uint8_t *p = reserve(o, bytes);
     uint8_t *e;
 
-    if (p == NULL)
-        return NULL;
+    if (p == NULL) return NULL;
     set_le(p + 36, LAPIC_DEFAULT_BASE, 4);
     set_le(p + 40, 1, 4); /* PCAT_COMPAT: there are 8259s, too */
     e = p + 44;
@@ -288,8 +277,7 @@ static uint8_t *root_emit(struct out *o, const char *signature, const uint64_t *
     size_t bytes = HEADER_BYTES + (size_t)count * entry_bytes;
     uint8_t *p = reserve(o, bytes);
 
-    if (p == NULL)
-        return NULL;
+    if (p == NULL) return NULL;
     for (unsigned i = 0; i < count; i++)
         set_le(p + HEADER_BYTES + (size_t)i * entry_bytes, tables[i], entry_bytes);
     header_set(p, signature, bytes, 1);
@@ -308,18 +296,15 @@ size_t acpi_tables_build(void *buf, size_t size, uint64_t guest_phys_base, unsig
     rsdp = reserve(&o, RSDP_BYTES);
     facs = facs_emit(&o);
     dsdt = dsdt_emit(&o, ncpus);
-    if (rsdp == NULL || facs == NULL || dsdt == NULL)
-        return 0;
+    if (rsdp == NULL || facs == NULL || dsdt == NULL) return 0;
     fadt = fadt_emit(&o, address(&o, facs), address(&o, dsdt));
     madt = madt_emit(&o, ncpus);
-    if (fadt == NULL || madt == NULL)
-        return 0;
+    if (fadt == NULL || madt == NULL) return 0;
     tables[0] = address(&o, fadt);
     tables[1] = address(&o, madt);
     rsdt = root_emit(&o, "RSDT", tables, 2, 4);
     xsdt = root_emit(&o, "XSDT", tables, 2, 8);
-    if (rsdt == NULL || xsdt == NULL)
-        return 0;
+    if (rsdt == NULL || xsdt == NULL) return 0;
     memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "BULKHD", 6);
     rsdp[15] = 2;

@@ -20,14 +20,12 @@ static void put(struct aml *a, uint8_t byte)
 
 static void put_le(struct aml *a, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        put(a, (uint8_t)(value >> (i * 8u)));
+    for (unsigned i = 0; i < bytes; i++) put(a, (uint8_t)(value >> (i * 8u)));
 }
 
 static void put_seg(struct aml *a, const char *seg)
 {
-    for (unsigned i = 0; i < 4u; i++)
-        put(a, (uint8_t)seg[i]);
+    for (unsigned i = 0; i < 4u; i++) put(a, (uint8_t)seg[i]);
 }
 
 void aml_int(struct aml *a, uint64_t value)
@@ -52,15 +50,11 @@ void aml_int(struct aml *a, uint64_t value)
 void aml_string(struct aml *a, const char *s)
 {
     put(a, 0x0d);
-    for (; *s != '\0'; s++)
-        put(a, (uint8_t)*s);
+    for (; *s != '\0'; s++) put(a, (uint8_t)*s);
     put(a, 0);
 }
 
-static unsigned hex_digit(char c)
-{
-    return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10) & 15u;
-}
+static unsigned hex_digit(char c) { return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10) & 15u; }
 
 /* Three letters of five bits and four hexadecimal digits, most significant byte first. */
 void aml_eisa_id(struct aml *a, const char *id)
@@ -108,8 +102,7 @@ size_t aml_scope(struct aml *a, const char *path)
 
     put(a, 0x10);
     mark = open(a);
-    if (*path == '\\')
-        put(a, (uint8_t)*path++);
+    if (*path == '\\') put(a, (uint8_t)*path++);
     put_seg(a, path);
     return mark;
 }

@@ -11,15 +11,12 @@ bool bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
     unsigned k = kind == BUS_MMIO ? BUS_MMIO : BUS_PIO;
     uint64_t last = base + (size - 1u);
 
-    if (bus->count[k] >= BUS_MAX_RANGES || size == 0 || last < base)
-        return false;
-    if (k == BUS_PIO && last > 0xffffu)
-        return false;
+    if (bus->count[k] >= BUS_MAX_RANGES || size == 0 || last < base) return false;
+    if (k == BUS_PIO && last > 0xffffu) return false;
     for (unsigned i = 0; i < bus->count[k]; i++) {
         const struct bus_range *r = &bus->ranges[k][i];
 
-        if (base <= r->base + (r->size - 1u) && r->base <= last)
-            return false;
+        if (base <= r->base + (r->size - 1u) && r->base <= last) return false;
     }
     bus->ranges[k][bus->count[k]++] = (struct bus_range){base, size, ops, dev, name};
     return true;
@@ -34,8 +31,7 @@ static bool size_valid(unsigned kind, unsigned size_bytes)
 static const struct bus_range *range_find(const struct bus *bus, unsigned kind, uint64_t addr,
                                           unsigned size_bytes)
 {
-    if (!size_valid(kind, size_bytes))
-        return NULL;
+    if (!size_valid(kind, size_bytes)) return NULL;
     for (unsigned i = 0; i < bus->count[kind]; i++) {
         const struct bus_range *r = &bus->ranges[kind][i];
 

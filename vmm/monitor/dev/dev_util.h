@@ -41,16 +41,12 @@ static inline uint64_t ticks_to_ns(uint64_t ticks, uint64_t hz)
     uint64_t s = ticks / hz;
     uint64_t rest_ns = (ticks % hz * NS_PER_S + (hz - 1u)) / hz;
 
-    if (s > UINT64_MAX / NS_PER_S - 1u)
-        return NO_DEADLINE_NS;
+    if (s > UINT64_MAX / NS_PER_S - 1u) return NO_DEADLINE_NS;
     return ns_add(s * NS_PER_S, rest_ns);
 }
 
 /** The earlier of two deadlines. */
-static inline uint64_t ns_min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+static inline uint64_t ns_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 /** A wide access to a byte-wide ISA register file becomes byte cycles at ascending addresses. */
 static inline uint64_t dev_read_bytes(uint8_t (*rd)(void *dev, unsigned reg), void *dev,

@@ -74,31 +74,20 @@ static void command(struct i8042 *k, uint8_t value)
         return;
     }
     if (value >= 0xf0u) { /* pulse the output lines whose bit is 0; line 0 is reset */
-        if (!(value & 1u))
-            k->reset(k->ctx);
+        if (!(value & 1u)) k->reset(k->ctx);
         return;
     }
     switch (value) {
-    case 0xa7:
-        k->ram[0] |= CB_AUX_DISABLE;
-        break;
-    case 0xa8:
-        k->ram[0] &= (uint8_t)~CB_AUX_DISABLE;
-        break;
+    case 0xa7: k->ram[0] |= CB_AUX_DISABLE; break;
+    case 0xa8: k->ram[0] &= (uint8_t)~CB_AUX_DISABLE; break;
     case 0xa9: /* test of the auxiliary port's lines: good */
-    case 0xab: /* the same for the keyboard's */
-        reply(k, 0x00, 0);
-        break;
+    case 0xab: /* the same for the keyboard's */ reply(k, 0x00, 0); break;
     case 0xaa: /* controller self-test: passed, and back to the power-on setting */
         k->ram[0] = CB_TRANSLATE | CB_KBD_DISABLE | CB_AUX_DISABLE | CB_SYSTEM;
         reply(k, 0x55, 0);
         break;
-    case 0xad:
-        k->ram[0] |= CB_KBD_DISABLE;
-        break;
-    case 0xae:
-        k->ram[0] &= (uint8_t)~CB_KBD_DISABLE;
-        break;
+    case 0xad: k->ram[0] |= CB_KBD_DISABLE; break;
+    case 0xae: k->ram[0] &= (uint8_t)~CB_KBD_DISABLE; break;
     case 0xc0: /* input port: keyboard not locked, no manufacturing jumper */
         reply(k, 0xa0, 0);
         break;
@@ -113,12 +102,9 @@ static void command(struct i8042 *k, uint8_t value)
     case CMD_WRITE_OUTPUT_PORT:
     case CMD_WRITE_KBD_BUFFER:
     case CMD_WRITE_AUX_BUFFER:
-    case CMD_WRITE_AUX:
-        k->pending = value;
-        break;
+    case CMD_WRITE_AUX: k->pending = value; break;
     default:
-        if (value >= 0x60u && value <= 0x7fu)
-            k->pending = value;
+        if (value >= 0x60u && value <= 0x7fu) k->pending = value;
         break;
     }
 }
@@ -129,25 +115,15 @@ static void data(struct i8042 *k, uint8_t value)
 
     k->pending = 0;
     switch (pending) {
-    case CMD_WRITE_OUTPUT_PORT:
-        output_port_write(k, value);
-        break;
-    case CMD_WRITE_KBD_BUFFER:
-        reply(k, value, 0);
-        break;
-    case CMD_WRITE_AUX_BUFFER:
-        reply(k, value, STATUS_AUX);
-        break;
-    case CMD_WRITE_AUX:
-        reply(k, REPLY_RESEND, STATUS_AUX | STATUS_TIMEOUT);
-        break;
+    case CMD_WRITE_OUTPUT_PORT: output_port_write(k, value); break;
+    case CMD_WRITE_KBD_BUFFER: reply(k, value, 0); break;
+    case CMD_WRITE_AUX_BUFFER: reply(k, value, STATUS_AUX); break;
+    case CMD_WRITE_AUX: reply(k, REPLY_RESEND, STATUS_AUX | STATUS_TIMEOUT); break;
     case 0: /* to the keyboard that is not there; sending opens the port */
         k->ram[0] &= (uint8_t)~CB_KBD_DISABLE;
         reply(k, REPLY_RESEND, STATUS_TIMEOUT);
         break;
-    default:
-        k->ram[pending & 0x1fu] = value;
-        break;
+    default: k->ram[pending & 0x1fu] = value; break;
     }
 }
 

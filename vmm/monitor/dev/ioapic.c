@@ -50,10 +50,8 @@ static void level_service(struct ioapic *io, unsigned pin)
 {
     uint64_t rte = io->rte[pin];
 
-    if (!(rte & RTE_LEVEL) || (rte & (RTE_MASKED | RTE_REMOTE)) || !(io->lines >> pin & 1u))
-        return;
-    if (waits_for_eoi(rte))
-        io->rte[pin] |= RTE_REMOTE;
+    if (!(rte & RTE_LEVEL) || (rte & (RTE_MASKED | RTE_REMOTE)) || !(io->lines >> pin & 1u)) return;
+    if (waits_for_eoi(rte)) io->rte[pin] |= RTE_REMOTE;
     pin_send(io, pin);
 }
 
@@ -61,12 +59,10 @@ void ioapic_set_irq(struct ioapic *io, unsigned pin, bool level)
 {
     bool rising;
 
-    if (pin >= IOAPIC_PINS)
-        return;
+    if (pin >= IOAPIC_PINS) return;
     rising = level && !(io->lines >> pin & 1u);
     io->lines = level ? io->lines | 1u << pin : io->lines & ~(1u << pin);
-    if (!rising || (io->rte[pin] & RTE_MASKED))
-        return;
+    if (!rising || (io->rte[pin] & RTE_MASKED)) return;
     if (io->rte[pin] & RTE_LEVEL)
         level_service(io, pin);
     else
@@ -76,8 +72,7 @@ void ioapic_set_irq(struct ioapic *io, unsigned pin, bool level)
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-        if (!(io->rte[pin] & RTE_REMOTE) || (uint8_t)io->rte[pin] != vector)
-            continue;
+        if (!(io->rte[pin] & RTE_REMOTE) || (uint8_t)io->rte[pin] != vector) continue;
         io->rte[pin] &= ~RTE_REMOTE;
         level_service(io, pin);
     }
@@ -89,13 +84,10 @@ static uint32_t window_read(const struct ioapic *io)
 
     switch (io->index) {
     case INDEX_ID:
-    case INDEX_ARB:
-        return (uint32_t)io->id << 24;
-    case INDEX_VER:
-        return VERSION;
+    case INDEX_ARB: return (uint32_t)io->id << 24;
+    case INDEX_VER: return VERSION;
     default:
-        if (io->index < INDEX_RTE || entry >= IOAPIC_PINS * 2u)
-            return 0;
+        if (io->index < INDEX_RTE || entry >= IOAPIC_PINS * 2u) return 0;
         return (uint32_t)(io->rte[entry / 2u] >> (entry % 2u * 32u));
     }
 }
@@ -131,12 +123,9 @@ static uint64_t page_read(void *dev, uint64_t offset, unsigned size_bytes)
 
     (void)size_bytes;
     switch (offset) {
-    case REG_SELECT:
-        return io->index;
-    case REG_WINDOW:
-        return window_read(io);
-    default:
-        return 0;
+    case REG_SELECT: return io->index;
+    case REG_WINDOW: return window_read(io);
+    default: return 0;
     }
 }
 
@@ -145,18 +134,12 @@ static void page_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
     struct ioapic *io = dev;
 
     switch (offset) {
-    case REG_SELECT:
-        io->index = (uint8_t)value;
-        break;
+    case REG_SELECT: io->index = (uint8_t)value; break;
     case REG_WINDOW:
-        if (size_bytes >= 4u)
-            window_write(io, (uint32_t)value);
+        if (size_bytes >= 4u) window_write(io, (uint32_t)value);
         break;
-    case REG_EOI:
-        ioapic_eoi(io, (uint8_t)value);
-        break;
-    default:
-        break;
+    case REG_EOI: ioapic_eoi(io, (uint8_t)value); break;
+    default: break;
     }
 }
 
@@ -170,7 +153,6 @@ bool ioapic_init(struct ioapic *io, struct bus *bus, const struct dev_host *host
     io->deliver = deliver;
     io->ctx = ctx;
     io->deadline_ns = NO_DEADLINE_NS;
-    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-        io->rte[pin] = RTE_MASKED;
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) io->rte[pin] = RTE_MASKED;
     return bus_add(bus, BUS_MMIO, IOAPIC_BASE, PAGE_BYTES, &ops, io, "ioapic");
 }

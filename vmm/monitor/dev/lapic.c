@@ -79,26 +79,16 @@ static void bit_set(uint32_t *map, unsigned n, bool on)
 static int bit_highest(const uint32_t *map)
 {
     for (int i = 7; i >= 0; i--) {
-        if (map[i] != 0)
-            return i * 32 + 31 - __builtin_clz(map[i]);
+        if (map[i] != 0) return i * 32 + 31 - __builtin_clz(map[i]);
     }
     return -1;
 }
 
-bool lapic_enabled(const struct lapic *l)
-{
-    return (l->base_msr & APIC_BASE_ENABLE) != 0;
-}
+bool lapic_enabled(const struct lapic *l) { return (l->base_msr & APIC_BASE_ENABLE) != 0; }
 
-bool lapic_x2apic(const struct lapic *l)
-{
-    return (l->base_msr & APIC_BASE_X2APIC) != 0;
-}
+bool lapic_x2apic(const struct lapic *l) { return (l->base_msr & APIC_BASE_X2APIC) != 0; }
 
-static bool software_enabled(const struct lapic *l)
-{
-    return (l->svr & SVR_ENABLED) != 0;
-}
+static bool software_enabled(const struct lapic *l) { return (l->svr & SVR_ENABLED) != 0; }
 
 /* 11.8.3.1: the higher of task priority and the class of the interrupt in service. */
 static uint8_t ppr(const struct lapic *l)
@@ -122,8 +112,7 @@ int lapic_ack(struct lapic *l)
 {
     int vector = lapic_pending_vector(l);
 
-    if (vector < 0)
-        return -1;
+    if (vector < 0) return -1;
     bit_set(l->irr, (unsigned)vector, false);
     bit_set(l->isr, (unsigned)vector, true);
     return vector;
@@ -134,8 +123,7 @@ static void error_raise(struct lapic *l, uint32_t bits);
 /* A fixed interrupt arrives (11.8.4). A second one of the same vector merges with the first. */
 static void vector_raise(struct lapic *l, uint8_t vector, bool level)
 {
-    if (!software_enabled(l) || !lapic_enabled(l))
-        return;
+    if (!software_enabled(l) || !lapic_enabled(l)) return;
     if (vector < 16u) {
         error_raise(l, ESR_RECV_ILLEGAL);
         return;
@@ -152,8 +140,7 @@ static void error_raise(struct lapic *l, uint32_t bits)
 
     l->esr_pending |= bits;
     /* An illegal vector in the error entry itself must not raise another error. */
-    if (fresh && !(lvt & LVT_MASKED) && (lvt & 0xffu) >= 16u)
-        vector_raise(l, (uint8_t)lvt, false);
+    if (fresh && !(lvt & LVT_MASKED) && (lvt & 0xffu) >= 16u) vector_raise(l, (uint8_t)lvt, false);
 }
 
 /* An event at a local vector table entry (11.5.1). */
@@ -161,23 +148,13 @@ static void lvt_deliver(struct lapic *l, unsigned entry)
 {
     uint32_t lvt = l->lvt[entry];
 
-    if ((lvt & LVT_MASKED) || !lapic_enabled(l))
-        return;
+    if ((lvt & LVT_MASKED) || !lapic_enabled(l)) return;
     switch (entry == LVT_TIMER || entry == LVT_ERROR ? (unsigned)APIC_FIXED : LVT_MODE(lvt)) {
-    case APIC_FIXED:
-        vector_raise(l, (uint8_t)lvt, entry == LVT_LINT0 && (lvt & LVT_LEVEL));
-        break;
-    case APIC_SMI:
-        l->smi_pending = true;
-        break;
-    case APIC_NMI:
-        l->nmi_pending = true;
-        break;
-    case APIC_INIT:
-        l->init_pending = true;
-        break;
-    default: /* ExtINT is polled */
-        break;
+    case APIC_FIXED: vector_raise(l, (uint8_t)lvt, entry == LVT_LINT0 && (lvt & LVT_LEVEL)); break;
+    case APIC_SMI: l->smi_pending = true; break;
+    case APIC_NMI: l->nmi_pending = true; break;
+    case APIC_INIT: l->init_pending = true; break;
+    default: /* ExtINT is polled */ break;
     }
 }
 
@@ -192,20 +169,15 @@ void lapic_set_lint(struct lapic *l, unsigned pin, bool level)
 {
     bool rising;
 
-    if (pin > 1u)
-        return;
+    if (pin > 1u) return;
     rising = level && !l->lint_level[pin];
     l->lint_level[pin] = level;
-    if (rising)
-        lvt_deliver(l, LVT_LINT0 + pin);
+    if (rising) lvt_deliver(l, LVT_LINT0 + pin);
 }
 
 /* Timer --------------------------------------------------------------------------------------- */
 
-static uint64_t now_ns(const struct lapic *l)
-{
-    return l->host->now_ns(l->host->ctx);
-}
+static uint64_t now_ns(const struct lapic *l) { return l->host->now_ns(l->host->ctx); }
 
 static bool deadline_mode(const struct lapic *l)
 {
@@ -235,12 +207,9 @@ static uint32_t timer_current(const struct lapic *l, uint64_t now)
     uint64_t passed = now > l->timer_start_ns ? now - l->timer_start_ns : 0;
     uint64_t length = timer_length_ns(l);
 
-    if (!l->timer_running || length == 0)
-        return 0;
-    if (periodic_mode(l))
-        passed %= length;
-    if (passed >= length)
-        return 0;
+    if (!l->timer_running || length == 0) return 0;
+    if (periodic_mode(l)) passed %= length;
+    if (passed >= length) return 0;
     return l->initial_count - (uint32_t)(passed / timer_divider(l));
 }
 
@@ -250,8 +219,7 @@ static void timer_deadline_update(struct lapic *l, uint64_t now)
     if (deadline_mode(l)) {
         uint64_t tsc;
 
-        if (l->tsc_deadline == 0)
-            return;
+        if (l->tsc_deadline == 0) return;
         tsc = l->lhost->tsc(l->lhost->ctx);
         l->deadline_ns = l->tsc_deadline <= tsc
                              ? now
@@ -346,8 +314,7 @@ static void eoi(struct lapic *l)
 {
     int vector = bit_highest(l->isr);
 
-    if (vector < 0)
-        return;
+    if (vector < 0) return;
     bit_set(l->isr, (unsigned)vector, false);
     if (bit_get(l->tmr, (unsigned)vector) && l->lhost->eoi != NULL)
         l->lhost->eoi(l->lhost->ctx, (uint8_t)vector);
@@ -357,16 +324,14 @@ static void svr_write(struct lapic *l, uint32_t value)
 {
     l->svr = value & SVR_WRITABLE;
     if (!software_enabled(l)) { /* 11.4.7.2: every LVT entry becomes masked */
-        for (unsigned i = 0; i < 6u; i++)
-            l->lvt[i] |= LVT_MASKED;
+        for (unsigned i = 0; i < 6u; i++) l->lvt[i] |= LVT_MASKED;
     }
 }
 
 static void lvt_write(struct lapic *l, unsigned entry, uint32_t value)
 {
     value &= lvt_writable[entry];
-    if (!software_enabled(l))
-        value |= LVT_MASKED;
+    if (!software_enabled(l)) value |= LVT_MASKED;
     if (entry == LVT_TIMER)
         lvt_timer_write(l, value);
     else
@@ -403,8 +368,7 @@ static void icr_send(struct lapic *l)
     if (msg.mode == 3u || msg.mode == APIC_EXTINT) /* reserved in the ICR */
         return;
     if (msg.shorthand == 1u) { /* only a fixed interrupt may go to self this way */
-        if (msg.mode == APIC_FIXED)
-            vector_raise(l, msg.vector, false);
+        if (msg.mode == APIC_FIXED) vector_raise(l, msg.vector, false);
         return;
     }
     if (l->lhost->ipi != NULL)
@@ -413,10 +377,7 @@ static void icr_send(struct lapic *l)
         lapic_accept(l, &msg); /* the only APIC there is */
 }
 
-static uint32_t id_read(const struct lapic *l)
-{
-    return lapic_x2apic(l) ? l->id : l->id << 24;
-}
+static uint32_t id_read(const struct lapic *l) { return lapic_x2apic(l) ? l->id : l->id << 24; }
 
 static uint32_t ldr_read(const struct lapic *l)
 {
@@ -439,53 +400,26 @@ static bool word_read(struct lapic *l, unsigned reg, uint32_t *value)
         return true;
     }
     switch (reg) {
-    case REG_ID:
-        *value = id_read(l);
-        break;
-    case REG_VERSION:
-        *value = VERSION;
-        break;
-    case REG_TPR:
-        *value = l->tpr;
-        break;
+    case REG_ID: *value = id_read(l); break;
+    case REG_VERSION: *value = VERSION; break;
+    case REG_TPR: *value = l->tpr; break;
     case REG_APR:
     case REG_RRD:
-    case REG_EOI:
-        *value = 0;
-        break;
-    case REG_PPR:
-        *value = ppr(l);
-        break;
-    case REG_LDR:
-        *value = ldr_read(l);
-        break;
-    case REG_DFR:
-        *value = l->dfr;
-        break;
-    case REG_SVR:
-        *value = l->svr;
-        break;
-    case REG_ESR:
-        *value = l->esr;
-        break;
-    case REG_ICR:
-        *value = (uint32_t)l->icr;
-        break;
-    case REG_ICR_HIGH:
-        *value = (uint32_t)(l->icr >> 32);
-        break;
-    case REG_INITIAL:
-        *value = l->initial_count;
-        break;
+    case REG_EOI: *value = 0; break;
+    case REG_PPR: *value = ppr(l); break;
+    case REG_LDR: *value = ldr_read(l); break;
+    case REG_DFR: *value = l->dfr; break;
+    case REG_SVR: *value = l->svr; break;
+    case REG_ESR: *value = l->esr; break;
+    case REG_ICR: *value = (uint32_t)l->icr; break;
+    case REG_ICR_HIGH: *value = (uint32_t)(l->icr >> 32); break;
+    case REG_INITIAL: *value = l->initial_count; break;
     case REG_CURRENT: /* an expiry due by now must be visible, or the count would be stale */
         lapic_tick(l, now_ns(l));
         *value = timer_current(l, now_ns(l));
         break;
-    case REG_DIVIDE:
-        *value = l->divide;
-        break;
-    default:
-        return false;
+    case REG_DIVIDE: *value = l->divide; break;
+    default: return false;
     }
     return true;
 }
@@ -497,24 +431,13 @@ static bool word_write(struct lapic *l, unsigned reg, uint32_t value)
         lvt_write(l, reg - REG_LVT_TIMER, value);
         return true;
     }
-    if (reg >= REG_ISR && reg < REG_ESR)
-        return true;
+    if (reg >= REG_ISR && reg < REG_ESR) return true;
     switch (reg) {
-    case REG_TPR:
-        l->tpr = (uint8_t)value;
-        break;
-    case REG_EOI:
-        eoi(l);
-        break;
-    case REG_LDR:
-        l->ldr = value & 0xff000000u;
-        break;
-    case REG_DFR:
-        l->dfr = value | 0x0fffffffu;
-        break;
-    case REG_SVR:
-        svr_write(l, value);
-        break;
+    case REG_TPR: l->tpr = (uint8_t)value; break;
+    case REG_EOI: eoi(l); break;
+    case REG_LDR: l->ldr = value & 0xff000000u; break;
+    case REG_DFR: l->dfr = value | 0x0fffffffu; break;
+    case REG_SVR: svr_write(l, value); break;
     case REG_ESR: /* 11.5.3: the write loads what has collected, and clears it */
         l->esr = l->esr_pending;
         l->esr_pending = 0;
@@ -526,21 +449,15 @@ static bool word_write(struct lapic *l, unsigned reg, uint32_t value)
     case REG_ICR_HIGH:
         l->icr = (l->icr & 0xffffffffull) | (uint64_t)(value & 0xff000000u) << 32;
         break;
-    case REG_INITIAL:
-        initial_count_write(l, value);
-        break;
-    case REG_DIVIDE:
-        divide_write(l, value);
-        break;
+    case REG_INITIAL: initial_count_write(l, value); break;
+    case REG_DIVIDE: divide_write(l, value); break;
     case REG_ID:
     case REG_VERSION:
     case REG_APR:
     case REG_PPR:
     case REG_RRD:
-    case REG_CURRENT:
-        break;
-    default:
-        return false;
+    case REG_CURRENT: break;
+    default: return false;
     }
     return true;
 }
@@ -563,10 +480,8 @@ uint64_t lapic_mmio_read(struct lapic *l, uint64_t offset, unsigned size_bytes)
 
 void lapic_mmio_write(struct lapic *l, uint64_t offset, unsigned size_bytes, uint64_t value)
 {
-    if (!lapic_enabled(l) || lapic_x2apic(l) || offset >= LAPIC_MMIO_BYTES)
-        return;
-    if ((offset & 15u) != 0 || size_bytes < 4u)
-        return;
+    if (!lapic_enabled(l) || lapic_x2apic(l) || offset >= LAPIC_MMIO_BYTES) return;
+    if ((offset & 15u) != 0 || size_bytes < 4u) return;
     if (offset >= 0x400u || offset >> 4 == REG_SELF_IPI ||
         !word_write(l, (unsigned)offset >> 4, (uint32_t)value))
         error_raise(l, ESR_BAD_REGISTER);
@@ -592,19 +507,14 @@ static bool base_write(struct lapic *l, uint64_t value)
     uint64_t from = l->base_msr & flags;
     uint64_t to = value & flags;
 
-    if ((value & ~(flags | APIC_BASE_BSP)) != LAPIC_DEFAULT_BASE)
-        return false;
-    if (to == APIC_BASE_X2APIC)
-        return false;
+    if ((value & ~(flags | APIC_BASE_BSP)) != LAPIC_DEFAULT_BASE) return false;
+    if (to == APIC_BASE_X2APIC) return false;
     if (from == flags && to == APIC_BASE_ENABLE) /* x2APIC back to xAPIC: only through disabled */
         return false;
-    if (from == 0 && to == flags)
-        return false;
-    if (to == 0 && from != 0)
-        lapic_reset(l); /* 11.4.3: state is lost as after power-up */
+    if (from == 0 && to == flags) return false;
+    if (to == 0 && from != 0) lapic_reset(l); /* 11.4.3: state is lost as after power-up */
     l->base_msr = LAPIC_DEFAULT_BASE | to | (l->base_msr & APIC_BASE_BSP);
-    if (to == flags && from != flags)
-        l->icr &= 0xffffffffull;
+    if (to == flags && from != flags) l->icr &= 0xffffffffull;
     return true;
 }
 
@@ -623,10 +533,8 @@ static bool x2apic_readable(unsigned reg)
     case REG_RRD:
     case REG_DFR:
     case REG_ICR_HIGH:
-    case REG_SELF_IPI:
-        return false;
-    default:
-        return true;
+    case REG_SELF_IPI: return false;
+    default: return true;
     }
 }
 
@@ -643,27 +551,14 @@ static bool x2apic_writable(unsigned reg, uint64_t *bits)
     }
     switch (reg) {
     case REG_TPR:
-    case REG_SELF_IPI:
-        *bits = 0xff;
-        return true;
+    case REG_SELF_IPI: *bits = 0xff; return true;
     case REG_EOI:
-    case REG_ESR:
-        *bits = 0;
-        return true;
-    case REG_SVR:
-        *bits = SVR_WRITABLE;
-        return true;
-    case REG_ICR:
-        *bits = 0xffffffff00000000ull | ICR_WRITABLE;
-        return true;
-    case REG_INITIAL:
-        *bits = 0xffffffffu;
-        return true;
-    case REG_DIVIDE:
-        *bits = 0x0b;
-        return true;
-    default:
-        return false;
+    case REG_ESR: *bits = 0; return true;
+    case REG_SVR: *bits = SVR_WRITABLE; return true;
+    case REG_ICR: *bits = 0xffffffff00000000ull | ICR_WRITABLE; return true;
+    case REG_INITIAL: *bits = 0xffffffffu; return true;
+    case REG_DIVIDE: *bits = 0x0b; return true;
+    default: return false;
     }
 }
 
@@ -681,14 +576,12 @@ bool lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value)
         *value = l->tsc_deadline;
         return true;
     }
-    if (!lapic_msr_mine(msr) || !lapic_x2apic(l) || !x2apic_readable(reg))
-        return false;
+    if (!lapic_msr_mine(msr) || !lapic_x2apic(l) || !x2apic_readable(reg)) return false;
     if (reg == REG_ICR) {
         *value = l->icr;
         return true;
     }
-    if (!word_read(l, reg, &word))
-        return false;
+    if (!word_read(l, reg, &word)) return false;
     *value = word;
     return true;
 }
@@ -698,16 +591,13 @@ bool lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value)
     unsigned reg = msr - MSR_X2APIC_FIRST;
     uint64_t bits;
 
-    if (msr == MSR_IA32_APIC_BASE)
-        return base_write(l, value);
+    if (msr == MSR_IA32_APIC_BASE) return base_write(l, value);
     if (msr == MSR_IA32_TSC_DEADLINE) {
         tsc_deadline_write(l, value);
         return true;
     }
-    if (!lapic_msr_mine(msr) || !lapic_x2apic(l) || !x2apic_writable(reg, &bits))
-        return false;
-    if ((value & ~bits) != 0)
-        return false;
+    if (!lapic_msr_mine(msr) || !lapic_x2apic(l) || !x2apic_writable(reg, &bits)) return false;
+    if ((value & ~bits) != 0) return false;
     if (reg == REG_ICR) {
         l->icr = value;
         icr_send(l);
@@ -720,15 +610,9 @@ bool lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value)
     return word_write(l, reg, (uint32_t)value);
 }
 
-uint8_t lapic_cr8_read(const struct lapic *l)
-{
-    return l->tpr >> 4;
-}
+uint8_t lapic_cr8_read(const struct lapic *l) { return l->tpr >> 4; }
 
-void lapic_cr8_write(struct lapic *l, uint8_t cr8)
-{
-    l->tpr = (uint8_t)((cr8 & 15u) << 4);
-}
+void lapic_cr8_write(struct lapic *l, uint8_t cr8) { l->tpr = (uint8_t)((cr8 & 15u) << 4); }
 
 /* Messages ------------------------------------------------------------------------------------ */
 
@@ -736,12 +620,10 @@ bool lapic_matches(const struct lapic *l, const struct apic_msg *msg)
 {
     uint32_t mda = msg->dest;
 
-    if (!lapic_enabled(l))
-        return false;
+    if (!lapic_enabled(l)) return false;
     if (msg->wide ? mda == 0xffffffffu : mda == 0xffu) /* broadcast */
         return true;
-    if (!msg->logical)
-        return mda == (lapic_x2apic(l) ? l->id : l->id & 0xffu);
+    if (!msg->logical) return mda == (lapic_x2apic(l) ? l->id : l->id & 0xffu);
     if (lapic_x2apic(l)) /* 11.12.10.2: cluster id equal and a member bit in common */
         return mda >> 16 == ldr_read(l) >> 16 && (mda & ldr_read(l) & 0xffffu) != 0;
     mda &= 0xffu;
@@ -754,29 +636,20 @@ bool lapic_matches(const struct lapic *l, const struct apic_msg *msg)
 
 void lapic_accept(struct lapic *l, const struct apic_msg *msg)
 {
-    if (!lapic_enabled(l))
-        return;
+    if (!lapic_enabled(l)) return;
     switch (msg->mode) {
     case APIC_FIXED:
-    case APIC_LOWEST:
-        vector_raise(l, msg->vector, msg->level);
-        break;
-    case APIC_SMI:
-        l->smi_pending = true;
-        break;
-    case APIC_NMI:
-        l->nmi_pending = true;
-        break;
+    case APIC_LOWEST: vector_raise(l, msg->vector, msg->level); break;
+    case APIC_SMI: l->smi_pending = true; break;
+    case APIC_NMI: l->nmi_pending = true; break;
     case APIC_INIT:
-        if (msg->assert)
-            l->init_pending = true;
+        if (msg->assert) l->init_pending = true;
         break;
     case APIC_STARTUP:
         l->sipi_pending = true;
         l->sipi_vector = msg->vector;
         break;
-    default: /* ExtINT reaches the CPU through LINT0 only */
-        break;
+    default: /* ExtINT reaches the CPU through LINT0 only */ break;
     }
 }
 
@@ -790,29 +663,19 @@ void lapic_dispatch(struct lapic *const *cpus, unsigned count, unsigned sender,
         bool hit;
 
         switch (msg->shorthand) {
-        case 1:
-            hit = i == sender;
-            break;
-        case 2:
-            hit = true;
-            break;
-        case 3:
-            hit = i != sender;
-            break;
-        default:
-            hit = lapic_matches(l, msg);
-            break;
+        case 1: hit = i == sender; break;
+        case 2: hit = true; break;
+        case 3: hit = i != sender; break;
+        default: hit = lapic_matches(l, msg); break;
         }
-        if (!hit)
-            continue;
+        if (!hit) continue;
         if (msg->mode != APIC_LOWEST) {
             lapic_accept(l, msg);
         } else if (software_enabled(l) && (lowest == NULL || ppr(l) < ppr(lowest))) {
             lowest = l; /* 11.6.2.4 */
         }
     }
-    if (lowest != NULL)
-        lapic_accept(lowest, msg);
+    if (lowest != NULL) lapic_accept(lowest, msg);
 }
 
 void lapic_reset(struct lapic *l)
@@ -838,8 +701,7 @@ void lapic_reset(struct lapic *l)
     l->sipi_vector = sipi_vector;
     l->dfr = UINT32_MAX;
     l->svr = 0xff;
-    for (unsigned i = 0; i < 6u; i++)
-        l->lvt[i] = LVT_MASKED;
+    for (unsigned i = 0; i < 6u; i++) l->lvt[i] = LVT_MASKED;
     l->deadline_ns = NO_DEADLINE_NS;
 }
 
@@ -862,8 +724,7 @@ bool lapic_init(struct lapic *l, struct bus *bus, const struct dev_host *host,
     l->tsc_hz = tsc_hz;
     l->base_msr = LAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (bsp ? APIC_BASE_BSP : 0u);
     lapic_reset(l);
-    if (tsc_hz == 0 || tsc_hz > 18000000000ull)
-        return false;
+    if (tsc_hz == 0 || tsc_hz > 18000000000ull) return false;
     return bus == NULL ||
            bus_add(bus, BUS_MMIO, LAPIC_DEFAULT_BASE, LAPIC_MMIO_BYTES, &ops, l, "lapic");
 }

@@ -24,8 +24,7 @@ static uint32_t config_dword(uint32_t address)
 {
     unsigned reg = address >> 2 & 63u;
 
-    if (!(address & ADDRESS_ENABLE) || (address & 0x00ffff00u) != 0)
-        return UINT32_MAX;
+    if (!(address & ADDRESS_ENABLE) || (address & 0x00ffff00u) != 0) return UINT32_MAX;
     return reg < 16u ? host_bridge[reg] : 0u;
 }
 
@@ -33,12 +32,9 @@ static uint64_t port_read(void *dev, uint64_t offset, unsigned size_bytes)
 {
     const struct pci_stub *p = dev;
 
-    if (offset == 0 && size_bytes == 4u)
-        return p->address;
-    if (offset == RESET_OFFSET && size_bytes == 1u)
-        return p->reset_control;
-    if (offset < 4u || (offset & 3u) + size_bytes > 4u)
-        return dev_ones(size_bytes);
+    if (offset == 0 && size_bytes == 4u) return p->address;
+    if (offset == RESET_OFFSET && size_bytes == 1u) return p->reset_control;
+    if (offset < 4u || (offset & 3u) + size_bytes > 4u) return dev_ones(size_bytes);
     return config_dword(p->address) >> ((offset & 3u) * 8u) & dev_ones(size_bytes);
 }
 
@@ -52,8 +48,7 @@ static void port_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
         bool rising = (value & RESET_CPU) && !(p->reset_control & RESET_CPU);
 
         p->reset_control = (uint8_t)value & RESET_WRITABLE;
-        if (rising)
-            p->reset(p->ctx);
+        if (rising) p->reset(p->ctx);
     } /* the host bridge has no writable register */
 }
 

@@ -26,8 +26,7 @@ static unsigned highest(const struct pic_chip *c, unsigned bits)
     for (unsigned i = 1; i <= 8u; i++) {
         unsigned n = (c->lowest + i) & 7u;
 
-        if (bits & (1u << n))
-            return n;
+        if (bits & (1u << n)) return n;
     }
     return 8;
 }
@@ -43,13 +42,11 @@ static unsigned chip_request(const struct pic_chip *c)
     unsigned in_service = c->isr;
     unsigned n = highest(c, c->irr & (unsigned)~c->imr);
 
-    if (c->icw_next != 0)
-        return 8;
+    if (c->icw_next != 0) return 8;
     if (c->special_mask) /* a masked in-service level does not block the others */
         in_service &= (unsigned)~c->imr;
     /* In special fully nested mode the master lets the slave interrupt itself. */
-    if (c->special_nested && !c->slave && n == CASCADE)
-        in_service &= ~(1u << CASCADE);
+    if (c->special_nested && !c->slave && n == CASCADE) in_service &= ~(1u << CASCADE);
     return rank(c, n) < rank(c, highest(c, in_service)) ? n : 8u;
 }
 
@@ -80,11 +77,9 @@ static void cascade_update(struct pic *p)
 
 static void chip_eoi(struct pic_chip *c, unsigned n, bool rotate)
 {
-    if (n >= 8u)
-        return;
+    if (n >= 8u) return;
     c->isr &= (uint8_t) ~(1u << n);
-    if (rotate)
-        c->lowest = (uint8_t)n;
+    if (rotate) c->lowest = (uint8_t)n;
 }
 
 /* Acknowledge the best request: returns the input, 8 for a spurious one. */
@@ -92,13 +87,10 @@ static unsigned chip_take(struct pic_chip *c)
 {
     unsigned n = chip_request(c);
 
-    if (n >= 8u)
-        return 8;
+    if (n >= 8u) return 8;
     c->isr |= (uint8_t)(1u << n);
-    if (!is_level(c, n))
-        c->irr &= (uint8_t) ~(1u << n);
-    if (c->auto_eoi)
-        chip_eoi(c, n, c->rotate_aeoi);
+    if (!is_level(c, n)) c->irr &= (uint8_t) ~(1u << n);
+    if (c->auto_eoi) chip_eoi(c, n, c->rotate_aeoi);
     return n;
 }
 
@@ -108,27 +100,19 @@ static void ocw2_write(struct pic_chip *c, uint8_t value)
 
     switch (value >> 5) {
     case 0: /* rotate in automatic EOI mode off, on */
-    case 4:
-        c->rotate_aeoi = (value & 0x80u) != 0;
-        break;
+    case 4: c->rotate_aeoi = (value & 0x80u) != 0; break;
     case 1: /* non-specific EOI, without and with rotation */
     case 5: {
         unsigned served = c->isr;
 
-        if (c->special_mask)
-            served &= (unsigned)~c->imr; /* masked levels are not cleared by it */
+        if (c->special_mask) served &= (unsigned)~c->imr; /* masked levels are not cleared by it */
         chip_eoi(c, highest(c, served), value >> 5 == 5);
         break;
     }
     case 3: /* specific EOI, without and with rotation */
-    case 7:
-        chip_eoi(c, level, value >> 5 == 7);
-        break;
-    case 6: /* set priority */
-        c->lowest = (uint8_t)level;
-        break;
-    default:
-        break;
+    case 7: chip_eoi(c, level, value >> 5 == 7); break;
+    case 6: /* set priority */ c->lowest = (uint8_t)level; break;
+    default: break;
     }
 }
 
@@ -146,15 +130,12 @@ static void command_write(struct pic_chip *c, uint8_t value)
         c->icw4_expected = (value & ICW1_ICW4) != 0;
         c->icw_next = 2;
         for (unsigned n = 0; n < 8u; n++) {
-            if (is_level(c, n) && (c->lines & (1u << n)))
-                c->irr |= (uint8_t)(1u << n);
+            if (is_level(c, n) && (c->lines & (1u << n))) c->irr |= (uint8_t)(1u << n);
         }
     } else if (value & OCW3) {
         c->poll = (value & OCW3_POLL) != 0;
-        if (value & 0x02u)
-            c->read_isr = (value & 0x01u) != 0;
-        if (value & 0x40u)
-            c->special_mask = (value & 0x20u) != 0;
+        if (value & 0x02u) c->read_isr = (value & 0x01u) != 0;
+        if (value & 0x40u) c->special_mask = (value & 0x20u) != 0;
     } else {
         ocw2_write(c, value);
     }
@@ -175,9 +156,7 @@ static void data_write(struct pic_chip *c, uint8_t value)
         c->special_nested = (value & ICW4_SFNM) != 0;
         c->icw_next = 0;
         break;
-    default:
-        c->imr = value;
-        break;
+    default: c->imr = value; break;
     }
 }
 
@@ -189,8 +168,7 @@ static uint8_t chip_read(struct pic_chip *c, unsigned reg)
         c->poll = false;
         return n < 8u ? (uint8_t)(0x80u | n) : 0u;
     }
-    if (reg == 1)
-        return c->imr;
+    if (reg == 1) return c->imr;
     return c->read_isr ? c->isr : c->irr;
 }
 
@@ -214,25 +192,13 @@ static void reg_write(struct pic *p, unsigned chip, unsigned reg, uint8_t value)
     cascade_update(p);
 }
 
-static uint8_t master_read(void *dev, unsigned reg)
-{
-    return reg_read(dev, 0, reg);
-}
+static uint8_t master_read(void *dev, unsigned reg) { return reg_read(dev, 0, reg); }
 
-static void master_write(void *dev, unsigned reg, uint8_t value)
-{
-    reg_write(dev, 0, reg, value);
-}
+static void master_write(void *dev, unsigned reg, uint8_t value) { reg_write(dev, 0, reg, value); }
 
-static uint8_t slave_read(void *dev, unsigned reg)
-{
-    return reg_read(dev, 1, reg);
-}
+static uint8_t slave_read(void *dev, unsigned reg) { return reg_read(dev, 1, reg); }
 
-static void slave_write(void *dev, unsigned reg, uint8_t value)
-{
-    reg_write(dev, 1, reg, value);
-}
+static void slave_write(void *dev, unsigned reg, uint8_t value) { reg_write(dev, 1, reg, value); }
 
 static uint8_t elcr_read(void *dev, unsigned reg)
 {
@@ -248,8 +214,7 @@ static void elcr_write(void *dev, unsigned reg, uint8_t value)
 
     c->elcr = value & elcr_mask[reg & 1u];
     for (unsigned n = 0; n < 8u; n++) {
-        if (c->elcr & (1u << n))
-            chip_set_line(c, n, (c->lines & (1u << n)) != 0);
+        if (c->elcr & (1u << n)) chip_set_line(c, n, (c->lines & (1u << n)) != 0);
     }
     cascade_update(p);
 }
@@ -286,16 +251,12 @@ bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host)
 
 void pic_set_irq(struct pic *p, unsigned line, bool level)
 {
-    if (line > 15u || line == CASCADE)
-        return;
+    if (line > 15u || line == CASCADE) return;
     chip_set_line(&p->chip[line >> 3], line & 7u, level);
     cascade_update(p);
 }
 
-bool pic_intr(const struct pic *p)
-{
-    return chip_request(&p->chip[0]) < 8u;
-}
+bool pic_intr(const struct pic *p) { return chip_request(&p->chip[0]) < 8u; }
 
 uint8_t pic_ack(struct pic *p)
 {

@@ -25,23 +25,15 @@ static uint64_t tick_now(const struct pit *p)
     return ns_to_ticks(p->host->now_ns(p->host->ctx), PIT_HZ);
 }
 
-static bool periodic(const struct pit_channel *c)
-{
-    return c->mode == 2 || c->mode == 3;
-}
+static bool periodic(const struct pit_channel *c) { return c->mode == 2 || c->mode == 3; }
 
-static bool retriggerable(const struct pit_channel *c)
-{
-    return c->mode == 1 || c->mode == 5;
-}
+static bool retriggerable(const struct pit_channel *c) { return c->mode == 1 || c->mode == 5; }
 
 /* Ticks counted since the count was loaded. */
 static uint64_t elapsed(const struct pit_channel *c, uint64_t t)
 {
-    if (!c->loaded)
-        return 0;
-    if (c->suspended)
-        return c->held;
+    if (!c->loaded) return 0;
+    if (c->suspended) return c->held;
     return t > c->start ? t - c->start : 0;
 }
 
@@ -50,16 +42,11 @@ static bool output(const struct pit_channel *c, uint64_t t)
     uint64_t e = elapsed(c, t);
 
     switch (c->mode) {
-    case 0:
-        return c->loaded && e >= c->count;
-    case 1:
-        return !c->loaded || c->suspended || e >= c->count;
-    case 2:
-        return !c->loaded || c->suspended || c->count < 2u || e % c->count != c->count - 1u;
-    case 3:
-        return !c->loaded || c->suspended || e % c->count < (c->count + 1u) / 2u;
-    default:
-        return !c->loaded || c->suspended || e != c->count;
+    case 0: return c->loaded && e >= c->count;
+    case 1: return !c->loaded || c->suspended || e >= c->count;
+    case 2: return !c->loaded || c->suspended || c->count < 2u || e % c->count != c->count - 1u;
+    case 3: return !c->loaded || c->suspended || e % c->count < (c->count + 1u) / 2u;
+    default: return !c->loaded || c->suspended || e != c->count;
     }
 }
 
@@ -71,9 +58,7 @@ static uint16_t current_count(const struct pit_channel *c, uint64_t t)
     uint32_t value, half;
 
     switch (c->mode) {
-    case 2:
-        value = c->count - (uint32_t)(e % c->count);
-        break;
+    case 2: value = c->count - (uint32_t)(e % c->count); break;
     case 3:
         e %= c->count;
         half = (c->count + 1u) / 2u;
@@ -95,8 +80,7 @@ static uint64_t next_rise(const struct pit_channel *c, uint64_t t)
 {
     uint64_t rise;
 
-    if (!c->loaded || c->suspended)
-        return NEVER;
+    if (!c->loaded || c->suspended) return NEVER;
     switch (c->mode) {
     case 2:
     case 3:
@@ -104,12 +88,8 @@ static uint64_t next_rise(const struct pit_channel *c, uint64_t t)
             return NEVER;
         return c->start + ((t > c->start ? t - c->start : 0) / c->count + 1u) * c->count;
     case 0:
-    case 1:
-        rise = c->start + c->count;
-        break;
-    default:
-        rise = c->start + c->count + 1u;
-        break;
+    case 1: rise = c->start + c->count; break;
+    default: rise = c->start + c->count + 1u; break;
     }
     return rise > t ? rise : NEVER;
 }
@@ -119,8 +99,7 @@ static void period_switch(struct pit_channel *c, uint64_t t)
 {
     uint64_t end;
 
-    if (!periodic(c) || c->next_count == 0 || c->suspended || t <= c->start)
-        return;
+    if (!periodic(c) || c->next_count == 0 || c->suspended || t <= c->start) return;
     end = c->start + c->count; /* start was moved to the running period when it was written */
     if (t >= end) {
         c->start = end;
@@ -175,8 +154,7 @@ static void count_write(struct pit_channel *c, uint32_t raw, uint64_t t)
     if (c->bcd)
         count = (raw & 15u) + (raw >> 4 & 15u) * 10u + (raw >> 8 & 15u) * 100u +
                 (raw >> 12 & 15u) * 1000u;
-    if (count == 0)
-        count = c->bcd ? 10000u : 65536u;
+    if (count == 0) count = c->bcd ? 10000u : 65536u;
     if (retriggerable(c)) { /* takes effect at the next trigger; the one running goes on */
         if (c->loaded)
             c->next_count = count;
@@ -185,8 +163,7 @@ static void count_write(struct pit_channel *c, uint32_t raw, uint64_t t)
         return;
     }
     if (periodic(c) && c->loaded) {
-        if (!c->suspended && t > c->start)
-            c->start += (t - c->start) / c->count * c->count;
+        if (!c->suspended && t > c->start) c->start += (t - c->start) / c->count * c->count;
         c->next_count = count;
         return;
     }
@@ -205,11 +182,9 @@ static void gate_set(struct pit_channel *c, bool gate, uint64_t t)
         c->suspended = true;
     }
     c->gate = gate;
-    if (!rising)
-        return;
+    if (!rising) return;
     if (retriggerable(c) || (periodic(c) && c->loaded)) { /* trigger: reload */
-        if (c->next_count != 0)
-            c->count = c->next_count;
+        if (c->next_count != 0) c->count = c->next_count;
         c->next_count = 0;
         load(c, t);
     } else if (c->loaded && c->suspended) { /* modes 0, 4: go on where it stopped */
@@ -223,8 +198,7 @@ static void gate_set(struct pit_channel *c, bool gate, uint64_t t)
 
 static void latch_count(struct pit_channel *c, uint64_t t)
 {
-    if (c->count_latched)
-        return;
+    if (c->count_latched) return;
     period_switch(c, t);
     c->latch = current_count(c, t);
     c->count_latched = true;
@@ -245,11 +219,9 @@ static void control_write(struct pit *p, uint8_t value, uint64_t t)
 
     if (select == 3) { /* read-back command */
         for (unsigned i = 0; i < 3; i++) {
-            if (!(value & (2u << i)))
-                continue;
+            if (!(value & (2u << i))) continue;
             c = &p->ch[i];
-            if (!(value & READBACK_NOCOUNT))
-                latch_count(c, t);
+            if (!(value & READBACK_NOCOUNT)) latch_count(c, t);
             if (!(value & READBACK_NOSTAT) && !c->status_latched) {
                 period_switch(c, t);
                 c->status = status_byte(c, t);
@@ -265,11 +237,9 @@ static void control_write(struct pit *p, uint8_t value, uint64_t t)
     }
     c->access = value >> 4 & 3u;
     c->mode = value >> 1 & 7u;
-    if (c->mode > 5u)
-        c->mode &= 3u; /* 6 and 7 are 2 and 3 with a don't-care bit set */
+    if (c->mode > 5u) c->mode &= 3u; /* 6 and 7 are 2 and 3 with a don't-care bit set */
     c->bcd = (value & 1u) != 0;
-    if (c->bcd && c->count > 10000u)
-        c->count = 10000;
+    if (c->bcd && c->count > 10000u) c->count = 10000;
     c->next_count = 0;
     c->held = 0;
     c->loaded = c->suspended = false;
@@ -279,12 +249,8 @@ static void control_write(struct pit *p, uint8_t value, uint64_t t)
 static void data_write(struct pit_channel *c, uint8_t value, uint64_t t)
 {
     switch (c->access) {
-    case 1:
-        count_write(c, value, t);
-        break;
-    case 2:
-        count_write(c, (uint32_t)value << 8, t);
-        break;
+    case 1: count_write(c, value, t); break;
+    case 2: count_write(c, (uint32_t)value << 8, t); break;
     case 3:
         if (!c->write_msb) {
             c->lsb = value;
@@ -295,8 +261,7 @@ static void data_write(struct pit_channel *c, uint8_t value, uint64_t t)
         }
         c->write_msb = !c->write_msb;
         break;
-    default: /* no control word yet */
-        break;
+    default: /* no control word yet */ break;
     }
 }
 
@@ -315,8 +280,7 @@ static uint8_t data_read(struct pit_channel *c, uint64_t t)
         msb = c->read_msb;
         c->read_msb = !c->read_msb;
     }
-    if (c->access != 3 || msb)
-        c->count_latched = false;
+    if (c->access != 3 || msb) c->count_latched = false;
     return (uint8_t)(msb ? value >> 8 : value);
 }
 
@@ -325,9 +289,8 @@ static uint8_t reg_read(void *dev, unsigned reg)
     struct pit *p = dev;
     uint64_t t = tick_now(p);
 
-    if (reg > 2u)
-        return 0xff; /* the control word register cannot be read */
-    if (reg == 0) {  /* a read may end a period: deliver that period's edge first */
+    if (reg > 2u) return 0xff; /* the control word register cannot be read */
+    if (reg == 0) {            /* a read may end a period: deliver that period's edge first */
         irq_sync(p, t);
         deadline_update(p, t);
     }

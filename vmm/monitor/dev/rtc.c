@@ -95,10 +95,7 @@ static struct civil civil_from_s(int64_t s)
     };
 }
 
-static uint64_t host_now(const struct rtc *r)
-{
-    return r->host->now_ns(r->host->ctx);
-}
+static uint64_t host_now(const struct rtc *r) { return r->host->now_ns(r->host->ctx); }
 
 static int64_t clock_s(const struct rtc *r, uint64_t now)
 {
@@ -119,8 +116,7 @@ static uint8_t encode_hour(const struct rtc *r, unsigned hour)
 {
     unsigned h12 = hour % 12u == 0 ? 12u : hour % 12u;
 
-    if (r->cmos[R_B] & B_24H)
-        return encode(r, hour);
+    if (r->cmos[R_B] & B_24H) return encode(r, hour);
     return (uint8_t)(encode(r, h12) | (hour >= 12u ? HOUR_PM : 0u));
 }
 
@@ -128,8 +124,7 @@ static unsigned decode_hour(const struct rtc *r, uint8_t v)
 {
     unsigned hour;
 
-    if (r->cmos[R_B] & B_24H)
-        return decode(r, v);
+    if (r->cmos[R_B] & B_24H) return decode(r, v);
     hour = decode(r, v & (uint8_t)~HOUR_PM) % 12u;
     return v & HOUR_PM ? hour + 12u : hour;
 }
@@ -195,8 +190,7 @@ static uint64_t period_32k(const struct rtc *r)
 {
     unsigned rate = r->cmos[R_A] & 15u;
 
-    if (rate == 0)
-        return 0;
+    if (rate == 0) return 0;
     return rate <= 2u ? 64ull << rate : 1ull << (rate - 1u);
 }
 
@@ -225,8 +219,7 @@ static void sync(struct rtc *r, uint64_t now)
 
         if (s > r->seen_s) {
             r->cmos[R_C] |= B_UIE;
-            if (!(r->cmos[R_C] & B_AIE) && alarm_next(r, r->seen_s + 1) <= s)
-                r->cmos[R_C] |= B_AIE;
+            if (!(r->cmos[R_C] & B_AIE) && alarm_next(r, r->seen_s + 1) <= s) r->cmos[R_C] |= B_AIE;
         }
         r->seen_s = s;
     }
@@ -237,10 +230,8 @@ static uint64_t second_to_ns(const struct rtc *r, int64_t s)
 {
     uint64_t ahead = (uint64_t)(s - r->base_s);
 
-    if (s <= r->base_s)
-        return 0;
-    if (ahead > UINT64_MAX / NS_PER_S)
-        return NO_DEADLINE_NS;
+    if (s <= r->base_s) return 0;
+    if (ahead > UINT64_MAX / NS_PER_S) return NO_DEADLINE_NS;
     return ahead * NS_PER_S - r->phase_ns;
 }
 
@@ -255,15 +246,12 @@ static void deadline_update(struct rtc *r)
         return;
     if ((enabled & B_PIE) && period != 0 && (r->cmos[R_A] & A_RESET) != A_RESET)
         r->deadline_ns = ticks_to_ns((r->seen_32k / period + 1u) * period, HZ_32K);
-    if (r->stopped)
-        return;
-    if (enabled & B_UIE)
-        r->deadline_ns = ns_min(r->deadline_ns, second_to_ns(r, r->seen_s + 1));
+    if (r->stopped) return;
+    if (enabled & B_UIE) r->deadline_ns = ns_min(r->deadline_ns, second_to_ns(r, r->seen_s + 1));
     if (enabled & B_AIE) {
         int64_t s = alarm_next(r, r->seen_s + 1);
 
-        if (s != INT64_MAX)
-            r->deadline_ns = ns_min(r->deadline_ns, second_to_ns(r, s));
+        if (s != INT64_MAX) r->deadline_ns = ns_min(r->deadline_ns, second_to_ns(r, s));
     }
 }
 
@@ -310,8 +298,7 @@ static uint8_t data_read(struct rtc *r, uint64_t now)
         r->cmos[R_C] = 0;
         irq_update(r);
         break;
-    default:
-        break;
+    default: break;
     }
     return value;
 }
@@ -336,8 +323,7 @@ static void control_write(struct rtc *r, unsigned index, uint8_t value, uint64_t
     /* The first update comes half a second after the divider is released. */
     if (divider_was_reset && (r->cmos[R_A] & A_RESET) != A_RESET)
         r->phase_ns = (NS_PER_S + NS_PER_S / 2u - now % NS_PER_S) % NS_PER_S;
-    if (r->stopped && !stop_wanted(r))
-        clock_start(r, now);
+    if (r->stopped && !stop_wanted(r)) clock_start(r, now);
 }
 
 static void data_write(struct rtc *r, uint8_t value, uint64_t now)
@@ -365,8 +351,7 @@ static uint8_t reg_read(void *dev, unsigned reg)
     uint8_t value = 0xff; /* the index port is write-only */
 
     sync(r, now);
-    if (reg == 1u)
-        value = data_read(r, now);
+    if (reg == 1u) value = data_read(r, now);
     deadline_update(r);
     return value;
 }

@@ -47,10 +47,7 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define MSR_ONLINE  (MSR_CTS | MSR_DSR | MSR_DCD) /* a peer that is always there */
 #define TX_RETRY_NS 1000000ull
 
-static bool fifo_on(const struct uart16550 *u)
-{
-    return (u->fcr & FCR_ENABLE) != 0;
-}
+static bool fifo_on(const struct uart16550 *u) { return (u->fcr & FCR_ENABLE) != 0; }
 
 static unsigned fifo_depth(const struct uart16550 *u)
 {
@@ -74,16 +71,11 @@ static uint64_t rx_timeout_length_ns(const struct uart16550 *u)
 
 static uint8_t iir_source(const struct uart16550 *u)
 {
-    if ((u->ier & IER_LINE) && u->overrun)
-        return IIR_LINE;
-    if ((u->ier & IER_RX) && u->rx_count >= rx_trigger(u))
-        return IIR_RX;
-    if ((u->ier & IER_RX) && u->rx_timed_out)
-        return IIR_RX_TIMEOUT;
-    if ((u->ier & IER_THRE) && u->thre_pending)
-        return IIR_THRE;
-    if ((u->ier & IER_MODEM) && (u->msr & MSR_DELTA))
-        return IIR_MODEM;
+    if ((u->ier & IER_LINE) && u->overrun) return IIR_LINE;
+    if ((u->ier & IER_RX) && u->rx_count >= rx_trigger(u)) return IIR_RX;
+    if ((u->ier & IER_RX) && u->rx_timed_out) return IIR_RX_TIMEOUT;
+    if ((u->ier & IER_THRE) && u->thre_pending) return IIR_THRE;
+    if ((u->ier & IER_MODEM) && (u->msr & MSR_DELTA)) return IIR_MODEM;
     return IIR_NONE;
 }
 
@@ -120,8 +112,7 @@ static void rx_push(struct uart16550 *u, uint8_t byte)
     if (u->rx_count >= fifo_depth(u)) {
         u->overrun = true;
         /* Without the FIFO the newcomer overwrites the holding register; with it, it is lost. */
-        if (!fifo_on(u))
-            u->rx[u->rx_head % UART16550_FIFO_BYTES] = byte;
+        if (!fifo_on(u)) u->rx[u->rx_head % UART16550_FIFO_BYTES] = byte;
         return;
     }
     u->rx[(u->rx_head + u->rx_count) % UART16550_FIFO_BYTES] = byte;
@@ -133,8 +124,7 @@ static uint8_t rx_pop(struct uart16550 *u)
 {
     uint8_t byte = u->rx[u->rx_head % UART16550_FIFO_BYTES];
 
-    if (u->rx_count == 0)
-        return 0;
+    if (u->rx_count == 0) return 0;
     u->rx_head = (uint8_t)((u->rx_head + 1u) % UART16550_FIFO_BYTES);
     u->rx_count--;
     rx_timer_restart(u);
@@ -190,25 +180,15 @@ static uint8_t reg_read(void *dev, unsigned reg)
     uint8_t value = 0xff;
 
     switch (reg) {
-    case REG_DATA:
-        value = u->lcr & LCR_DLAB ? (uint8_t)u->divisor : rx_pop(u);
-        break;
-    case REG_IER:
-        value = u->lcr & LCR_DLAB ? (uint8_t)(u->divisor >> 8) : u->ier;
-        break;
+    case REG_DATA: value = u->lcr & LCR_DLAB ? (uint8_t)u->divisor : rx_pop(u); break;
+    case REG_IER: value = u->lcr & LCR_DLAB ? (uint8_t)(u->divisor >> 8) : u->ier; break;
     case REG_IIR_FCR:
         value = iir_source(u);
-        if (value == IIR_THRE)
-            u->thre_pending = false;
-        if (fifo_on(u))
-            value |= IIR_FIFO;
+        if (value == IIR_THRE) u->thre_pending = false;
+        if (fifo_on(u)) value |= IIR_FIFO;
         break;
-    case REG_LCR:
-        value = u->lcr;
-        break;
-    case REG_MCR:
-        value = u->mcr;
-        break;
+    case REG_LCR: value = u->lcr; break;
+    case REG_MCR: value = u->mcr; break;
     case REG_LSR:
         value = (uint8_t)((u->rx_count != 0 ? LSR_DR : 0u) | (u->overrun ? LSR_OE : 0u) |
                           (u->tx_count == 0 ? LSR_THRE | LSR_TEMT : 0u));
@@ -218,11 +198,8 @@ static uint8_t reg_read(void *dev, unsigned reg)
         value = u->msr;
         u->msr &= (uint8_t)~MSR_DELTA;
         break;
-    case REG_SCR:
-        value = u->scr;
-        break;
-    default:
-        break;
+    case REG_SCR: value = u->scr; break;
+    default: break;
     }
     update(u);
     return value;
@@ -232,8 +209,7 @@ static void fcr_write(struct uart16550 *u, uint8_t value)
 {
     bool toggled = ((u->fcr ^ value) & FCR_ENABLE) != 0;
 
-    if (toggled || (value & FCR_CLEAR_RX))
-        rx_clear(u);
+    if (toggled || (value & FCR_CLEAR_RX)) rx_clear(u);
     if ((toggled || (value & FCR_CLEAR_TX)) && u->tx_count != 0) {
         u->tx_count = 0;
         u->thre_pending = true;
@@ -259,25 +235,17 @@ static void reg_write(void *dev, unsigned reg, uint8_t value)
             break;
         }
         /* Enabling the interrupt while the holding register is empty raises it at once. */
-        if ((value & IER_THRE) && !(u->ier & IER_THRE) && u->tx_count == 0)
-            u->thre_pending = true;
+        if ((value & IER_THRE) && !(u->ier & IER_THRE) && u->tx_count == 0) u->thre_pending = true;
         u->ier = value & 0x0fu;
         break;
-    case REG_IIR_FCR:
-        fcr_write(u, value);
-        break;
-    case REG_LCR:
-        u->lcr = value;
-        break;
+    case REG_IIR_FCR: fcr_write(u, value); break;
+    case REG_LCR: u->lcr = value; break;
     case REG_MCR:
         u->mcr = value & MCR_MASK;
         modem_update(u);
         break;
-    case REG_SCR:
-        u->scr = value;
-        break;
-    default: /* LSR and MSR: writes are for factory tests */
-        break;
+    case REG_SCR: u->scr = value; break;
+    default: /* LSR and MSR: writes are for factory tests */ break;
     }
     update(u);
 }
@@ -320,23 +288,19 @@ unsigned uart16550_rx_room(const struct uart16550 *u)
 {
     unsigned depth = fifo_depth(u);
 
-    if ((u->mcr & MCR_LOOP) || u->rx_count >= depth)
-        return 0;
+    if ((u->mcr & MCR_LOOP) || u->rx_count >= depth) return 0;
     return depth - u->rx_count;
 }
 
 void uart16550_tx_ready(struct uart16550 *u)
 {
-    if (u->tx_count != 0)
-        tx_drain(u);
+    if (u->tx_count != 0) tx_drain(u);
     update(u);
 }
 
 void uart16550_tick(struct uart16550 *u, uint64_t now_ns)
 {
-    if (fifo_on(u) && u->rx_count != 0 && now_ns >= u->rx_timeout_ns)
-        u->rx_timed_out = true;
-    if (u->tx_count != 0 && now_ns >= u->tx_retry_ns)
-        tx_drain(u);
+    if (fifo_on(u) && u->rx_count != 0 && now_ns >= u->rx_timeout_ns) u->rx_timed_out = true;
+    if (u->tx_count != 0 && now_ns >= u->tx_retry_ns) tx_drain(u);
     update(u);
 }

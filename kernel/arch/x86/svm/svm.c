@@ -30,10 +30,8 @@ static const char *svm_probe(void)
         return "this CPU has neither VT-x nor AMD-V, or the firmware hides it";
     if ((rdmsr(MSR_VM_CR) >> 4 & 1u) != 0)
         return "AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its set-up";
-    if ((cpuid(0x8000000a, 0).d & 1u) == 0)
-        return "this CPU's AMD-V has no nested paging";
-    if (cpuid(0x8000000a, 0).b < 2)
-        return "this CPU's AMD-V has no ASIDs";
+    if ((cpuid(0x8000000a, 0).d & 1u) == 0) return "this CPU's AMD-V has no nested paging";
+    if (cpuid(0x8000000a, 0).b < 2) return "this CPU's AMD-V has no ASIDs";
     return NULL;
 }
 
@@ -62,12 +60,9 @@ static bool svm_cpu_enable(void)
         asids = cpuid(0x8000000a, 0).b;
         has_nrip = (cpuid(0x8000000a, 0).d >> 3 & 1u) != 0;
         has_assist = (cpuid(0x8000000a, 0).d >> 7 & 1u) != 0;
-        for (uint32_t i = 0; i < sizeof(iopm); i++)
-            iopm[i] = 0xff;
-        for (uint32_t i = 0; i < sizeof(msrpm); i++)
-            msrpm[i] = 0xff;
-        for (uint32_t i = 0; i < sizeof(pass) / sizeof(pass[0]); i++)
-            msr_pass(pass[i]);
+        for (uint32_t i = 0; i < sizeof(iopm); i++) iopm[i] = 0xff;
+        for (uint32_t i = 0; i < sizeof(msrpm); i++) msrpm[i] = 0xff;
+        for (uint32_t i = 0; i < sizeof(pass) / sizeof(pass[0]); i++) msr_pass(pass[i]);
     }
     return true;
 }
@@ -79,8 +74,7 @@ static void svm_init(struct vcpu *v)
     v->asid_generation = 0;
     v->backend[SVM_WINDOW] = 0;
     b->ncr3 = v->nested_root;
-    if (b->np_enable != 0)
-        return; /* bound again: it goes on where it stopped */
+    if (b->np_enable != 0) return; /* bound again: it goes on where it stopped */
     b->cr_read = b->cr_write = 1u << 8;
     b->exceptions = 1u << 1 | 1u << 17 | 1u << 18; /* #DB, #AC: endless loops; #MC is ours */
     b->misc1 = MISC1_ALWAYS;
@@ -105,8 +99,7 @@ static void svm_init(struct vcpu *v)
 
 static void svm_release(struct vcpu *v)
 {
-    if (percpu()->last_vcpu == v)
-        percpu()->last_vcpu = NULL;
+    if (percpu()->last_vcpu == v) percpu()->last_vcpu = NULL;
 }
 
 static uint64_t svm_leaf_flags(uint64_t flags, unsigned level)
@@ -116,10 +109,7 @@ static uint64_t svm_leaf_flags(uint64_t flags, unsigned level)
            ((flags & BH_MAP_UC) != 0 ? PTE_PCD | PTE_PWT : 0) | (level > 1 ? PTE_PS : 0);
 }
 
-static uint64_t svm_table_flags(void)
-{
-    return PTE_P | PTE_W | PTE_U | PTE_A;
-}
+static uint64_t svm_table_flags(void) { return PTE_P | PTE_W | PTE_U | PTE_A; }
 
 static void svm_flush_all(void)
 {
@@ -137,8 +127,7 @@ __attribute__((noinline)) static void svm_take_cpu(struct vcpu *v, struct vmcb *
     struct asid_pool *p = &pools[pc->cpu];
 
     if (v->asid_generation != p->generation) {
-        if (p->next >= asids)
-            svm_flush_all();
+        if (p->next >= asids) svm_flush_all();
         v->asid = p->next++;
         v->asid_generation = p->generation;
         b->asid = v->asid;
@@ -146,8 +135,7 @@ __attribute__((noinline)) static void svm_take_cpu(struct vcpu *v, struct vmcb *
     b->tlb_control = p->flush ? 1 : 0;
     p->flush = false;
     if (pc->last_vcpu != v) {
-        if (pc->last_vcpu != NULL)
-            svm_debug_save(pc->last_vcpu);
+        if (pc->last_vcpu != NULL) svm_debug_save(pc->last_vcpu);
         svm_debug_load(v);
         pc->last_vcpu = v;
     }
@@ -193,8 +181,7 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
 {
     uint64_t event;
 
-    if ((flags & BH_RUN_SHADOW) != 0)
-        b->int_shadow = v->page->shadow & BH_SHADOW_STI;
+    if ((flags & BH_RUN_SHADOW) != 0) b->int_shadow = v->page->shadow & BH_SHADOW_STI;
     if ((flags & BH_RUN_INJECT) != 0) {
         event = __atomic_load_n(&v->page->inject, __ATOMIC_RELAXED) & 0xffffffff80000fffull;
         if ((event & BH_EVENT_TYPE_MASK) == BH_EVENT_NMI) {
@@ -257,15 +244,13 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         page->insn_bytes_len = 0;
         if (has_assist) {
             page->insn_bytes_len = b->fetched & 15;
-            for (unsigned i = 0; i < 15; i++)
-                page->insn_bytes[i] = b->bytes[i];
+            for (unsigned i = 0; i < 15; i++) page->insn_bytes[i] = b->bytes[i];
         }
         return BH_EXIT_MEMORY;
     case 0x08:
     case 0x18:
         page->qual = 8 | (code == 0x08 ? BH_CR_READ : 0);
-        if (has_assist)
-            page->qual |= BH_CR_DECODED | (i1 & 15) << 8;
+        if (has_assist) page->qual |= BH_CR_DECODED | (i1 & 15) << 8;
         return BH_EXIT_CR;
     case SVM_EXCP_DB:
     case SVM_EXCP_AC:
@@ -273,8 +258,7 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         b->event_inj = BH_EVENT_VALID | BH_EVENT_EXCEPTION | (code - 0x40) |
                        (code == SVM_EXCP_AC ? BH_EVENT_CODE | (i1 & 0xffffffff) << 32 : 0);
         return EXIT_RESUME;
-    case SVM_EXCP_MC:
-        panic("no machine check while a guest runs");
+    case SVM_EXCP_MC: panic("no machine check while a guest runs");
     case SVM_IRET:
         v->backend[SVM_NMI_BLOCKED] = 0;
         b->misc1 &= ~MISC1_IRET;
@@ -305,8 +289,7 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
         svm_orders(v, b, flags);
     if ((flags & BH_RUN_RIP) != 0) {
         b->rip = page->rip;
-        if ((flags & BH_RUN_SHADOW) == 0)
-            b->int_shadow = 0;
+        if ((flags & BH_RUN_SHADOW) == 0) b->int_shadow = 0;
     }
     b->rax = page->gpr[0];
     svm_enter(v->hw_phys, page, host_state[pc->cpu]);

@@ -77,8 +77,7 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
         return;
     }
     if ((groups & BH_STATE_SEG) != 0) {
-        for (unsigned i = 0; i < BH_NSEGS; i++)
-            seg_read(&s->seg[i], seg_of(b, i));
+        for (unsigned i = 0; i < BH_NSEGS; i++) seg_read(&s->seg[i], seg_of(b, i));
         s->seg[BH_SS].attr = (uint16_t)((s->seg[BH_SS].attr & ~0x60u) | (b->cpl & 3u) << 5);
     }
     if ((groups & BH_STATE_CR) != 0) {
@@ -101,35 +100,26 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
         s->pat = b->g_pat;
     }
     if ((groups & BH_STATE_DR) != 0) {
-        if (percpu()->last_vcpu == v)
-            svm_debug_save(v);
-        for (unsigned i = 0; i < 4; i++)
-            s->dr[i] = v->backend[SVM_DR0 + i];
+        if (percpu()->last_vcpu == v) svm_debug_save(v);
+        for (unsigned i = 0; i < 4; i++) s->dr[i] = v->backend[SVM_DR0 + i];
         s->dr6 = b->dr6;
         s->dr7 = b->dr7;
     }
-    if ((groups & BH_STATE_TSC) != 0)
-        s->tsc_offset = b->tsc_offset;
-    if ((groups & BH_STATE_RSP) != 0)
-        v->page->gpr[4] = b->rsp;
-    if ((groups & BH_STATE_FLAGS) != 0)
-        v->page->rflags = b->rflags;
+    if ((groups & BH_STATE_TSC) != 0) s->tsc_offset = b->tsc_offset;
+    if ((groups & BH_STATE_RSP) != 0) v->page->gpr[4] = b->rsp;
+    if ((groups & BH_STATE_FLAGS) != 0) v->page->rflags = b->rflags;
 }
 
 #define CR0_VALID  0xe005003full
 #define CR4_VALID  0x7fffffull /* what the guest sets itself the hardware checks; no VMXE */
 #define EFER_VALID 0xfd01ull
 
-static bool canonical(uint64_t a)
-{
-    return (uint64_t)((int64_t)(a << 16) >> 16) == a;
-}
+static bool canonical(uint64_t a) { return (uint64_t)((int64_t)(a << 16) >> 16) == a; }
 
 static bool pat_ok(uint64_t pat)
 {
     for (unsigned i = 0; i < 8; i++, pat >>= 8) {
-        if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
-            return false;
+        if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3) return false;
     }
     return true;
 }
@@ -149,20 +139,17 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         return BH_ERR_RANGE;
     if ((groups & BH_STATE_SEG) != 0) {
         for (unsigned i = BH_FS; i < BH_NSEGS; i++) {
-            if (!canonical(s.seg[i].base))
-                return BH_ERR_RANGE;
+            if (!canonical(s.seg[i].base)) return BH_ERR_RANGE;
         }
     }
     if ((groups & BH_STATE_MSR) != 0 &&
         (!canonical(s.lstar) || !canonical(s.cstar) || !canonical(s.kernel_gs_base) ||
          !canonical(s.sysenter_esp) || !canonical(s.sysenter_eip) || !pat_ok(s.pat)))
         return BH_ERR_RANGE;
-    if ((groups & BH_STATE_DR) != 0 && (s.dr6 >> 32 != 0 || s.dr7 >> 32 != 0))
-        return BH_ERR_RANGE;
+    if ((groups & BH_STATE_DR) != 0 && (s.dr6 >> 32 != 0 || s.dr7 >> 32 != 0)) return BH_ERR_RANGE;
 
     if ((groups & BH_STATE_SEG) != 0) {
-        for (unsigned i = 0; i < BH_NSEGS; i++)
-            seg_write(seg_of(b, i), &s.seg[i]);
+        for (unsigned i = 0; i < BH_NSEGS; i++) seg_write(seg_of(b, i), &s.seg[i]);
         b->cpl = (uint8_t)(s.seg[BH_SS].attr >> 5 & 3);
     }
     if ((groups & BH_STATE_CR) != 0) {
@@ -172,8 +159,7 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         b->cr4 = s.cr4;
         b->efer = s.efer | EFER_SVME;
         if (s.xcr0 != vcpu_xcr0(v)) {
-            if (percpu()->fpu_owner == v)
-                vcpu_fpu_save();
+            if (percpu()->fpu_owner == v) vcpu_fpu_save();
             v->guest_xcr0 = s.xcr0;
         }
         v->asid_generation = 0; /* the guest would have flushed by writing these itself */
@@ -190,18 +176,13 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         b->g_pat = s.pat;
     }
     if ((groups & BH_STATE_DR) != 0) {
-        for (unsigned i = 0; i < 4; i++)
-            v->backend[SVM_DR0 + i] = s.dr[i];
+        for (unsigned i = 0; i < 4; i++) v->backend[SVM_DR0 + i] = s.dr[i];
         b->dr6 = s.dr6;
         b->dr7 = s.dr7;
-        if (percpu()->last_vcpu == v)
-            svm_debug_load(v);
+        if (percpu()->last_vcpu == v) svm_debug_load(v);
     }
-    if ((groups & BH_STATE_TSC) != 0)
-        b->tsc_offset = s.tsc_offset;
-    if ((groups & BH_STATE_RSP) != 0)
-        b->rsp = v->page->gpr[4];
-    if ((groups & BH_STATE_FLAGS) != 0)
-        b->rflags = (v->page->rflags & 0x3f7fd7ull) | 2;
+    if ((groups & BH_STATE_TSC) != 0) b->tsc_offset = s.tsc_offset;
+    if ((groups & BH_STATE_RSP) != 0) b->rsp = v->page->gpr[4];
+    if ((groups & BH_STATE_FLAGS) != 0) b->rflags = (v->page->rflags & 0x3f7fd7ull) | 2;
     return BH_OK;
 }
