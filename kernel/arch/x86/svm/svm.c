@@ -234,7 +234,7 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
     struct bh_vcpu_page *page = v->page;
     uint64_t i1 = b->exit_info1;
 
-    switch (code) {
+    switch ((uint32_t)code) { /* "invalid" is -1; QEMU gives 32 bits of it */
     case SVM_NPF:
         page->qual = b->exit_info2;
         page->info = ((i1 & 2) != 0        ? BH_MEM_WRITE
@@ -263,7 +263,7 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         v->backend[SVM_NMI_BLOCKED] = 0;
         b->misc1 &= ~MISC1_IRET;
         return (v->backend[SVM_WINDOW] & BH_RUN_NMI_WINDOW) != 0 ? BH_EXIT_NMI_WINDOW : EXIT_RESUME;
-    case ~0ull:
+    case ~0u:
         page->qual = code;
         page->info = b->exit_info1;
         return BH_EXIT_INVALID;
