@@ -1,0 +1,179 @@
+"""What cannot work is refused with words that say what and why: machines without virtualisation,
+damaged boot modules, manifests and images that root finds wrong. None of it hangs or panics."""
+import os
+import re
+import struct
+import subprocess
+
+import emu
+import mkboot
+import run
+from case import Result, case, check, run_guest
+
+HELLO = "build/tests/guests/hello.elf"
+LINUX = "build/guests/linux/vmlinuz-cloud"
+CANNOT_START, IMAGE = 71, 122
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def boot(t, image, mem=512, **settings):
+    """Start the kernel with these bytes as its boot module (None: without one), to the end."""
+    directory = t.new_dir()
+    path = None
+    if image is not None:
+        path = os.path.join(directory, "boot.img")
+        with open(path, "wb") as f:
+            f.write(image)
+    emulator = emu.Emulator(emu.Settings(boot=path, kernel=run.KERNEL, emu=t.emu or "qemu", mem=mem,
+                                         timeout=100, directory=directory, **settings)).start()
+    try:
+        emulator.wait()
+    finally:
+        result = Result(emulator)
+    return result
+
+
+def module(t, manifest, images):
+    """A boot module that the build's own checker has not seen: {name: bytes} beside the manifest."""
+    blob = os.path.join(t.new_dir(), "manifest.dtb")
+    subprocess.run(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", "-o", blob, "-"], check=True,
+                   input=manifest.encode())
+    files = [("manifest.dtb", read(blob)), ("monitor", read(run.MONITOR)), *images.items()]
+    return mkboot.boot_image(read(run.ROOT), files)
+
+
+def refused(result, status, *words):
+    check(result.status == status, f"status {status}", result)
+    for word in words:
+        check(re.search(word, result.log), f"the log says '{word}'", result)
+    check("PANIC" not in result.log, "no panic", result)
+
+
+# ---- The machine -----------------------------------------------------------------------------------
+MACHINES = {
+    "no_svm": ("qemu", "EPYC,-svm", "neither VT-x nor AMD-V"),
+    "no_nested_paging": ("qemu", "EPYC,-npt", "no nested paging"),
+    "no_vmx": ("bochs", "p4_prescott_celeron_336", "no VT-x|neither VT-x nor AMD-V"),
+}
+for _name, (_emulator, _cpu, _words) in MACHINES.items():
+    def cpu(t, model, words):
+        """A CPU that cannot run VMs: the kernel says so and stops."""
+        refused(run_guest(t, HELLO, mem=64, cpu=model, timeout=100), CANNOT_START,
+                "cannot start: .*(" + words + ")", "end status=71")
+    case((_emulator,), cost=8, limit=200, name=_name, model=_cpu, words=_words)(cpu)
+
+
+# ---- The boot module -------------------------------------------------------------------------------
+def header(offset, value):
+    """Root's image with one word of its header (struct bh_root_header) replaced."""
+    image = bytearray(read(run.ROOT))
+    image[offset:offset + 8] = struct.pack("<Q", value)
+    return bytes(image + b"\0" * (-len(image) % 4096))
+
+
+MODULES = {
+    "no_module": (lambda: None, "no boot module: give the boot archive"),
+    "noise": (lambda: b"noise " * 4096, "does not begin with a root task"),
+    "bad_magic": (lambda: header(0, 0x1234), "does not begin with a root task"),
+    "bad_entry": (lambda: header(8, 1 << 47), "header is damaged"),
+    "huge_text": (lambda: header(16, (1 << 64) - 4096), "header is damaged"),
+    "odd_text": (lambda: header(16, 4097), "header is damaged"),
+    "huge_bss": (lambda: header(40, 1 << 46), "header is damaged|too large|no memory"),
+    "short": (lambda: read(run.ROOT)[:4096], "header is damaged"),
+}
+
+
+@case(("qemu",), cost=20, limit=400)
+def boot_modules(t):
+    """No module, and damaged ones: the kernel names what is wrong."""
+    for name, (image, words) in MODULES.items():
+        print("----", name, flush=True)
+        refused(boot(t, image()), CANNOT_START, "cannot start: .*(" + words + ")")
+
+
+def vm(properties='memory-mib = <64>; kernel = "hello.elf";', more=""):
+    return ('/dts-v1/;\n/ { compatible = "bulkhead,manifest-v1"; vms { one { ' + properties + " }; " + more +
+            ' }; system { log = "com2"; end-when-idle; }; };\n')
+
+
+@case(("qemu",), cost=12, limit=300)
+def archives(t):
+    """Root says what is wrong with the archive."""
+    good = module(t, vm(), {"hello.elf": read(HELLO)})
+    at = (os.path.getsize(run.ROOT) + 4095) // 4096 * 4096
+    check(good[at:at + 6] == b"070701", "the archive begins where we think")
+    cut = good[:at] + good[at:].replace(b"070701", b"070709")
+    for name, image, words in (
+            ("no archive", good[:at] + bytes(4096), "boot module: no archive in it|malformed member at offset"),
+            ("malformed", cut, "boot archive: malformed member at offset|boot module: no archive"),
+            ("cut off", good[:at + 4096], "boot archive: malformed member at offset \\d+"),
+            ("no manifest", mkboot.boot_image(read(run.ROOT), [("monitor", read(run.MONITOR))]),
+             "no manifest.dtb in the boot archive"),
+            ("no monitor", mkboot.boot_image(read(run.ROOT), [
+                ("manifest.dtb", read(os.path.join(t.dir, "1/manifest.dtb"))),
+                ("hello.elf", read(HELLO))]), "monitor"),
+            ("monitor is noise", mkboot.boot_image(read(run.ROOT), [
+                ("manifest.dtb", read(os.path.join(t.dir, "1/manifest.dtb"))),
+                ("monitor", b"noise " * 5000), ("hello.elf", read(HELLO))]), "monitor")):
+        print("----", name, flush=True)
+        result = boot(t, image)
+        check(0 < result.status < 128 and result.status not in (70, 124, 125), "ends by itself", result)
+        check(re.search(words, result.log), f"the log says '{words}'", result)
+
+
+# ---- Manifests that only root sees -----------------------------------------------------------------
+MANIFESTS = {
+    "unknown property": (vm('memory-mib = <64>; kernel = "hello.elf"; colour = "red";'),
+                         r"manifest\.dtb: /vms/one: colour: .*\[property-known\]"),
+    "missing file": (vm('memory-mib = <64>; kernel = "nowhere.elf";'),
+                     r"manifest\.dtb: /vms/one: kernel: .*nowhere\.elf.*\[image-present\]"),
+    "initrd larger than memory": (
+        vm('memory-mib = <2>; kernel = "hello.elf"; initrd = "big";'),
+        r"manifest\.dtb: /vms/one: .*\[images-fit-memory\]"),
+    "more memory than the host has": (vm('memory-mib = <4096>; kernel = "hello.elf";'),
+                                      r"manifest\.dtb: /vms/?.*: .*\[memory-fits-host\]"),
+    "memory taken twice": (
+        vm('memory-mib = <300>; kernel = "hello.elf";',
+           'two { memory-mib = <300>; kernel = "hello.elf"; };'),
+        r"manifest\.dtb: /vms/?.*: .*\[memory-fits-host\]"),
+    "a CPU the host lacks": (vm('memory-mib = <64>; kernel = "hello.elf"; cpu = <7>;'),
+                             r"manifest\.dtb: /vms/one: cpu: .*\[cpu-exists\]"),
+    "property without a value": (vm('memory-mib; kernel = "hello.elf";'),
+                                 r"manifest\.dtb: /vms/one: memory-mib: .*\[property-type\]"),
+}
+
+
+@case(("qemu",), cost=15, limit=300)
+def manifests(t):
+    """File, node, property and reason, from root itself; the host's checker is not asked."""
+    for name, (source, words) in MANIFESTS.items():
+        print("----", name, flush=True)
+        result = boot(t, module(t, source, {"hello.elf": read(HELLO), "big": b"x" * (4 << 20)}))
+        check(0 < result.status < 128 and result.status not in (70, 124, 125), "ends by itself", result)
+        check(re.search(words, result.log), f"the log says '{words}'", result)
+
+
+# ---- Images ----------------------------------------------------------------------------------------
+@case(("qemu",), cost=15, limit=300)
+def images(t):
+    """Images that end early or lie about themselves: that VM is refused, with the reason."""
+    bzimage, elf = read(LINUX), read(HELLO)
+    for name, image, words in (
+            ("cut in the header", bzimage[:600], "."),
+            ("cut in the set-up code", bzimage[:4096], "ends inside the setup code"),
+            ("cut in the middle", bzimage[:len(bzimage) // 2], "cut short"),
+            ("program headers cut off", elf[:70], "."),
+            ("segments cut off", elf[:len(elf) // 4], "."),
+            ("noise", b"noise " * 1000, "neither a bzImage nor")):
+        print("----", name, flush=True)
+        path = os.path.join(t.new_dir(), "image")
+        with open(path, "wb") as f:
+            f.write(image)
+        result = run_guest(t, path, mem=128, timeout=60)
+        check(result.status == IMAGE, f"status {IMAGE}", result)
+        told = [end.get("text", "") for end in result.audit("vm-ended")]
+        check(told and re.search(words, told[0]), f"the audit record says '{words}': {told}", result)
