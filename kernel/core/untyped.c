@@ -294,7 +294,7 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
                             uint32_t dst, uint32_t dst_avail, struct retype_plan *p)
 {
     uint32_t from = cap_type(cells[ut].w0), ncells;
-    uint64_t units, total, start;
+    uint64_t units, total, start, size;
     err_t e = retype_check_source(ut);
 
     if (e != BH_OK) return e;
@@ -308,7 +308,11 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
     /*@ assert many: !is_extent(type) ==> ncells * units == total; */
     /*@ assert fits: start + total <= limit(ut) <==> fits(ut, type, size_bits, count); */
     if (start + total > cells[ut].a + cells[ut].b) return BH_ERR_MEMORY;
-    plan_make(p, ut, type, ncells, dst, start, type_is_extent(type) != 0u ? total : units);
+    size = type_is_extent(type) != 0u ? total : units;
+    /*@ assert whole: ncells * size == total; */
+    /*@ assert above: mark(ut) <= start; */
+    /*@ assert below: start + ncells * size <= limit(ut); */
+    plan_make(p, ut, type, ncells, dst, start, size);
     return BH_OK;
 }
 
