@@ -352,7 +352,7 @@ class Emulator:
         return self.outcome if self.outcome is not None else QUIT
 
     def __enter__(self):
-        return self.start()
+        return self if self.process else self.start()
 
     def __exit__(self, *_):
         self.finish()
