@@ -165,6 +165,14 @@ def measure_traces(table):
             row = table.rows.get(name)
             if row is None:
                 continue
+            if name == "exit.doorbell.wakes_elsewhere":
+                # Two sides: CPU 0 was timed; CPU 1 from the kick to the thread. What CPU 0 does after
+                # the pair, while it waits, is neither.
+                pairs = [k for k, i in enumerate(found.insns) if i[0] == 0 and i[2] == b"\x0f\x31"]
+                found.insns = [i for k, i in enumerate(found.insns) if i[0] == 1 or k <= pairs[1]]
+                woken = sum(1 for i in found.insns if i[0] == 1)
+                row["by_cpu"] = [row["value"], woken]
+                row["value"] += woken
             row["expensive"] = found.expensive()
             top = sorted(found.by_function(symbols).items(), key=lambda x: -x[1])[:6]
             row["spent_on"] = {f"{n}": count for (_, n), count in top}

@@ -172,7 +172,7 @@ RAW_MONITOR 3
  */
     .section .rodata.guest, "a"
     .code16
-.macro GUEST name, id, op, after=NOTHING
+.macro GUEST name, id, op, after=NOTHING, close=1
     .globl guest_\name, guest_\name\()_end
 guest_\name:
 1:  addr32 nopl 0x42480000 + \id(%eax)
@@ -181,7 +181,9 @@ guest_\name:
     \op
     rdtsc
     subl %esi, %eax
+    .if \close
     addr32 nopl 0x4248ffff(%eax)
+    .endif
     movl %eax, (%di)
     addw $4, %di
     \after
@@ -213,7 +215,8 @@ GUEST vmcall, BENCH_ID_RAW_HYPERCALL, OP_VMCALL
 /* The write rings; the CPUID behind it tells the monitor to make ready for the next. */
 GUEST ring, BENCH_ID_DOORBELL, OP_OUT, OP_CPUID
 GUEST ring_again, BENCH_ID_DOORBELL_SET, OP_OUT
-GUEST ring_afar, BENCH_ID_DOORBELL_AFAR, OP_OUT, OP_CPUID
+/* Closed by the thread that is woken. */
+GUEST ring_afar, BENCH_ID_DOORBELL_AFAR, OP_OUT, OP_CPUID, 0
 GUEST ring_here, BENCH_ID_DOORBELL_HERE, OP_OUT, OP_CPUID
 
 /* Times at which something else than the guest ran: gaps between one RDTSC and the next. */
