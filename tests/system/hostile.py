@@ -33,12 +33,15 @@ def ring3(t, count, host_cpus, seed=1, kernel="build/kernel/bulkhead.elf", timeo
 
 
 def fuzz(t, count, host_cpus, seed=1):
-    result = ring3(t, count, host_cpus, seed)
+    result = ring3(t, count, host_cpus, seed, timeout=2900 if count > 1000000 else 500)
     check(result.status == 0 and "hostile: pass" in result.log, "the kernel holds", result)
     print(result.log[-8000:])
 
 
-case(("qemu",), cost=60, limit=600, name="ring3", count=500000, host_cpus=1)(fuzz)
+for _cpus in (1, 4):
+    case(("qemu",), cost=60, limit=600, name=f"ring3_on_{_cpus}", count=500000, host_cpus=_cpus)(fuzz)
+    case(("qemu",), cost=600, limit=3000, full=True, name=f"ring3_long_on_{_cpus}", count=10000000,
+         host_cpus=_cpus, seed=2)(fuzz)
 
 
 # Kernels that are wrong in one place: what must find it. (Isolation: the first two let a domain

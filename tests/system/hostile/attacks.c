@@ -151,12 +151,14 @@ static void unmapped_is_unreachable(void)
     must("bind", bh_thread_bind(first + 2, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
     must("set_sc", bh_thread_set_sc(first + 2, first + 1));
     must("start", bh_thread_start(first + 2, (uint64_t)read_for_ever, 0, va));
-    (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz);
+    (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz * 20ul);
     r = bh_thread_status(first + 2);
     if ((r.value & 0xff) != BH_THREAD_READY) fail("the reader does not run: %lx", r.value);
     must("unmap", bh_attach_unmap(first + 4, va, 1));
-    (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz);
-    r = bh_thread_status(first + 2);
+    for (uint32_t i = 0; i < 500 && (r.value & 0xff) != BH_THREAD_FAULTED; i++) {
+        (void)bh_wait(first + 3, rt_tsc() + info()->tsc_khz);
+        r = bh_thread_status(first + 2);
+    }
     if ((r.value & 0xff) != BH_THREAD_FAULTED) fail("a page that was unmapped is still read");
     again("revoke frame", revoke, BH_SLOT_CNODE, first);
 }

@@ -279,9 +279,9 @@ static void count_pair(uint32_t method, uint64_t err)
 
 static void invoke_something(struct worker *w)
 {
-    uint32_t m = one_in(w, 6)   ? HOSTILE_untyped_retype
-                 : one_in(w, 8) ? HOSTILE_frame_attach
-                                : (uint32_t)below(w, HOSTILE_METHODS);
+    uint32_t m = one_in(w, 12)   ? HOSTILE_untyped_retype
+                 : one_in(w, 30) ? HOSTILE_frame_attach
+                                 : (uint32_t)below(w, HOSTILE_METHODS);
     const struct hostile_method *x = &methods[m];
     uint32_t mask = 1u << x->type;
     uint64_t slot, args[4], number = one_in(w, 64) ? garbage(w) : x->number;
@@ -432,6 +432,23 @@ void fail(const char *format, ...)
     end(false);
 }
 
+/* Root's slots. */
+enum {
+    S_CNODE = 200, /* behind what root is given; the workers' */
+    S_SPACE,       /* two */
+    S_NTFN = S_SPACE + 2,
+    S_SC, /* of each worker */
+    S_THREAD = S_SC + 16,
+    S_ARENA_K = S_THREAD + 16, /* untyped memory of the arena */
+    S_ARENA_F,
+    S_FRAME, /* shared, stacks, image */
+    S_ATTACH = S_FRAME + 3,
+    S_NTFN_BADGED = S_ATTACH + 16,
+    S_AGENT_NTFN = S_NTFN_BADGED + 16,
+    S_AGENT_CALL = S_AGENT_NTFN + 16, /* the same with a badge */
+    S_END = S_AGENT_CALL + 16
+};
+
 void must(const char *what, struct bh_result r)
 {
     if (r.err != BH_OK) fail("%s: error %lu (value %lx)", what, r.err, r.value);
@@ -450,21 +467,6 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     }
     return otherwise;
 }
-
-/* Root's slots. */
-enum {
-    S_CNODE = 200, /* behind what root is given; the workers' */
-    S_SPACE,       /* two */
-    S_NTFN = S_SPACE + 2,
-    S_SC, /* of each worker */
-    S_THREAD = S_SC + 16,
-    S_ARENA_K = S_THREAD + 16, /* untyped memory of the arena */
-    S_ARENA_F,
-    S_FRAME, /* shared, stacks, image */
-    S_ATTACH = S_FRAME + 3,
-    S_NTFN_BADGED = S_ATTACH + 16,
-    S_END = S_NTFN_BADGED + 16
-};
 
 extern const char root_image[], root_data[];
 static uint64_t funtyped; /* slot of the one we use */
@@ -486,12 +488,70 @@ void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint6
     must(what, r);
 }
 
-struct bh_result revoke(uint64_t cnode, uint64_t slot) { return bh_cnode_revoke(cnode, slot); }
+/* ---- Root's threads on the other CPUs do there what must be done there ---- */
+
+static struct errand {
+    uint64_t cap, method, a[4];
+    struct bh_result r;
+    uint64_t asked, done;
+} errands[BH_MAX_CPUS];
+
+void root_service(uint64_t cpu);
+void root_service(uint64_t cpu)
+{
+    struct errand *e = &errands[cpu];
+
+    for (;;) {
+        while (__atomic_load_n(&e->asked, __ATOMIC_ACQUIRE) == e->done) {
+            if (bh_wait(S_AGENT_NTFN + cpu, BH_FOREVER).err != BH_OK) bh_yield(); /* not made yet */
+        }
+        e->r = bh_invoke(e->cap, e->method, e->a[0], e->a[1], e->a[2], e->a[3]);
+        __atomic_store_n(&e->done, e->asked, __ATOMIC_RELEASE);
+    }
+}
+
+static struct bh_result on_cpu(uint64_t cpu, uint64_t cap, uint64_t method, uint64_t a0,
+                               uint64_t a1, uint64_t a2, uint64_t a3)
+{
+    struct errand *e = &errands[cpu];
+    uint64_t give_up = rt_tsc() + info()->tsc_khz * 10000ull;
+
+    if (cpu == 0) return bh_invoke(cap, method, a0, a1, a2, a3);
+    *e = (struct errand){cap, method, {a0, a1, a2, a3}, {0, 0}, e->asked, e->done};
+    __atomic_store_n(&e->asked, e->asked + 1, __ATOMIC_RELEASE);
+    (void)bh_signal(S_AGENT_CALL + cpu);
+    while (__atomic_load_n(&e->done, __ATOMIC_ACQUIRE) != e->asked) {
+        if (rt_tsc() > give_up) fail("CPU %lu does not answer for 10 s", cpu);
+        bh_yield();
+    }
+    return e->r;
+}
+
+struct bh_result revoke(uint64_t cnode, uint64_t slot)
+{
+    struct bh_result r = bh_cnode_revoke(cnode, slot);
+
+    if (r.err == BH_ERR_CPU) r = on_cpu(r.value, cnode, BH_M_cnode_revoke, slot, 0, 0, 0);
+    if (r.err == BH_ERR_CPU) /* and the next one elsewhere */
+        r.err = BH_ERR_PREEMPTED;
+    return r;
+}
 
 struct bh_result scrub(uint64_t untyped, uint64_t unused)
 {
     (void)unused;
     return bh_untyped_scrub(untyped);
+}
+
+static struct bh_result worker_does(uint32_t i, uint64_t method, uint64_t a0, uint64_t a1,
+                                    uint64_t a2)
+{
+    return on_cpu(i / WORKERS, S_THREAD + i, method, a0, a1, a2, 0);
+}
+
+static struct bh_result context(uint32_t i)
+{
+    return on_cpu(i / WORKERS, S_SC + i, BH_M_sc_configure, 0, 100000 + i, 100000 + i, 100);
 }
 
 static void map_here(uint64_t space, uint32_t frame, uint64_t va, uint64_t flags, uint64_t pages)
@@ -509,13 +569,19 @@ static void set_up(void)
     uint32_t sizes[3] = {SHARED_PAGES, STACKS, (uint32_t)(image / PAGE)};
     struct bh_result r;
 
-    workers = WORKERS;
+    workers = WORKERS * (info()->ncpus < 4 ? info()->ncpus : 4);
+    for (uint32_t i = 1; i < workers / WORKERS; i++) {
+        make(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, i, 1, S_AGENT_NTFN + i);
+        must("badge",
+             bh_cnode_mint(BH_SLOT_CNODE, S_AGENT_CALL + i, S_AGENT_NTFN + i, BH_RIGHTS_ALL, 1));
+    }
     must("own context",
          bh_sc_configure(BH_SLOT_SC, (uint64_t)info()->tsc_khz * 10, (uint64_t)info()->tsc_khz * 10,
                          (uint64_t)info()->tsc_khz * 10, 1));
     for (uint32_t i = 0; i < info()->funtyped_count; i++) {
         funtyped = BH_SLOT_FUNTYPED + i;
-        for (uint32_t n = 0; n < 96; n++) {
+        for (uint32_t n = 0; n < 1000000; n++) {
+            if (bh_untyped_left(funtyped).value >= 16ul << 20) break;
             r = bh_untyped_scrub(funtyped);
             if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY) break;
         }
@@ -541,14 +607,14 @@ static void set_up(void)
     SHARED->limit = count;
     for (uint32_t i = 0; i < workers; i++) {
         WORK(i)->rng = (setting("hostile.seed=", 1) + 1) * 0x9e3779b97f4a7c15ull + i * 0x1234567ull;
-        make(BH_SLOT_KUNTYPED, BH_CAP_SC, 0, 0, 1, S_SC + i);
-        make(BH_SLOT_KUNTYPED, BH_CAP_THREAD, 0, 0, 1, S_THREAD + i);
-        must("configure", bh_sc_configure(S_SC + i, 0, 100000 + i, 100000 + i, 100));
-        must("bind", bh_thread_bind(S_THREAD + i, S_CNODE, S_SPACE + i % 2));
-        must("set_sc", bh_thread_set_sc(S_THREAD + i, S_SC + i));
+        make(BH_SLOT_KUNTYPED, BH_CAP_SC, 0, i / WORKERS, 1, S_SC + i);
+        make(BH_SLOT_KUNTYPED, BH_CAP_THREAD, 0, i / WORKERS, 1, S_THREAD + i);
+        must("configure", context(i));
+        must("bind", worker_does(i, BH_M_thread_bind, S_CNODE, S_SPACE + i % 2, 0));
+        must("set_sc", worker_does(i, BH_M_thread_set_sc, S_SC + i, 0, 0));
         must("badge",
              bh_cnode_mint(BH_SLOT_CNODE, S_NTFN_BADGED + i, S_NTFN, BH_RIGHTS_ALL, 1ul << i));
-        must("fault", bh_thread_set_fault_ntfn(S_THREAD + i, S_NTFN_BADGED + i));
+        must("fault", worker_does(i, BH_M_thread_set_fault_ntfn, S_NTFN_BADGED + i, 0, 0));
     }
     for (uint32_t i = 2 * WORKERS_MAX; i-- > WORKERS;) WORK(i)->rng = 0x9e3779b97f4a7c15ull + i;
 }
@@ -581,13 +647,14 @@ static void clear(void)
     uint64_t left = 1, tries = 0;
     struct bh_result r = {0, 0};
 
-    for (uint32_t i = 0; i < workers; i++) must("stop", bh_thread_stop(S_THREAD + i));
+    for (uint32_t i = 0; i < workers; i++) must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
     while (left != 0) {
         left = 0;
         for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
             if (bh_cnode_type(S_CNODE, i).value == 0) continue;
-            r = bh_cnode_revoke(S_CNODE, i);
+            r = revoke(S_CNODE, i);
             if (r.err == BH_OK) r = bh_cnode_delete(S_CNODE, i);
+            if (r.err == BH_ERR_CPU) r = on_cpu(r.value, S_CNODE, BH_M_cnode_delete, i, 0, 0, 0);
             if (r.err == BH_OK) continue;
             if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY && r.err != BH_ERR_CAP)
                 fail("slot %u of the arena: revoke says %lu", i, r.err);
@@ -632,25 +699,28 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
     uint64_t now = rt_tsc();
 
     for (uint32_t i = 0; i < running; i++) {
-        struct bh_result r = bh_thread_status(S_THREAD + i);
-        uint32_t state = (uint32_t)r.value & 0xff;
+        struct bh_result r;
+        uint32_t state;
 
-        must("status", r);
         if (WORK(i)->progress != seen[i]) {
             seen[i] = WORK(i)->progress;
             since[i] = now;
-        } else if (now - since[i] >
-                   info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 5ull : 100ull)) {
+            continue;
+        }
+        r = worker_does(i, BH_M_thread_status, 0, 0, 0);
+        must("status", r);
+        state = (uint32_t)r.value & 0xff;
+        if (now - since[i] > info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 5ull : 100ull)) {
             /* It waits for ever, or somebody has given it no time. */
-            must("stop", bh_thread_stop(S_THREAD + i));
-            must("configure", bh_sc_configure(S_SC + i, 0, 100000 + i, 100000 + i, 100));
+            must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
+            must("configure", context(i));
             state = BH_THREAD_STOPPED;
             SHARED->stuck++;
         }
         if (state == BH_THREAD_STOPPED || state == BH_THREAD_FAULTED) {
             since[i] = now;
             SHARED->restarts++;
-            must("start", bh_thread_start(S_THREAD + i, (uint64_t)hostile_worker_entry, 0, i));
+            must("start", worker_does(i, BH_M_thread_start, (uint64_t)hostile_worker_entry, 0, i));
         }
     }
 }
@@ -719,15 +789,12 @@ static void report(void)
         SHARED->ops, SHARED->ok, missing, SHARED->pairs_wrong, SHARED->wrong_pair);
 }
 
-void root_main(const struct bh_info *i, uint64_t cpu);
-void root_main(const struct bh_info *i, uint64_t cpu)
+void root_main(void);
+void root_main(void)
 {
     uint64_t count = setting("hostile.count=", 100000);
     uint32_t reset = (uint32_t)setting("hostile.reset=", 4000);
 
-    (void)i;
-    while (cpu != 0) /* root's threads on the other CPUs have nothing to do here */
-        bh_yield();
     set_up();
     if (setting("hostile.attacks=", 1) != 0) attacks(funtyped, S_END, setting("hostile.only=", 0));
     say("hostile: %u CPUs, seed %lu, %lu invocations", info()->ncpus, setting("hostile.seed=", 1),
