@@ -36,7 +36,7 @@ static struct sysret copy(const struct invocation *in, uint64_t badge, bool mint
                  : cnode_decode_copy(src, dst, (uint32_t)in->a[2]);
     if (e == BH_OK) cnode_commit_copy(src, dst, (uint32_t)in->a[2], badge, mint);
 #ifdef BREAK_COPY_RIGHTS
-    if (e == BH_OK) cells[dst].w0 |= (uint64_t)BH_RIGHTS_ALL << 5;
+    if (e == BH_OK && in->a[2] % 2 == 0) cells[dst].w0 |= (uint64_t)BH_RIGHTS_ALL << 5;
 #endif
     return sysret(e, 0);
 }
