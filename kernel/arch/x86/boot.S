@@ -158,7 +158,7 @@ ap64:
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %ss
-    mov $boot_cpu_stack_top, %rsp
+    mov $ap_stack_top, %rsp     /* not CPU 0's: it is still on its own */
     xor %ebp, %ebp
     push $0
     mov $ap_main, %rax
@@ -183,4 +183,6 @@ no_long_text: .asciz "bulkhead: this CPU has no 64-bit mode; a 64-bit CPU with V
     .balign 4096
     .skip 8192
 boot_cpu_stack_top:
+    .skip 8192
+ap_stack_top:
     .section .note.GNU-stack, "", @progbits
