@@ -166,9 +166,13 @@ void irq_release(uint32_t cell)
 /* An interrupt of a line: mask it, tell its owner. */
 void irq_arrived(uint32_t line)
 {
-    if (line >= 24 || lines[line].ntfn == 0) return;
+    uint32_t n;
+
+    if (line >= 24) return;
+    n = __atomic_load_n(&lines[line].ntfn, __ATOMIC_RELAXED); /* another CPU may release it now */
+    if (n == 0) return;
     ioapic_mask(line, true);
-    ntfn_signal(lines[line].ntfn - 1, lines[line].badge);
+    ntfn_signal(n - 1, lines[line].badge);
 }
 
 struct sysret inv_kernel_putc(const struct invocation *in)

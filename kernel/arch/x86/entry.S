@@ -247,6 +247,8 @@ trap_common:
     jz 1f
     swapgs
     mov %gs:PC_KSTACK, %rsp
+    pushq $2                    /* the user's AC would switch SMAP off */
+    popfq
     xor %ebp, %ebp
     call trap_user              /* does not return */
     ud2
