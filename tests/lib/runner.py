@@ -128,9 +128,9 @@ def skipped_everywhere(jobs):
             for job in group]
 
 
-def show(job):
+def show(job, progress=""):
     detail = f"  ({job.detail})" if job.detail else ""
-    print(f"{job.verdict} {job.name} {job.seconds:.1f} s{detail}", flush=True)
+    print(f"{progress}{job.verdict} {job.name} {job.seconds:.1f} s{detail}", flush=True)
     if job.verdict == "FAIL":
         for line in job.tail():
             print("    " + "".join(c if c.isprintable() else "?" for c in line))
@@ -161,7 +161,7 @@ def main():
     def stop(number, _frame):
         raise SystemExit(128 + number)
     signal.signal(signal.SIGTERM, stop)
-    running, done = [], []
+    running, done, total, begun = [], [], len(waiting), time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < args.jobs:
@@ -172,7 +172,8 @@ def main():
             for job in [job for job in running if job.poll()]:
                 running.remove(job)
                 done.append(job)
-                show(job)
+                minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+                show(job, f"[{len(done)}/{total} {minutes}:{seconds:02}] ")
     finally:
         for job in running:
             job.kill()
