@@ -59,6 +59,8 @@ static bool read_index(uint64_t window)
         f->bytes = m.size;
         f->pages = (m.size + PAGE - 1u) / PAGE;
         f->frame = m.data / PAGE; /* page, until carve_files() */
+        f->above_large =
+            (info()->boot_misalign + info()->boot_archive + f->frame * PAGE) % LARGE_BYTES;
         nfiles++;
         offset = m.next;
     }

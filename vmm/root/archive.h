@@ -17,6 +17,7 @@ struct archive_file {
     uint64_t bytes;
     uint64_t frame; /* slot; 0: empty file */
     uint64_t pages;
+    uint64_t above_large; /* bytes of its physical start above a 2 MiB boundary */
 };
 
 /** Read the index, carve the frames. Once, at start. Measuring the files belongs here, before any

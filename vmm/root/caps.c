@@ -1,6 +1,8 @@
 /* Root's capabilities; see caps.h. */
 #include "caps.h"
 #include <stddef.h>
+#include "log.h"
+#include "service.h"
 
 static uint64_t next_slot;
 
@@ -94,12 +96,35 @@ uint64_t slot_delete(uint64_t slot)
     return err;
 }
 
-uint64_t slot_revoke(uint64_t slot)
-{
-    uint64_t err, give_up = 0;
+struct revoking {
+    uint64_t slot;
+    unsigned cpu; /* where the object lives that the revoke has come to */
+};
 
-    do err = bh_cnode_revoke(BH_SLOT_CNODE, slot).err;
-    while (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up)));
+/* As far as this CPU gets. */
+static uint64_t revoke_here(void *arg)
+{
+    struct revoking *r = arg;
+    struct bh_result result;
+    uint64_t give_up = 0;
+
+    do {
+        result = bh_cnode_revoke(BH_SLOT_CNODE, r->slot);
+        if (result.err == BH_ERR_PREEMPTED) give_up = 0; /* it has got further */
+    } while (result.err == BH_ERR_PREEMPTED || (result.err == BH_ERR_BUSY && busy_retry(&give_up)));
+    if (result.err == BH_ERR_CPU) r->cpu = (unsigned)result.value;
+    return result.err;
+}
+
+uint64_t slot_revoke(uint64_t slot, unsigned cpu)
+{
+    struct revoking r = {slot, cpu};
+    uint64_t err = BH_ERR_CPU;
+
+    /* A VM's objects are all on one CPU; more turns than CPUs mean that nothing moves. */
+    for (unsigned i = 0; i <= ROOT_CPUS_MAX && err == BH_ERR_CPU; i++)
+        err = on_cpu(r.cpu, revoke_here, &r);
+    if (err) say("revoke of slot %lu on CPU %u: %s", slot, r.cpu, error_name(err));
     return err;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Root's capabilities: which slot holds what, and the operations on them that have to be repeated
- * until done. May call: system calls, the log.
+ * until done. May call: system calls, on_cpu(), the log.
  */
 #ifndef VMM_ROOT_CAPS_H
 #define VMM_ROOT_CAPS_H
@@ -10,7 +10,8 @@
 #include "bulkhead/info.h"
 #include "syscall.h"
 
-#define PAGE 4096u
+#define PAGE        4096u
+#define LARGE_BYTES 0x200000u /* one entry of a page table's second level */
 
 /** Fixed by the kernel at start. */
 static inline const struct bh_info *info(void) { return (const struct bh_info *)BH_ROOT_INFO; }
@@ -36,8 +37,9 @@ uint64_t carve(uint64_t frame, uint64_t offset_pages, uint64_t pages, uint64_t s
 /** Delete what is in a slot of root's CNode (nothing: fine). */
 uint64_t slot_delete(uint64_t slot);
 
-/** Take back everything derived from a slot. */
-uint64_t slot_revoke(uint64_t slot);
+/** Take back everything derived from a slot, on whichever CPUs it lives; begins on @cpu. Only for
+ *  the thread on CPU 0. */
+uint64_t slot_revoke(uint64_t slot, unsigned cpu);
 
 /** Derive an attachment of @frame to @space in @slot and map all of [@offset, +@pages) at @va. */
 uint64_t attach(uint64_t frame, uint64_t space, uint64_t rights, uint64_t slot);

@@ -148,14 +148,29 @@ bool console_poll(void)
     return pending();
 }
 
+static void flush_shown(void)
+{
+    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++) (void)send_some(SEND_MAX);
+}
+
 void console_vm_ends(struct vm *vm)
 {
-    if (vm->number == shown) console_flush();
+    if (vm->number == shown) flush_shown();
     if (vm->console) (void)take_output(vm);
     if (several()) note_add("\r\n--- %s has ended: %s ---\r\n", label(vm), vm->reason);
 }
 
-void console_flush(void)
+void console_end(void)
 {
-    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++) (void)send_some(SEND_MAX);
+    unsigned first = shown;
+
+    for (unsigned i = 0; i < nvms; i++) {
+        struct vm *vm = &vms[(first + i) % nvms];
+
+        shown = vm->number;
+        if (i == 0) flush_shown();                          /* makes room for what is in the ring */
+        if (vm->state == VM_RUNNING) (void)take_output(vm); /* once: it may go on talking */
+        if (i && pending()) note_add("\r\n--- %s, not shown until now ---\r\n", label(vm));
+        flush_shown();
+    }
 }

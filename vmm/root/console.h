@@ -19,7 +19,7 @@ bool console_poll(void);
 /** Take what the VM said last, before its pages go. */
 void console_vm_ends(struct vm *vm);
 
-/** Send everything that is kept for the VM shown; bounded time. */
-void console_flush(void);
+/** The system ends: send what has not been shown, of every VM under its label; bounded time. */
+void console_end(void);
 
 #endif

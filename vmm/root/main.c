@@ -1,6 +1,6 @@
 /*
  * The root task: takes all capabilities, reads the manifest, makes the VMs, supervises them, ends
- * the system. Single thread, one notification: a bit per VM. May call: everything in root.
+ * the system. On CPU 0, with one notification: two bits per VM. May call: everything in root.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include "log.h"
 #include "manifest.h"
 #include "program.h"
+#include "service.h"
 #include "status.h"
 #include "string.h"
 #include "vm.h"
@@ -41,7 +42,7 @@ static void read_manifest(void)
     const struct archive_file *f = archive_find("manifest.dtb");
     const struct manifest_env env = {
         .file = "manifest.dtb",
-        .host_cpus = info()->ncpus,
+        .host_cpus = service_cpus(),
         .host_memory_mib = info()->funtyped_bytes >> 20,
         .image_size = image_size,
         .report = manifest_error,
@@ -124,7 +125,8 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
 
         if (r.err == BH_OK)
             for (unsigned i = 0; i < manifest.vm_count; i++)
-                if (r.value >> i & 1u) vm_check(&vms[i]);
+                if ((r.value & (vm_signal_bit(i) | vm_fault_bit(i))) != 0)
+                    vm_check(&vms[i], (r.value & vm_fault_bit(i)) != 0);
         busy = console_poll();
         end_if_due();
     }
@@ -134,6 +136,7 @@ void root_main(void)
 {
     uint64_t ntfn;
 
+    service_init();
     serial_init(COM1);
     serial_init(COM2);
     if (info()->magic != BH_INFO_MAGIC || info()->abi_version != BH_ABI_VERSION)

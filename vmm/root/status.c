@@ -59,7 +59,7 @@ static void power_off(void)
 
 void system_end(int status, const char *reason)
 {
-    console_flush();
+    console_end();
     log_end(status, reason);
     power_off();
     for (;;) (void)bh_wait(0, BH_FOREVER);

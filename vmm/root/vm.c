@@ -8,11 +8,13 @@
 #include "layout.h"
 #include "log.h"
 #include "program.h"
+#include "service.h"
 #include "string.h"
 #include "bulkhead/vcpu.h"
 
 #define MIB         0x100000ull
-#define LARGE_PAGES 512u /* 2 MiB */
+#define GIB         0x40000000ull
+#define LARGE_PAGES (LARGE_BYTES / PAGE)
 #define PERIOD_US   10000u
 
 /* Exit status of the system when a VM did not end by itself; documented in README. */
@@ -28,7 +30,7 @@ enum {
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
 
-static uint64_t pages_of(uint64_t bytes) { return (bytes + PAGE - 1u) / PAGE; }
+static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1u) / to * to; }
 
 static unsigned log2_up(uint64_t n)
 {
@@ -43,22 +45,54 @@ uint64_t vm_memory_bytes(const struct manifest_vm *config)
     return config->memory_mib * MIB + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
 }
 
-/* Page tables a region of @bytes at an aligned address takes below the root table, with entries of
- * 4 KiB (@small) or 2 MiB. */
-static uint64_t tables_for(uint64_t bytes, bool small)
-{
-    uint64_t gib = (bytes + 0x3fffffffu) >> 30;
-    uint64_t large = (bytes + 0x1fffffu) >> 21;
+/* Where the images lie for the monitor: each as far above a 2 MiB boundary as in memory, so that it
+ * takes large entries. */
+struct images {
+    const struct archive_file *kernel, *initrd; /* NULL: none */
+    uint64_t kernel_va, initrd_va, end_va;
+};
 
-    return bytes ? gib + (small ? large + 1u : 0) : 0;
+static void place_image(const struct archive_file *f, uint64_t *va, uint64_t *end)
+{
+    if (!f) return;
+    *va = round_up(*end, LARGE_BYTES) + f->above_large;
+    *end = *va + f->pages * PAGE;
 }
 
-static uint64_t hostspace_pages(const struct manifest_vm *c, uint64_t image_bytes)
+static struct images find_images(const struct manifest_vm *c)
 {
-    /* Header, root table, one third-level table (512 GiB), code and shared pages, the vCPU's page
-     * and private area, RAM, images. */
-    uint64_t n =
-        2u + 1u + 4u + 4u + tables_for(c->memory_mib * MIB, false) + tables_for(image_bytes, true);
+    struct images m = {.kernel = archive_find(c->kernel), .end_va = BH_MONITOR_IMAGES};
+
+    if (c->initrd) m.initrd = archive_find(c->initrd);
+    place_image(m.kernel, &m.kernel_va, &m.end_va);
+    place_image(m.initrd, &m.initrd_va, &m.end_va);
+    return m;
+}
+
+/* Page tables of the lowest level: for the ends of an image that fill no large entry. */
+static uint64_t image_tables(const struct archive_file *f)
+{
+    uint64_t end;
+
+    if (!f) return 0;
+    end = f->above_large + f->pages * PAGE;
+    if (end <= LARGE_BYTES) return 1;
+    return (f->above_large ? 1u : 0u) + (end % LARGE_BYTES ? 1u : 0u);
+}
+
+static uint64_t gibs(uint64_t bytes) { return round_up(bytes, GIB) / GIB; }
+
+/* The kernel's own: header, three levels down to the private area, that area's table, save areas.
+ */
+#define HOSTSPACE_KERNEL_PAGES 6u
+
+static uint64_t hostspace_pages(const struct manifest_vm *c, const struct images *m)
+{
+    /* Start block, report, console and vCPU page share one table; the monitor's program has one;
+     * RAM takes large entries. */
+    uint64_t n = HOSTSPACE_KERNEL_PAGES + 1u + 1u + gibs(c->memory_mib * MIB) +
+                 gibs(m->end_va - BH_MONITOR_IMAGES) + image_tables(m->kernel) +
+                 image_tables(m->initrd);
 
     return n < BH_HOSTSPACE_MIN_PAGES ? BH_HOSTSPACE_MIN_PAGES : n;
 }
@@ -67,7 +101,7 @@ static uint64_t guestspace_pages(const struct manifest_vm *c)
 {
     /* Header, root table, third level, small entries around the hole below 1 MiB, the hole below
      * 4 GiB splits a GiB. */
-    uint64_t n = 2u + 1u + 1u + 1u + tables_for(c->memory_mib * MIB, false);
+    uint64_t n = 2u + 1u + 1u + 1u + gibs(c->memory_mib * MIB);
 
     return n < BH_GUESTSPACE_MIN_PAGES ? BH_GUESTSPACE_MIN_PAGES : n;
 }
@@ -83,8 +117,10 @@ static bool failed(const struct vm *vm, const char *what, uint64_t err)
 static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
 {
     uint64_t largest = host_pages > guest_pages ? host_pages : guest_pages;
-    /* Spaces are aligned to their size: the largest may lose as much again. */
-    uint64_t kpages = host_pages + guest_pages + largest + BH_VCPU_BYTES / PAGE + 2u;
+    /* Spaces are aligned to their size in the pool, which ends on a 2 MiB boundary: so much is lost
+     * before the largest, and nothing between the others. Small objects share a page. */
+    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % largest;
+    uint64_t kpages = skipped + host_pages + guest_pages + BH_VCPU_BYTES / PAGE + 1u;
     uint64_t fpages = vm_memory_bytes(vm->config) / PAGE - LARGE_PAGES;
     uint64_t err = BH_ERR_MEMORY;
 
@@ -137,7 +173,7 @@ static bool make_objects(struct vm *vm, unsigned cpu, uint64_t host_pages, uint6
                    bh_thread_set_sc(s + VS_THREAD, s + VS_SC).err) &&
            !failed(vm, "root's notification",
                    bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, ntfn, BH_RIGHT_WRITE,
-                                 (uint64_t)1 << vm->number)
+                                 vm_signal_bit(vm->number))
                        .err) &&
            !failed(vm, "console signal",
                    bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, s + VS_NTFN, BH_RIGHT_WRITE,
@@ -199,9 +235,9 @@ static bool share_pages(struct vm *vm)
 }
 
 /* A file of the archive, read-only for the monitor, whole pages from @va on. */
-static bool map_image(struct vm *vm, const char *name, unsigned slot, uint64_t va, uint64_t *bytes)
+static bool map_image(struct vm *vm, const char *name, const struct archive_file *f, unsigned slot,
+                      uint64_t va)
 {
-    const struct archive_file *f = archive_find(name);
     uint64_t err;
 
     if (!f || !f->frame) {
@@ -211,7 +247,6 @@ static bool map_image(struct vm *vm, const char *name, unsigned slot, uint64_t v
     }
     err = attach(f->frame, vm->slots + VS_HOSTSPACE, BH_RIGHT_READ, vm->slots + slot);
     if (!err) err = map(vm->slots + slot, va, 0, f->pages, BH_MAP_READ);
-    *bytes = f->bytes;
     return !failed(vm, name, err);
 }
 
@@ -225,8 +260,7 @@ static bool load_monitor(struct vm *vm)
                    program_load(s + VS_CODE, s + VS_CODE_MONITOR, s + VS_WINDOW));
 }
 
-static void fill_start(struct vm *vm, uint64_t kernel_bytes, uint64_t initrd_va,
-                       uint64_t initrd_bytes)
+static void fill_start(struct vm *vm, const struct images *m)
 {
     const struct manifest_vm *c = vm->config;
     struct bh_monitor_start *st = vm->start;
@@ -241,10 +275,10 @@ static void fill_start(struct vm *vm, uint64_t kernel_bytes, uint64_t initrd_va,
     st->flags = c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0;
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
-    st->kernel_va = BH_MONITOR_IMAGES;
-    st->kernel_bytes = kernel_bytes;
-    st->initrd_va = initrd_va;
-    st->initrd_bytes = initrd_bytes;
+    st->kernel_va = m->kernel_va;
+    st->kernel_bytes = m->kernel->bytes;
+    st->initrd_va = m->initrd_va;
+    st->initrd_bytes = m->initrd ? m->initrd->bytes : 0;
     st->wall_clock_s = wall_clock_s(&st->wall_clock_tsc);
     /* Each VM gets a seed that tells nothing of another's: the kernel's seed through a mixer with
      * the VM's number and the time. */
@@ -252,19 +286,26 @@ static void fill_start(struct vm *vm, uint64_t kernel_bytes, uint64_t initrd_va,
     (void)fmt_buf(st->cmdline, sizeof(st->cmdline), "%s", c->append ? c->append : "");
 }
 
+static uint64_t stop_thread(void *arg)
+{
+    const struct vm *vm = arg;
+
+    return bh_thread_stop(vm->slots + VS_THREAD).err;
+}
+
 static void take_back(struct vm *vm)
 {
     uint64_t s = vm->slots, err;
 
-    if (bh_cnode_type(BH_SLOT_CNODE, s + VS_THREAD).value) (void)bh_thread_stop(s + VS_THREAD);
+    if (bh_cnode_type(BH_SLOT_CNODE, s + VS_THREAD).value) (void)on_cpu(vm->cpu, stop_thread, vm);
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
     /* Images belong to the archive: their attachments go one by one. */
     err = slot_delete(s + VS_KERNEL_MONITOR);
     err = err ? err : slot_delete(s + VS_INITRD_MONITOR);
-    err = err ? err : slot_revoke(s + VS_FUNTYPED);
-    err = err ? err : slot_revoke(s + VS_KUNTYPED);
+    err = err ? err : slot_revoke(s + VS_FUNTYPED, vm->cpu);
+    err = err ? err : slot_revoke(s + VS_KUNTYPED, vm->cpu);
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
     err = err ? err : scrub(s + VS_KUNTYPED, vm->kuntyped_bytes);
     (void)failed(vm, "taking it back", err);
@@ -277,28 +318,29 @@ static void take_back(struct vm *vm)
     audit_end();
 }
 
-static bool build(struct vm *vm, uint64_t ntfn)
+struct plan {
+    struct vm *vm;
+    uint64_t ntfn; /* root's */
+};
+
+/* On the VM's CPU. @return BH_OK, or any error: said which. */
+static uint64_t build(void *arg)
 {
+    const struct plan *plan = arg;
+    struct vm *vm = plan->vm;
     const struct manifest_vm *c = vm->config;
-    const struct archive_file *kernel = archive_find(c->kernel);
-    const struct archive_file *initrd = c->initrd ? archive_find(c->initrd) : NULL;
-    uint64_t image_bytes =
-        (kernel ? kernel->pages : 0) * PAGE + (initrd ? initrd->pages : 0) * PAGE;
-    uint64_t host_pages = (uint64_t)1 << log2_up(hostspace_pages(c, image_bytes));
+    const struct images m = find_images(c);
+    uint64_t host_pages = (uint64_t)1 << log2_up(hostspace_pages(c, &m));
     uint64_t guest_pages = (uint64_t)1 << log2_up(guestspace_pages(c));
-    uint64_t kernel_bytes, initrd_bytes = 0, initrd_va = 0;
     uint64_t s = vm->slots;
 
     if (!make_untypeds(vm, host_pages, guest_pages) ||
-        !make_objects(vm, 0, host_pages, guest_pages, ntfn) || !make_memory(vm) ||
+        !make_objects(vm, vm->cpu, host_pages, guest_pages, plan->ntfn) || !make_memory(vm) ||
         !share_pages(vm) || !load_monitor(vm) ||
-        !map_image(vm, c->kernel, VS_KERNEL_MONITOR, BH_MONITOR_IMAGES, &kernel_bytes))
-        return false;
-    if (c->initrd) {
-        initrd_va = BH_MONITOR_IMAGES + pages_of(kernel_bytes) * PAGE;
-        if (!map_image(vm, c->initrd, VS_INITRD_MONITOR, initrd_va, &initrd_bytes)) return false;
-    }
-    fill_start(vm, kernel_bytes, initrd_va, initrd_bytes);
+        !map_image(vm, c->kernel, m.kernel, VS_KERNEL_MONITOR, m.kernel_va) ||
+        (c->initrd && !map_image(vm, c->initrd, m.initrd, VS_INITRD_MONITOR, m.initrd_va)))
+        return BH_ERR_STATE;
+    fill_start(vm, &m);
     if (failed(vm, "fault notification",
                bh_thread_set_fault_ntfn(s + VS_THREAD, s + VS_FAULT).err) ||
         failed(vm, "vCPU: bind",
@@ -308,8 +350,8 @@ static bool build(struct vm *vm, uint64_t ntfn)
         failed(vm, "vCPU",
                bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_VCPU, s + VS_VCPU, BH_RIGHTS_ALL).err) ||
         failed(vm, "thread: start", bh_thread_start(s + VS_THREAD, program_entry(), 0, 0).err))
-        return false;
-    return true;
+        return BH_ERR_STATE;
+    return BH_OK;
 }
 
 /* What can be said before anything is made. */
@@ -321,8 +363,6 @@ static bool startable(const struct vm *vm)
         say("vm %s: cpus = %u: this version runs VMs with one vCPU", c->name, c->cpus);
         return false;
     }
-    if (c->vcpu_cpu[0] != 0 && c->vcpu_cpu[0] != MANIFEST_CPU_ANY)
-        say("vm %s: runs on CPU 0, not %u: this version uses one CPU", c->name, c->vcpu_cpu[0]);
     return true;
 }
 
@@ -337,16 +377,20 @@ static bool make_slots(struct vm *vm, uint64_t ntfn)
     return bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_FAULT).value != 0 ||
            !failed(vm, "fault notification",
                    bh_cnode_mint(BH_SLOT_CNODE, vm->slots + VS_FAULT, ntfn, BH_RIGHTS_ALL,
-                                 (uint64_t)1 << vm->number)
+                                 vm_fault_bit(vm->number))
                        .err);
 }
 
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
 {
+    struct plan plan = {vm, ntfn};
+
     vm->number = number;
     vm->config = config;
     vm->status = 0;
-    if (!startable(vm) || !make_slots(vm, ntfn) || !build(vm, ntfn)) {
+    /* The manifest's rules have placed every VM on one of the CPUs that they were told of. */
+    vm->cpu = config->vcpu_cpu[0] == MANIFEST_CPU_ANY ? 0 : config->vcpu_cpu[0];
+    if (!startable(vm) || !make_slots(vm, ntfn) || on_cpu(vm->cpu, build, &plan)) {
         if (vm->kuntyped_bytes) take_back(vm);
         vm->state = VM_ENDED;
         vm->status = STATUS_IMAGE;
@@ -356,6 +400,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->state = VM_RUNNING;
     audit_begin("vm-started");
     audit_text("vm", config->name);
+    audit_number("cpu", vm->cpu);
     audit_number("memory_mib", config->memory_mib);
     audit_number("kernel_bytes",
                  vm->kuntyped_bytes - bh_untyped_left(vm->slots + VS_KUNTYPED).value);
@@ -430,39 +475,53 @@ static void end_from_report(struct vm *vm, const struct bh_monitor_report *r)
     }
 }
 
-/* A monitor that died of a fault of its own: its VM ends, and nothing else. */
-static void end_from_fault(struct vm *vm, uint64_t status)
-{
-    uint64_t thread = vm->slots + VS_THREAD;
+/* What a thread can be asked on its own CPU only. */
+struct fault {
+    uint64_t thread;
+    uint64_t status, rip, address;
+};
 
+static uint64_t read_fault(void *arg)
+{
+    struct fault *f = arg;
+
+    f->status = bh_thread_status(f->thread).value;
+    f->rip = bh_thread_fault_rip(f->thread).value;
+    f->address = bh_thread_fault_addr(f->thread).value;
+    return BH_OK;
+}
+
+/* A monitor that died of a fault of its own: its VM ends, and nothing else. */
+static void end_from_fault(struct vm *vm, const struct fault *f)
+{
     audit_begin("monitor-fault");
     audit_text("vm", vm->config->name);
-    audit_number("vector", status >> 8 & 0xffu);
-    audit_hex("error_code", status >> 16);
-    audit_hex("rip", bh_thread_fault_rip(thread).value);
-    audit_hex("address", bh_thread_fault_addr(thread).value);
+    audit_number("vector", f->status >> 8 & 0xffu);
+    audit_hex("error_code", f->status >> 16);
+    audit_hex("rip", f->rip);
+    audit_hex("address", f->address);
     audit_end();
     vm->status = STATUS_STOPPED;
     (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s stopped by a fault of its monitor",
                   vm->config->name);
 }
 
-void vm_check(struct vm *vm)
+void vm_check(struct vm *vm, bool faulted)
 {
     struct bh_monitor_report report;
-    uint64_t status;
+    struct fault fault = {.thread = vm->slots + VS_THREAD};
 
     if (vm->state != VM_RUNNING) return;
     /* The monitor may write while this reads: take one copy, believe only that. */
     memcpy(&report, (const void *)vm->report, sizeof(report));
     __asm__ volatile("" ::: "memory");
-    status = bh_thread_status(vm->slots + VS_THREAD).value;
     if (report.kind != BH_END_NONE && report.kind < BH_END_COUNT) {
         report.text[sizeof(report.text) - 1u] = '\0';
         audit_report(vm, &report);
         end_from_report(vm, &report);
-    } else if ((status & 0xffu) == BH_THREAD_FAULTED) {
-        end_from_fault(vm, status);
+    } else if (faulted && on_cpu(vm->cpu, read_fault, &fault) == BH_OK &&
+               (fault.status & 0xffu) == BH_THREAD_FAULTED) {
+        end_from_fault(vm, &fault);
     } else {
         return;
     }

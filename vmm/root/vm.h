@@ -1,6 +1,7 @@
 /*
  * One VM as root sees it: its capabilities, its monitor, its end.
- * May call: capabilities, archive, console, log.
+ * Called on CPU 0; goes to the VM's CPU for what lives there.
+ * May call: capabilities, on_cpu(), archive, console, log.
  */
 #ifndef VMM_ROOT_VM_H
 #define VMM_ROOT_VM_H
@@ -36,7 +37,7 @@ enum vm_slot {
     VS_INITRD_MONITOR,
     VS_SIGNAL, /* the VM's notification, badged: console */
     VS_WINDOW, /* attachment of VS_CODE to root while the monitor is loaded */
-    VS_FAULT,  /* root's notification, badged with the VM's bit; kept for good */
+    VS_FAULT,  /* root's notification, badged with the VM's fault bit; kept for good */
     VS_COUNT
 };
 
@@ -44,6 +45,7 @@ enum vm_state { VM_ABSENT, VM_RUNNING, VM_ENDED };
 
 struct vm {
     unsigned number;
+    unsigned cpu; /* where its thread and vCPU live */
     enum vm_state state;
     const struct manifest_vm *config;
     uint64_t slots;
@@ -55,15 +57,20 @@ struct vm {
     char reason[96];
 };
 
+/** Bits of root's notification: the monitor has reported; its thread has faulted. */
+static inline uint64_t vm_signal_bit(unsigned number) { return (uint64_t)1 << number; }
+static inline uint64_t vm_fault_bit(unsigned number) { return (uint64_t)1 << (32u + number); }
+
 /** Bytes of FrameUntyped that a VM takes, alignment included. */
 uint64_t vm_memory_bytes(const struct manifest_vm *config);
 
-/** Make and start a VM. @param ntfn root's notification. @return false: said why; nothing is left
+/** Make and start a VM on the CPU that the manifest's rules have found for it. @param ntfn root's notification. @return false: said why; nothing is left
  *  of it. */
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn);
 
-/** Something happened to the VM's monitor: see whether it has ended, and if so take all back. */
-void vm_check(struct vm *vm);
+/** Something happened to the VM's monitor (@faulted: a fault of its own): see whether it has ended,
+ *  and if so take all back. */
+void vm_check(struct vm *vm, bool faulted);
 
 /** Tell the monitor that the console has input, or room. */
 void vm_signal_console(const struct vm *vm);
