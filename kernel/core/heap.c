@@ -35,8 +35,7 @@ static void heap_up(struct heap *h, uint32_t i, uint64_t key, uint32_t id)
         loop variant i; */
     while (i > 0u) {
         p = (i - 1u) / 2u;
-        if (h->item[p].key <= key)
-            break;
+        if (h->item[p].key <= key) break;
         heap_set(h, i, h->item[p].key, h->item[p].id);
         i = p;
     }
@@ -61,10 +60,8 @@ static void heap_down(struct heap *h, uint32_t i, uint64_t key, uint32_t id)
         loop assigns i, m, h->item[0 .. HEAP_MAX - 1], h->pos[0 .. HEAP_MAX - 1];
         loop variant h->count - i; */
     while (m < h->count) {
-        if (m + 1u < h->count && h->item[m + 1u].key < h->item[m].key)
-            m = m + 1u;
-        if (h->item[m].key >= key)
-            break;
+        if (m + 1u < h->count && h->item[m + 1u].key < h->item[m].key) m = m + 1u;
+        if (h->item[m].key >= key) break;
         heap_set(h, i, h->item[m].key, h->item[m].id);
         i = m;
         m = 2u * i + 1u;
@@ -76,12 +73,9 @@ err_t heap_insert(struct heap *h, uint32_t id, uint64_t key)
 {
     uint32_t n = h->count;
 
-    if (id >= HEAP_MAX)
-        return BH_ERR_RANGE;
-    if (h->pos[id] != 0u)
-        return BH_ERR_STATE;
-    if (n >= HEAP_MAX)
-        return BH_ERR_LIMIT;
+    if (id >= HEAP_MAX) return BH_ERR_RANGE;
+    if (h->pos[id] != 0u) return BH_ERR_STATE;
+    if (n >= HEAP_MAX) return BH_ERR_LIMIT;
     h->count = n + 1u;
     heap_up(h, n, key, id);
     return BH_OK;
@@ -92,14 +86,12 @@ void heap_remove(struct heap *h, uint32_t id)
     uint32_t i, last;
     struct heap_item moved;
 
-    if (id >= HEAP_MAX || h->pos[id] == 0u)
-        return;
+    if (id >= HEAP_MAX || h->pos[id] == 0u) return;
     i = h->pos[id] - 1u;
     last = h->count - 1u;
     h->count = last;
     h->pos[id] = 0;
-    if (i == last)
-        return;
+    if (i == last) return;
     moved = h->item[last];
     if (i > 0u && h->item[(i - 1u) / 2u].key > moved.key)
         heap_up(h, i, moved.key, moved.id);
