@@ -6,6 +6,7 @@
  */
 #include "object/space.h"
 #include "arch/x86/cpu.h"
+#include "bulkhead/info.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/mem.h"
 #include "arch/x86/vcpu_ops.h"
@@ -26,9 +27,12 @@ static uint64_t leaf_flags(const struct space *s, uint64_t flags, uint32_t level
            ((flags & BH_MAP_UC) != 0 ? PTE_PCD | PTE_PWT : 0) | (level > 1 ? PTE_PS : 0);
 }
 
-static uint32_t max_level(const struct space *s)
+/* Some Intel CPUs stop the machine when a guest executes from a large entry whose size changes:
+ * there it gets none. */
+static uint32_t max_level(const struct space *s, uint64_t flags)
 {
-    return cpu_has_1g && s->kind == SPACE_HOST ? 3 : 2;
+    if (s->kind == SPACE_HOST) return cpu_has_1g ? 3 : 2;
+    return (cpu_prot_on & BH_PROT_EXEC_4K) != 0 && (flags & BH_MAP_EXEC) != 0 ? 1 : 2;
 }
 
 void space_init(uint32_t space, uint32_t kind, uint32_t pages)
@@ -77,7 +81,8 @@ struct sysret space_decode_map(struct map_plan *p)
 
     while (done < p->pages && steps < p->steps) {
         uint64_t vpn = p->vpn + done;
-        uint32_t level = ptab_leaf_level(vpn, p->pfn + done, p->pages - done, max_level(s));
+        uint32_t level =
+            ptab_leaf_level(vpn, p->pfn + done, p->pages - done, max_level(s, p->flags));
         struct ptab_walk w = ptab_walk(p->space + 1, vpn, level);
 
         if (w.level == level) {
@@ -108,7 +113,8 @@ void space_commit_map(const struct map_plan *p)
 
     while (done < p->todo) {
         uint64_t vpn = p->vpn + done;
-        uint32_t level = ptab_leaf_level(vpn, p->pfn + done, p->pages - done, max_level(s));
+        uint32_t level =
+            ptab_leaf_level(vpn, p->pfn + done, p->pages - done, max_level(s, p->flags));
         struct ptab_walk w = ptab_walk(p->space + 1, vpn, level);
 
         while (w.level > level) {

@@ -29,6 +29,7 @@ static const struct protection protections[] = {
     {BH_PROT_INTREMAP, "device interrupts are remapped", "no interrupt remapping"},
     {BH_PROT_TPM, "what booted is measured into the TPM", "no TPM: nothing is measured"},
     {BH_PROT_SMT_PARKED, "hyperthread siblings are parked", "hyperthread siblings run"},
+    {BH_PROT_EXEC_4K, "guests execute from 4 KiB pages only (page-size-change machine check)", ""},
     {BH_PROT_RDSEED, "random numbers from RDSEED", "no RDSEED: entropy is estimated from jitter"},
 };
 

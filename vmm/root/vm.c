@@ -103,6 +103,8 @@ static uint64_t guestspace_pages(const struct manifest_vm *c)
      * 4 GiB splits a GiB. */
     uint64_t n = 2u + 1u + 1u + 1u + gibs(c->memory_mib * MIB);
 
+    if ((info()->prot_on & BH_PROT_EXEC_4K) != 0) n += c->memory_mib / 2u + 1u;
+
     return n < BH_GUESTSPACE_MIN_PAGES ? BH_GUESTSPACE_MIN_PAGES : n;
 }
 

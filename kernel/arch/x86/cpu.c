@@ -82,6 +82,8 @@ void cpu_detect(void)
     }
     if (intel && (l7.d >> 29 & 1u) != 0) cap = rdmsr(MSR_ARCH_CAP);
     if ((l7.d >> 26 & 1u) != 0 || (e8.b >> 12 & 1u) != 0) domain_flags |= DOMAIN_IBPB;
+    if (intel && (cap >> 6 & 1u) == 0) /* IF_PSCHANGE_MC_NO */
+        protection(BH_PROT_EXEC_4K, true);
     protection(BH_PROT_IBPB, (domain_flags & DOMAIN_IBPB) != 0);
     verw_needed = intel && (l7.d >> 10 & 1u) != 0 && (cap >> 5 & 1u) == 0; /* MD_CLEAR, MDS_NO */
     if (verw_needed != 0) protection(BH_PROT_VERW, true);

@@ -25,6 +25,7 @@
 #define BH_PROT_TPM           (1u << 10)
 #define BH_PROT_SMT_PARKED    (1u << 11)
 #define BH_PROT_RDSEED        (1u << 12)
+#define BH_PROT_EXEC_4K       (1u << 13) /* on: executable guest memory takes 4 KiB entries */
 
 enum bh_backend { BH_BACKEND_NONE = 0, BH_BACKEND_VMX = 1, BH_BACKEND_SVM = 2 };
 
