@@ -46,7 +46,7 @@ static const char *label(const struct vm *vm)
 static void announce(void)
 {
     note_add("\r\n--- %s (%u of %u)%s; Ctrl-] switches to the next console ---\r\n",
-             label(&vms[shown]), shown + 1u, nvms, vms[shown].state == VM_RUNNING ? "" : ", ended");
+             label(&vms[shown]), shown + 1u, nvms, vms[shown].state == VM_ENDED ? ", ended" : "");
 }
 
 void console_init(struct vm *all, unsigned count)
