@@ -84,7 +84,7 @@ static inline struct vmx_save *vmx_save(const struct vcpu *v)
  *  is mapped already), and the HOST_CR3 last written. */
 enum { B_DR, B_DR6 = 4, B_HOST_CR3 };
 
-struct vmx_cpu {
+struct __attribute__((aligned(64))) vmx_cpu { /* the MSR area: 16 bytes, SDM 25.7.2 */
     struct msr_entry host_msrs[SWAP_COUNT];
     struct vcpu *current;  /* whose VMCS is current */
     struct vcpu *ready;    /* = current, and nothing is left for vmx_prepare() to do */
