@@ -76,10 +76,16 @@ def reproducible(t):
     check(not different, "differs between two builds: " + ", ".join(different))
 
 
-@case(cost=100, limit=1200)
+@case(cost=200, limit=1400)
 def proofs(t):
     """What docs/ASSURANCE.md says is proven, is."""
     t.command(MAKE, "--no-print-directory", "prove", env=CLEAN)
+
+
+@case(full=True, cost=400, limit=3600)
+def proofs_fresh(t):
+    """The provers find every proof again, without the kept verdicts."""
+    t.command(MAKE, "--no-print-directory", "prove-fresh", env=CLEAN)
 
 
 @case(full=True, cost=300, limit=2400)
