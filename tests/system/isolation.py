@@ -12,7 +12,7 @@ def vm(guest, append="", **more):
 def both_pass(t, guests, host_cpus):
     """Two VMs {guest: command line}, named after their guests, both say PASS."""
     vms = {f"vm{i}": vm(guest, append) for i, (guest, append) in enumerate(guests)}
-    result = run_vms(t, vms, host_cpus=host_cpus, timeout=150)
+    result = run_vms(t, vms, host_cpus=host_cpus, timeout=350)
     check(result.ends() == dict.fromkeys(vms, EXIT_PASS), f"both pass, not {result.ends()}", result)
 
 
@@ -24,7 +24,7 @@ PAIRS = {
 }
 for name, guests in PAIRS.items():
     for cpus in (1, 2):
-        case(("qemu", "bochs"), cost=15, limit=240, name=f"{name}_on_{cpus}", guests=guests,
+        case(("qemu", "bochs"), cost=30, limit=420, name=f"{name}_on_{cpus}", guests=guests,
              host_cpus=cpus)(both_pass)
 
 
