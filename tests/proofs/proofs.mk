@@ -6,3 +6,7 @@ prove:
 # Contradictory requirements and dead code: part of test-full.
 prove-smoke:
 	@tests/proofs/prove.py --smoke
+# Every goal anew, whatever tests/proofs/proven.txt says: part of test-full.
+.PHONY: prove-fresh
+prove-fresh:
+	@tests/proofs/prove.py --fresh
