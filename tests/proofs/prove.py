@@ -30,7 +30,7 @@ SHORT = {'heap.c': '4'}
 PROVEN = 'tests/proofs/proven.txt'
 smoke = '--smoke' in sys.argv
 fresh = '--fresh' in sys.argv
-timeout = '20'
+timeout = '60'
 build = 'build/proofs'
 only = []
 for arg in sys.argv[1:]:
