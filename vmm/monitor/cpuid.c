@@ -100,7 +100,9 @@ static struct row rows[] = {
     {0xb, 0, {0, 0, 0, 0}, {0, 1, 0x100, 0}, now_topology},
     {0xb, 1, {0, 0, 0, 0}, {0, 1, 0x200, 0}, now_topology},
     {0xd, 0, {XCR0_MASK, 0, 0, 0}, {0, 0, 0, 0}, now_xsave},
-    {0xd, 1, {0x7, 0, 0, 0}, {0, 0, 0, 0}, now_xsave}, /* XSAVEOPT XSAVEC XGETBV1 */
+    /* XSAVEOPT XGETBV1. Not XSAVEC: with no more than AVX it saves nothing, and Bochs 2.7 has it
+       wrong. */
+    {0xd, 1, {0x5, 0, 0, 0}, {0, 0, 0, 0}, now_xsave},
     {0xd, 2, {ALL, ALL, ALL, 0}, {0, 0, 0, 0}, NULL},
     {0x15, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
     {0x16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
