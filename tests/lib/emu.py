@@ -36,6 +36,8 @@ IMAGE, STOPPED, PANIC = 122, 123, 70
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
+# UEFI firmware as flash: its code, and the variables of a machine that has booted nothing yet.
+OVMF_CODE, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 PR_SET_PDEATHSIG = 1
 
 BOCHSRC = """\
@@ -65,11 +67,15 @@ magic_break: enabled=0
 
 
 class Settings:
-    """What to run. kernel and boot are files; iso replaces both (Bochs, or QEMU's CD)."""
+    """What to run. kernel and boot are files; iso replaces both (Bochs, or QEMU's CD).
+
+    uefi: QEMU starts the iso by UEFI; the firmware talks on COM1, too. stick: the iso is a USB stick.
+    """
 
     def __init__(self, kernel=None, boot=None, iso=None, emu="auto", cpus=1, mem=1024, cpu=None,
                  icount=False, timeout=None, cmdline="", interactive=False, directory=None,
-                 gdb=False, qemu_args=(), log_to_stderr=False):
+                 gdb=False, qemu_args=(), log_to_stderr=False, uefi=False,
+                 stick=False):
         self.kernel, self.boot, self.iso = kernel, boot, iso
         self.emu = "qemu" if emu == "auto" else emu
         self.accelerate = emu == "auto" and not icount and not cpu and nested_vmx()
@@ -78,6 +84,7 @@ class Settings:
         self.interactive, self.gdb = interactive, gdb
         self.qemu_args = list(qemu_args)
         self.log_to_stderr = log_to_stderr
+        self.uefi, self.stick = uefi, stick
         self.directory = directory or new_run_directory()
         os.makedirs(self.directory, exist_ok=True)
 
@@ -182,7 +189,16 @@ class Emulator:
                     "-chardev", f"socket,id=com1,fd={theirs.fileno()}", "-serial", "chardev:com1",
                     "-serial", f"file:{self.log_path}",
                     "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
-        if s.iso:
+        if s.uefi:
+            variables = os.path.join(self.directory, "efivars.fd")
+            shutil.copyfile(OVMF_VARS, variables)
+            flash = "if=pflash,format=raw"
+            command += ["-drive", f"{flash},unit=0,readonly=on,file={OVMF_CODE}",
+                        "-drive", f"{flash},unit=1,file={variables}"]
+        if s.stick:
+            command += ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={s.iso}",
+                        "-device", "qemu-xhci", "-device", "usb-storage,drive=stick"]
+        elif s.iso:
             command += ["-cdrom", s.iso]
         else:
             command += ["-kernel", s.kernel]
@@ -346,9 +362,9 @@ class Emulator:
         self.spare_fds = []
         with open(os.path.join(self.directory, "console.txt"), "wb") as f:
             f.write(self.console)
-        iso = os.path.join(self.directory, "boot.iso")
-        if os.path.exists(iso):
-            os.unlink(iso)
+        for name in ("boot.iso", "efivars.fd"):
+            if os.path.exists(os.path.join(self.directory, name)):
+                os.unlink(os.path.join(self.directory, name))
         return self.outcome if self.outcome is not None else QUIT
 
     def __enter__(self):
@@ -463,6 +479,8 @@ def main():
     parser.add_argument("--kernel", default="build/kernel/bulkhead.elf")
     parser.add_argument("--boot", help="boot module, see mkboot.py")
     parser.add_argument("--iso", help="boot this CD instead")
+    parser.add_argument("--uefi", action="store_true", help="boot it by UEFI (QEMU)")
+    parser.add_argument("--stick", action="store_true", help="as a USB stick (QEMU)")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--mem", type=int, default=1024, help="MiB")
     parser.add_argument("--cpu", help="the emulator's name of a CPU model")

@@ -67,6 +67,13 @@ for _name, (_emulator, _cpu, _words) in MACHINES.items():
     case((_emulator,), cost=8, limit=200, name=_name, model=_cpu, words=_words)(cpu)
 
 
+@case(("qemu",), cost=8, limit=200)
+def no_pit(t):
+    """Nothing to measure clocks against: the kernel does not wait for it for ever."""
+    refused(run_guest(t, HELLO, mem=64, timeout=150, qemu_args=("-machine", "pit=off")), CANNOT_START,
+            "cannot start: the PIT does not count", "end status=71")
+
+
 # ---- The boot module -------------------------------------------------------------------------------
 def header(offset, value):
     """Root's image with one word of its header (struct bh_root_header) replaced."""

@@ -111,7 +111,7 @@ uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out)
     }
     if (root == NULL) {
         klog("bulkhead: ACPI root table is damaged; going on with one CPU");
-        return rsdp;
+        return 0;
     }
     entry = xsdt ? 8 : 4;
     n = (get32(root + 4) - 36) / entry;
@@ -123,5 +123,6 @@ uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out)
             break;
         }
     }
-    return rsdp;
+    return (
+        uint64_t)root; /* not the RSDP: that may be the loader's copy, in memory that is reused */
 }

@@ -9,6 +9,6 @@ struct madt_info {
     uint32_t cpus;
     uint8_t apic_ids[BH_MAX_CPUS];
 };
-/** Find and read the MADT. @rsdp 0: search for it. @return the RSDP's address, 0: no ACPI (one CPU, usual addresses) */
+/** Find and read the MADT. @rsdp 0: search for it. @return address of the XSDT or RSDT, 0: no ACPI (one CPU, usual addresses) */
 uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out);
 #endif

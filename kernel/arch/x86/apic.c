@@ -144,10 +144,11 @@ static struct sample sample(void)
     return best;
 }
 
-void apic_calibrate(void)
+bool apic_calibrate(void)
 {
     struct sample a, b;
     uint64_t ticks;
+    uint32_t tries = 200000; /* 16 times what an emulator needs; seconds on a real PC */
 
     reg_write(REG_TIMER, 0x10000u | VEC_TIMER);
     outb(0x61, (uint8_t)((inb(0x61) & 0xfcu) | 1u)); /* gate on, speaker off */
@@ -157,12 +158,14 @@ void apic_calibrate(void)
     reg_write(REG_TICR, 0xffffffffu);
     a = sample();
     do b = sample();
-    while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS);
+    while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS && --tries != 0);
+    if (tries == 0) return false;
     ticks = (a.pit - b.pit) & 0xffffu;
     tsc_khz = (uint32_t)((b.tsc - a.tsc) * PIT_HZ / ticks / 1000);
     timer_ratio = ((uint64_t)(a.timer - b.timer) << 32) / (b.tsc - a.tsc);
     reg_write(REG_TICR, 0);
     reg_write(REG_TIMER, tsc_deadline ? 0x40000u | VEC_TIMER : VEC_TIMER);
+    return true;
 }
 
 void timer_arm(uint64_t when)

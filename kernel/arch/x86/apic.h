@@ -10,7 +10,7 @@ extern uint32_t tsc_khz;
 
 void apic_init_boot(uint64_t lapic_phys); /* BSP, before anything else here */
 void apic_init_cpu(void);
-void apic_calibrate(void); /* BSP: TSC and timer against the PIT */
+bool apic_calibrate(void); /* BSP: TSC and timer against the PIT; false: it stands still */
 uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_ipi(uint32_t apic_id, uint8_t vector);

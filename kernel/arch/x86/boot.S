@@ -124,15 +124,15 @@ boot64:
     mov $boot_main, %rax
     jmp *%rax
 
-    /* The other CPUs start here, copied to AP_TRAMPOLINE; real mode, CS = AP_TRAMPOLINE >> 4. */
+    /* The other CPUs start here, copied to a page below 640 KiB; real mode, CS is that page's. */
     .code16
     .globl ap_start, ap_end
     .balign 16
 ap_start:
     cli
-    xor %ax, %ax
+    mov %cs, %ax
     mov %ax, %ds
-    lgdtl AP_TRAMPOLINE + (ap_gdtr - ap_start)
+    lgdtl ap_gdtr - ap_start
     mov %cr0, %eax
     or $1, %eax
     mov %eax, %cr0

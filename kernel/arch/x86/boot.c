@@ -42,26 +42,6 @@ __attribute__((noreturn)) static void boot_stop(const char *why)
     machine_end(71, "cannot start");
 }
 
-/* Take [base, end) out of the free RAM. */
-static void ram_remove(uint64_t base, uint64_t end)
-{
-    uint32_t n = loader.nranges;
-
-    base &= ~4095ull;
-    end = (end + 4095) & ~4095ull;
-    for (uint32_t i = 0; i < n; i++) {
-        struct ram_range *r = &loader.ranges[i];
-
-        if (end <= r->base || base >= r->end) continue;
-        if (base > r->base && end < r->end && loader.nranges < RAM_RANGES_MAX)
-            loader.ranges[loader.nranges++] = (struct ram_range){end, r->end};
-        if (base > r->base)
-            r->end = base;
-        else
-            r->base = end < r->end ? end : r->end;
-    }
-}
-
 /* The pool: at the top of the largest range below 4 GiB, 2 MiB aligned. */
 static uint64_t pool_place(uint64_t bytes)
 {
@@ -84,6 +64,25 @@ static uint64_t ram_bytes(void)
 
     for (uint32_t i = 0; i < loader.nranges; i++) n += loader.ranges[i].end - loader.ranges[i].base;
     return n;
+}
+
+/* Root is given BH_MAX_FUNTYPED ranges: the largest. */
+static void ram_drop_small(void)
+{
+    for (;;) {
+        uint32_t used = 0, least = 0;
+        uint64_t bytes = ~0ull;
+
+        for (uint32_t i = 0; i < loader.nranges; i++) {
+            uint64_t n = loader.ranges[i].end - loader.ranges[i].base;
+            used += n != 0;
+            if (n == 0 || n >= bytes) continue;
+            least = i;
+            bytes = n;
+        }
+        if (used <= BH_MAX_FUNTYPED) return;
+        loader.ranges[least].end = loader.ranges[least].base;
+    }
 }
 
 /* Some pages for root before its untyped memory exists: from the end of a range the identity map
@@ -239,6 +238,7 @@ static void root_start(void)
         cells[cnode + slot].c = n; /* dirty until scrubbed */
         slot++;
         info_page.funtyped_bytes += n * 4096;
+        klog("bulkhead: frames %lx to %lx", loader.ranges[i].base, loader.ranges[i].end);
     }
 
     cell = cnode + BH_SLOT_KUNTYPED;
@@ -283,17 +283,18 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (why != NULL) boot_stop(why);
     cpu_detect();
     if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
-    loader.rsdp = acpi_madt(loader.rsdp, &madt); /* before any memory is overwritten */
-    info_page.acpi_rsdp = loader.rsdp;
+    info_page.acpi_root = acpi_madt(loader.rsdp, &madt); /* before any memory is overwritten */
 
     pool_bytes = (ram_bytes() / POOL_SHARE + 0x1fffff) & ~0x1fffffull;
     if (pool_bytes < POOL_MIN_BYTES) pool_bytes = POOL_MIN_BYTES;
     if (pool_bytes > POOL_MAX_BYTES) pool_bytes = POOL_MAX_BYTES;
-    ram_remove((uint64_t)image_phys_start, image_phys(image_end));
-    ram_remove(loader.module, loader.module + loader.module_bytes);
+    ram_remove(&loader, (uint64_t)image_phys_start, image_phys(image_end));
     pool = pool_place(pool_bytes);
+    klog("bulkhead: started by %s, pool %lx to %lx", loader.uefi ? "UEFI" : "BIOS or PVH", pool,
+         pool + pool_bytes);
     if (pool == 0) boot_stop("not enough memory for the kernel pool below 4 GiB");
-    ram_remove(pool, pool + pool_bytes);
+    ram_remove(&loader, pool, pool + pool_bytes);
+    ram_drop_small();
 
     mem_init(pool, (uint32_t)(pool_bytes / 4096));
     cdt_init();
@@ -301,7 +302,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (madt.ioapic_phys != 0) fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
     apic_init_boot(madt.lapic_phys);
     cpu_init(0);
-    apic_calibrate();
+    if (!apic_calibrate()) boot_stop("the PIT does not count (clocks are measured against it)");
     ioapic_init(madt.ioapic_phys, madt.ioapic_gsi_base);
     why = svm_ops.probe();
     if (why == NULL)
@@ -311,7 +312,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (vcpu_ops == NULL) boot_stop(cpuid(0, 0).b == 0x756e6547 ? why : svm_ops.probe());
     if (!vcpu_ops->cpu_enable())
         boot_stop("the CPU refuses to turn virtualisation on (disabled by the firmware?)");
-    cpus_start(madt.apic_ids, madt.cpus);
+    cpus_start(madt.apic_ids, madt.cpus, loader.low_page);
     info_fill();
     root_start();
     klog("bulkhead: kernel ABI %u, %s, %u CPU(s), TSC %u kHz, %s, pool %lu KiB, frames %lu MiB",

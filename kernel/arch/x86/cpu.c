@@ -221,19 +221,23 @@ __attribute__((noreturn)) void ap_main(void)
     schedule();
 }
 
-void cpus_start(const uint8_t *apic_ids, uint32_t count)
+void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page)
 {
-    uint8_t *to = (uint8_t *)AP_TRAMPOLINE;
+    uint8_t *to = (uint8_t *)low_page;
 
     percpus[0].online = 1;
     epoch_cpus = 1;
+    if (low_page == 0) {
+        klog("bulkhead: no free page below 640 KiB: the other CPUs cannot start");
+        return;
+    }
     for (const char *from = ap_start; from < ap_end; from++) *to++ = (uint8_t)*from;
     for (uint32_t i = 0; i < count && epoch_cpus < BH_MAX_CPUS; i++) {
         uint64_t end;
 
         if (apic_ids[i] == percpus[0].apic_id) continue;
         ap_next = epoch_cpus;
-        apic_start_cpu(apic_ids[i], AP_TRAMPOLINE >> 12);
+        apic_start_cpu(apic_ids[i], (uint8_t)(low_page >> 12));
         end = rdtsc() + tsc_khz * 1000ull; /* one second */
         while (!__atomic_load_n(&percpus[ap_next].online, __ATOMIC_ACQUIRE) && rdtsc() < end)
             cpu_relax();

@@ -14,7 +14,7 @@ void cpu_detect(void);
 /** Load GDT, TSS, IDT, control registers and system-call MSRs of CPU @cpu on this CPU. */
 void cpu_init(uint32_t cpu);
 /** Start the others; they end in the scheduler. */
-void cpus_start(const uint8_t *apic_ids, uint32_t count);
+void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page);
 /** Wake root's thread of this CPU (boot.c). */
 void root_thread_start(void);
 /** Let the started CPUs go. */

@@ -7,8 +7,6 @@
 #ifndef ARCH_X86_LAYOUT_H
 #define ARCH_X86_LAYOUT_H
 
-#define AP_TRAMPOLINE 0x8000
-
 #define KERNEL_BASE 0xffffffff80000000
 #define POOL_BASE   0xffffffffc0000000
 /* Fixed pages: one page table at KERNEL_BASE + 1 GiB - 8 MiB. Slots: */

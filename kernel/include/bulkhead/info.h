@@ -52,7 +52,7 @@ struct bh_info {
     uint64_t boot_misalign; /* bytes of the frame's physical start above a 2 MiB boundary: mapped at
                                an address that is as far above one, it takes large entries */
     uint64_t kernel_entry_tsc, root_entry_tsc;
-    uint64_t acpi_rsdp;    /* physical, 0: none */
+    uint64_t acpi_root;    /* physical address of the XSDT or RSDT, 0: none */
     uint64_t entropy[8];   /* seed for root's generator */
     uint32_t entropy_bits; /* honest estimate; 512 with RDSEED */
     uint32_t cpu_family, cpu_model, cpu_stepping;
