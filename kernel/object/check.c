@@ -1,9 +1,9 @@
 /*
  * The invariant checker: walks the derivation tree and what its capabilities name, and counts what
  * does not hold: tree, rights, extents, references against what refers, page-table entries against
- * attachments, queues. Shipped, and run by the hostile-ring-3 tests between invocations. Kernel
- * lock held. What only its own CPU may touch is looked at if that is this one. Writes `seen` fields
- * only.
+ * attachments, the kernel's own half, queues. Shipped, and run by the hostile-ring-3 tests between
+ * invocations. Kernel lock held. What only its own CPU may touch is looked at if that is this one.
+ * Writes `seen` fields only.
  */
 #include "object/check.h"
 #include "object/objects.h"
@@ -128,6 +128,19 @@ static bool attached(uint32_t obj, uint64_t pfn, uint64_t pages)
     return false;
 }
 
+/* Is this page of the pool one of a vCPU that a thread of the space runs? Its page is the last of
+ * the four. */
+static bool vcpu_page(uint32_t obj, uint32_t page, bool hidden)
+{
+    for (uint32_t c = cells[0].next; c != 0; c = cells[c].next) {
+        if (cell_type(c) == BH_CAP_VCPU && cell_obj(c) == page / (BH_VCPU_BYTES / PAGE_BYTES))
+            return page % (BH_VCPU_BYTES / PAGE_BYTES) >= (hidden ? 1 : 3) &&
+                   vcpus[cell_obj(c)].thread != NONE &&
+                   threads[vcpus[cell_obj(c)].thread].space == obj;
+    }
+    return false;
+}
+
 /* A space's entries point to its own tables, kernel pages of vCPUs, or attached frames. What root
  * starts with is mapped without attachments. */
 static void check_space(uint32_t c, uint32_t obj, uint32_t kind)
@@ -140,13 +153,14 @@ static void check_space(uint32_t c, uint32_t obj, uint32_t kind)
         return;
     }
     for (; t < s->next_free; t++) {
-        if (kind == SPACE_HOST && (t == HOST_PRIVATE || t == HOST_SAVE)) continue;
+        if (kind == SPACE_HOST && t == HOST_SAVE) continue;
         for (uint32_t i = 0; i < 512; i++) {
             uint64_t e = tables[obj + t][i], page = ptab_entry_pfn(e) - pool_pfn;
 
             if (e == 0 || (kind == SPACE_HOST && t == HOST_ROOT && i == 511)) continue;
-            if (page < pool_pages) { /* a table of its own, or a vCPU's page */
-                if ((page <= obj || page >= obj + s->next_free) && kind == SPACE_GUEST)
+            if (page < pool_pages) {
+                if ((page <= obj || page >= obj + s->next_free) &&
+                    (kind == SPACE_GUEST || !vcpu_page(obj, (uint32_t)page, t == HOST_PRIVATE)))
                     check(c, INV_TABLE, e);
                 continue;
             }
@@ -379,6 +393,7 @@ static void visit_attach(uint32_t c, uint32_t parent)
 uint64_t check_all(void)
 {
     broken = 0;
+    if (mem_strays() != 0) check(0, INV_TABLE, mem_strays());
     if (walk(visit_tree) && walk(visit_object)) (void)walk(visit_attach);
     return broken;
 }

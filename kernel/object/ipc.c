@@ -305,16 +305,13 @@ __attribute__((noreturn)) void ipc_reply_wait_slow(uint64_t cap, uint64_t w0, ui
     receive(cap, deadline);
 }
 
-/* Every server down the chain that runs on @t's context is left with its own. */
+/* Every server down the chain that has @t's context is left with its own; its wait goes on. */
 static void sc_take_back(struct thread *t)
 {
     struct thread *server = &threads[t->server];
 
+    sched_take_back(&scs[t->sc]);
     while (server->sc == t->sc) {
-        if (server == percpu()->current)
-            sched_charge();
-        else
-            sched_remove(server);
         server->sc = server->home_sc;
         if (server->state == BH_THREAD_READY) {
             if (server == percpu()->current) percpu()->hazard |= HAZARD_RESCHED;

@@ -61,6 +61,9 @@ struct sysret inv_untyped_scrub(const struct invocation *in)
     first = untyped_scrub_first(ut, n);
     if (frames) {
         for (uint64_t i = 0; i < n; i++) zero_bytes(window_map(first + i), PAGE_BYTES);
+#ifndef BREAK_WINDOW
+        window_unmap();
+#endif
     } else {
         zero_bytes(&cells[first], n * UNIT_BYTES);
     }

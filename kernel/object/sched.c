@@ -114,6 +114,16 @@ void sched_remove(struct thread *t)
     if (t->sc != NONE && scs[t->sc].thread == thread_index(t)) sc_dequeue(q, &scs[t->sc]);
 }
 
+void sched_take_back(struct sc *s)
+{
+    struct percpu *pc = percpu();
+
+    if (pc->current != NULL && pc->current->sc != NONE && &scs[pc->current->sc] == s)
+        sched_charge();
+    else
+        sc_dequeue(pc->runq, s);
+}
+
 void sched_block(struct thread *t, uint64_t deadline)
 {
     t->state = BH_THREAD_BLOCKED;
@@ -204,7 +214,6 @@ static void arm_next(struct percpu *pc, uint64_t until)
 
 static void idle(struct percpu *pc)
 {
-    pc->current = NULL;
     if (pc->cr3 != kernel_cr3) {
         if (pc->domain_flush != 0) domain_leave(pc);
         pc->cr3 = kernel_cr3;
@@ -222,14 +231,12 @@ void schedule(void)
     struct thread *t = pc->current;
     struct sc *s;
     uint64_t slice;
-    bool goes_on;
 
     sched_charge();
-    /* First: a deadline may take the context that the current thread runs on. */
-    goes_on = t != NULL && t->state == BH_THREAD_READY;
+    /* From here on nobody runs: a deadline may take the context back that the thread ran on. */
+    pc->current = NULL;
+    if (t != NULL && t->state == BH_THREAD_READY) sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
     if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
-    if (goes_on && t->state == BH_THREAD_READY && scs[t->sc].thread == thread_index(t))
-        sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
     for (;;) {
         pc->hazard &= ~HAZARD_RESCHED;
         if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();

@@ -33,6 +33,9 @@ void sched_wake(struct thread *t);
 /** Take a thread out of every queue of the scheduler (it is blocked, stopped or loses its context).
  */
 void sched_remove(struct thread *t);
+/** A context goes back to the thread it belongs to: whoever ran on it is charged, or waits no
+ * longer in the ready queue. The caller enters the new owner. */
+void sched_take_back(struct sc *s);
 /** Block the current thread; the caller has set wait, wait_object and cont. deadline BH_FOREVER:
  * none. */
 void sched_block(struct thread *t, uint64_t deadline);

@@ -59,6 +59,7 @@ BROKEN = {
     "BREAK_SAVE_SLOT": r"broken: invariant|broken invariant|cannot be emptied",
     "BREAK_SC_RETURN": r"broken: invariant|broken invariant:",
     "BREAK_WAITER": r"broken: invariant|broken invariant|cannot be emptied",
+    "BREAK_WINDOW": r"broken: invariant|broken invariant",
     "BREAK_QUEUE": r"broken: invariant|broken invariant|cannot be emptied",
 }
 

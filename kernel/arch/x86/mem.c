@@ -20,7 +20,7 @@ static uint64_t fix_pt[512] PAGE_TABLE;
 static uint64_t stack_pt[STACK_PT_COUNT][512] PAGE_TABLE;
 static uint64_t pool_pd[512] PAGE_TABLE;
 
-extern char text_start[], text_end[], rodata_end[], data_end[], image_end[];
+extern char image_phys_start[], text_start[], text_end[], rodata_end[], data_end[], image_end[];
 extern uint64_t boot_pml4[512];
 
 uint64_t pool_pfn, pte_nx, kernel_pdpt_entry, kernel_cr3;
@@ -103,6 +103,34 @@ void *window_map(uint64_t pfn)
 
     fix_map(slot, pfn * 4096, 0);
     return (void *)(FIX_BASE + slot * 4096ul);
+}
+
+void window_unmap(void)
+{
+    uint32_t slot = FIX_WINDOW + percpu()->cpu;
+
+    fix_pt[slot] = 0;
+    invlpg(FIX_BASE + slot * 4096ul);
+}
+
+uint32_t mem_strays(void)
+{
+    uint64_t image_first = (uint64_t)image_phys_start / 4096;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < 512; i++) {
+        n += kernel_pdpt[i] != 0 && i < 510;
+        n += fix_pt[i] != 0 && i > FIX_IOAPIC;
+        n += image_pt[i] != 0 &&
+             ptab_entry_pfn(image_pt[i]) - image_first > image_phys(image_end) / 4096 - image_first;
+        for (uint32_t t = 0; t < STACK_PT_COUNT; t++)
+            n += stack_pt[t][i] != 0 && ptab_entry_pfn(stack_pt[t][i]) - pool_pfn >= pool_pages;
+    }
+    for (uint32_t page = 0; page < pool_pages; page++) {
+        uint64_t e = tables[pool_pt_first + page / 512][page % 512];
+        n += e != 0 && ptab_entry_pfn(e) != pool_pfn + page;
+    }
+    return n;
 }
 
 void pool_hide(uint32_t page)

@@ -36,8 +36,11 @@ void mem_finish(void);
 uint32_t boot_pages(uint32_t n);
 void fix_map(uint32_t slot, uint64_t phys, uint64_t flags);
 void stack_map(uint32_t cpu, uint32_t slot, uint32_t page);
-/** Map physical page into this CPU's window. */
+/** Map physical page into this CPU's window; it is empty whenever the kernel lock is free. */
 void *window_map(uint64_t pfn);
+void window_unmap(void);
+/** Entries of the kernel half that map anything but image, fixed pages, stacks and pool: 0. */
+uint32_t mem_strays(void);
 /** Take a pool page out of the global map, or put it back. */
 void pool_hide(uint32_t page);
 void pool_show(uint32_t page);

@@ -163,6 +163,118 @@ static void unmapped_is_unreachable(void)
     again("revoke frame", revoke, BH_SLOT_CNODE, first);
 }
 
+/*
+ * A chain of calls whose deadlines all pass at once: the caller's just before the server, in turn,
+ * calls with a deadline long past. The context goes back by two hands in one moment of the kernel.
+ */
+static uint8_t chain_stacks[3][PAGE] __attribute__((aligned(16)));
+static volatile uint64_t chain_rounds;
+
+static uint64_t chain_stack(unsigned i) { return (uint64_t)&chain_stacks[i + 1] - 8; }
+
+__attribute__((noreturn)) static void chain_caller(uint64_t slot)
+{
+    for (;;) {
+        struct bh_message m = {{rt_tsc() + info()->tsc_khz / 20}, 0};
+
+        (void)bh_ipc(BH_SYS_call, slot, &m, m.word[0]);
+        chain_rounds++;
+    }
+}
+
+__attribute__((noreturn)) static void chain_server(uint64_t slot)
+{
+    for (;;) {
+        struct bh_message m = {{0}, 0};
+
+        (void)bh_ipc(BH_SYS_reply_wait, slot, &m, BH_FOREVER);
+        while (rt_tsc() < m.word[0])
+            ;
+        (void)bh_ipc(BH_SYS_call, slot + 1, &m, 1);
+    }
+}
+
+__attribute__((noreturn)) static void chain_last(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    for (;;) (void)bh_ipc(BH_SYS_reply_wait, slot + 1, &m, BH_FOREVER);
+}
+
+static void deadlines_meet(void)
+{
+    static void (*const bodies[])(uint64_t) = {chain_last, chain_server, chain_caller};
+    uint64_t period = info()->tsc_khz * 10ul, end;
+
+    make(ut, BH_CAP_ENDPOINT, 0, 0, 2, first);
+    make(ut, BH_CAP_SC, 0, 0, 3, first + 2);
+    make(ut, BH_CAP_THREAD, 0, 0, 3, first + 5);
+    make(ut, BH_CAP_NTFN, 0, 0, 1, first + 8);
+    chain_rounds = 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        must("configure", bh_sc_configure(first + 2 + i, 0, period, period, 1));
+        must("bind", bh_thread_bind(first + 5 + i, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
+        must("set_sc", bh_thread_set_sc(first + 5 + i, first + 2 + i));
+        must("start",
+             bh_thread_start(first + 5 + i, (uint64_t)bodies[i], chain_stack((unsigned)i), first));
+    }
+    end = rt_tsc() + info()->tsc_khz * 5000ul;
+    while (chain_rounds < 2000 && rt_tsc() < end) (void)bh_wait(first + 8, rt_tsc() + period / 10);
+    if (chain_rounds < 2000) fail("only %lu of 2000 deadlines came back", chain_rounds);
+}
+
+__attribute__((noreturn)) static void alone_caller(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    (void)bh_ipc(BH_SYS_call, slot, &m, rt_tsc() + info()->tsc_khz);
+    for (;;) (void)bh_wait(slot + 8, BH_FOREVER);
+}
+
+__attribute__((noreturn)) static void alone_server(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    (void)bh_ipc(BH_SYS_receive, slot, &m, BH_FOREVER);
+    (void)bh_ipc(BH_SYS_call, slot + 1, &m, BH_FOREVER);
+    for (;;)
+        ;
+}
+
+__attribute__((noreturn)) static void alone_last(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    (void)bh_ipc(BH_SYS_receive, slot + 1, &m, BH_FOREVER);
+    for (;;)
+        ;
+}
+
+/* Servers lose their caller's context in the middle of a call, fall back to their own, then end. */
+static void servers_left_alone(void)
+{
+    static void (*const bodies[])(uint64_t) = {alone_last, alone_server, alone_caller};
+    uint64_t period = info()->tsc_khz * 10ul;
+
+    make(ut, BH_CAP_ENDPOINT, 0, 0, 2, first);
+    make(ut, BH_CAP_SC, 0, 0, 3, first + 2);
+    make(ut, BH_CAP_THREAD, 0, 0, 3, first + 5);
+    make(ut, BH_CAP_NTFN, 0, 0, 2, first + 8);
+    for (uint64_t i = 0; i < 3; i++) {
+        must("configure", bh_sc_configure(first + 2 + i, 0, period, period, 1));
+        must("bind", bh_thread_bind(first + 5 + i, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
+        must("set_sc", bh_thread_set_sc(first + 5 + i, first + 2 + i));
+        must("start",
+             bh_thread_start(first + 5 + i, (uint64_t)bodies[i], chain_stack((unsigned)i), first));
+        (void)bh_wait(first + 9, rt_tsc() + period / 4);
+    }
+    (void)bh_wait(first + 9, rt_tsc() + period);
+    for (uint64_t i = 0; i < 3; i++) {
+        must("stop", bh_thread_stop(first + 5 + (i + 1) % 3));
+        check("while servers end");
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -176,6 +288,8 @@ static const struct {
     {"map_while_detached", map_while_detached},
     {"map_beyond_frame", map_beyond_frame},
     {"unmapped_is_unreachable", unmapped_is_unreachable},
+    {"deadlines_meet", deadlines_meet},
+    {"servers_left_alone", servers_left_alone},
 };
 
 void attacks(uint64_t funtyped, uint64_t slot, uint64_t only)
