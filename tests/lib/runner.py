@@ -77,6 +77,12 @@ class Job:
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read().splitlines()[-TAIL_LINES:]
 
+    def late(self):
+        """Whether it failed for want of time and nothing else: a hang limit of ours or the emulator's."""
+        with open(self.log, "rb") as f:
+            log = f.read()
+        return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log)
+
     def last_line(self):
         lines = self.tail()
         return lines[-1] if lines else ""
@@ -140,7 +146,8 @@ def show(job, progress=""):
 
 def run_again(failed):
     """A machine that does other things at the same time can make an emulator miss a hang limit. Up to
-    RETRIES failed cases are run once more, alone; one that passes then is named in the summary."""
+    RETRIES cases that failed by it, and only by it, are run once more, alone; one that passes then is
+    named in the summary. A wrong result is never tried again."""
     if len(failed) > RETRIES:
         return
     for job in failed:
@@ -194,7 +201,7 @@ def main():
     finally:
         for job in running:
             job.kill()
-    run_again([job for job in done if job.verdict == "FAIL" and "@" in job.name])
+    run_again([job for job in done if job.verdict == "FAIL" and "@" in job.name and job.late()])
     if not args.only:
         for job in skipped_everywhere(done):
             job.verdict, job.detail = "FAIL", "skipped in every emulator"
