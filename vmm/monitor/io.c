@@ -2,6 +2,7 @@
  * Port accesses of the guest, string forms included (Intel SDM vol. 2A, INS and OUTS).
  * May call: platform.c for the access, walk.c for string operands.
  */
+#include "mmio.h"
 #include "monitor.h"
 
 /* String elements done per exit: interrupts are looked at in between. */
@@ -22,19 +23,6 @@ static void set_masked(unsigned reg, uint64_t value, uint64_t mask)
     *gpr = mask == 0xffffu ? (*gpr & ~mask) | (value & mask) : value & mask;
 }
 
-/* #PF as the instruction would have raised it. */
-static void string_fault(uint64_t linear, bool write)
-{
-    struct bh_vcpu_page *p = page();
-    uint64_t gpa;
-    int64_t user = (p->state.seg[BH_SS].attr >> 5 & 3u) == 3u ? 4 : 0;
-
-    if (walk(linear, &gpa)) vm_stop("string I/O with an operand outside RAM");
-    p->state.cr2 = linear;
-    vcpu.flags |= BH_STATE_CR;
-    inject_exception(VEC_PF, user | (write ? 2 : 0));
-}
-
 static void exit_string(uint64_t qual)
 {
     struct bh_vcpu_page *p = page();
@@ -53,26 +41,12 @@ static void exit_string(uint64_t qual)
         uint64_t linear = base + (p->gpr[reg] & mask), value = 0;
 
         if (!mode_64()) linear &= 0xffffffffu;
-        if (in) {
-            uint64_t gpa;
-
-            /* A port read may have effects: be sure first that the value can be stored. */
-            if (!walk(linear, &gpa) || !walk(linear + size - 1u, &gpa)) {
-                string_fault(linear, true);
-                return;
-            }
-            value = pio_read(port, size);
-            if (linear_write(linear, &value, size) < size) {
-                string_fault(linear, true);
-                return;
-            }
-        } else {
-            if (linear_read(linear, &value, size) < size) {
-                string_fault(linear, false);
-                return;
-            }
-            pio_write(port, size, value);
-        }
+        /* First: a port read may have effects. */
+        if (!operand_ok(linear, size, in)) return;
+        if (in) value = pio_read(port, size);
+        if ((in ? linear_write(linear, &value, size) : linear_read(linear, &value, size)) < size)
+            vm_stop("string I/O with an operand outside RAM");
+        if (!in) pio_write(port, size, value);
         set_masked(reg, p->gpr[reg] + step, mask);
         if (qual & BH_IO_REP) set_masked(RCX, count - 1u, mask);
     }

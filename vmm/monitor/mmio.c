@@ -49,9 +49,18 @@ static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *
     void *p;
 
     if (!mode_64()) linear &= 0xffffffffu;
-    if (!walk(linear, &gpa)) {
-        page_fault(linear, write);
-        return false;
+    if (!operand_ok(linear, size, write) || !walk(linear, &gpa)) return false;
+    if ((gpa & 4095u) + size > 4096u) { /* what follows in memory need not be the next page */
+        uint64_t bytes = write ? *value : 0;
+
+        for (unsigned i = 0; i < size; i++) {
+            uint64_t byte = bytes >> (8u * i) & 0xffu;
+
+            (void)string_access(linear + i, 1, write, &byte);
+            if (!write) bytes |= byte << (8u * i);
+        }
+        if (!write) *value = bytes;
+        return true;
     }
     p = ram(gpa, size);
     if (write && p)

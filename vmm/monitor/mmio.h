@@ -8,7 +8,9 @@
 uint64_t device_read(uint64_t gpa, unsigned size_bytes);
 
 /** #PF of an access that the monitor makes for the guest. */
-void page_fault(uint64_t linear, bool write);
+void page_fault(uint64_t linear, unsigned code);
+/** May the instruction access all of this operand, by walk_allowed()? If not, #PF is injected. */
+bool operand_ok(uint64_t linear, unsigned size_bytes, bool write);
 
 /**
  * An instruction that the decoder knows the length of only: PUSH r/m and CMOVcc. Stops the VM when

@@ -37,16 +37,26 @@ static struct form form_of(const uint8_t bytes[16], unsigned length, enum decode
     return f;
 }
 
-void page_fault(uint64_t linear, bool write)
+void page_fault(uint64_t linear, unsigned code)
 {
-    struct bh_vcpu_page *p = page();
-    int64_t user;
-
-    read_state(BH_STATE_SEG | BH_STATE_CR);
-    user = (p->state.seg[BH_SS].attr >> 5 & 3u) == 3u ? 4 : 0;
-    p->state.cr2 = linear;
+    read_state(BH_STATE_CR);
+    page()->state.cr2 = linear;
     vcpu.flags |= BH_STATE_CR;
-    inject_exception(VEC_PF, user | (write ? 2 : 0));
+    inject_exception(VEC_PF, code);
+}
+
+bool operand_ok(uint64_t linear, unsigned size_bytes, bool write)
+{
+    uint64_t last = linear + size_bytes - 1u, gpa;
+    unsigned code;
+
+    if (!walk_allowed(linear, write, &gpa, &code))
+        page_fault(linear, code);
+    else if (((linear ^ last) & ~(uint64_t)4095u) && !walk_allowed(last, write, &gpa, &code))
+        page_fault(last & ~(uint64_t)4095u, code);
+    else
+        return true;
+    return false;
 }
 
 static bool push(unsigned size, uint64_t value)
@@ -58,10 +68,8 @@ static bool push(unsigned size, uint64_t value)
     mask = mode_64() ? UINT64_MAX : p->state.seg[BH_SS].attr & CS_32 ? 0xffffffffu : 0xffffu;
     sp = (p->gpr[RSP] - size) & mask;
     linear = mode_64() ? sp : (p->state.seg[BH_SS].base + sp) & 0xffffffffu;
-    if (linear_write(linear, &value, size) < size) {
-        page_fault(linear, true);
-        return false;
-    }
+    if (!operand_ok(linear, size, true)) return false;
+    if (linear_write(linear, &value, size) < size) vm_stop("PUSH to a stack outside RAM");
     p->gpr[RSP] = (p->gpr[RSP] & ~mask) | sp;
     vcpu.flags |= BH_STATE_RSP;
     return true;

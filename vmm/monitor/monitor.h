@@ -22,11 +22,18 @@
 #define VEC_GP 13u
 #define VEC_PF 14u
 
+/* Error code of a page fault. */
+#define PF_PRESENT 1u
+#define PF_WRITE   2u
+#define PF_USER    4u
+
 #define CR0_PE      0x1u
+#define CR0_WP      0x10000u
 #define CR0_PG      0x80000000u
 #define CR4_PSE     0x10u
 #define CR4_PAE     0x20u
 #define CR4_OSXSAVE 0x40000u
+#define CR4_SMAP    0x200000u
 #define EFER_SCE    0x1u
 #define EFER_LME    0x100u
 #define EFER_LMA    0x400u
@@ -34,6 +41,7 @@
 #define RFLAGS_TF   0x100u
 #define RFLAGS_IF   0x200u
 #define RFLAGS_DF   0x400u
+#define RFLAGS_AC   0x40000u
 #define DR6_BS      0x4000u
 #define CS_LONG     0x200u /* bh_segment.attr: L */
 #define CS_32       0x400u /* D/B */
@@ -151,6 +159,11 @@ static inline bool mode_64(void)
 /** Guest-linear to guest-physical with the page tables in force. Needs BH_GROUP_MMIO state.
  *  @return false: not mapped, or its tables are not in RAM */
 bool walk(uint64_t linear, uint64_t *gpa);
+/** The same for a data access of the instruction that has exited, by its privilege (Intel SDM vol.
+ *  3A, 4.6.1; pages carry no protection keys). The processor has not checked this address: an exit
+ *  for a port or for another operand came first. Needs BH_STATE_SEG and BH_STATE_CR, too.
+ *  @param[out] code the #PF's error code when false */
+bool walk_allowed(uint64_t linear, bool write, uint64_t *gpa, unsigned *code);
 /** Where code was fetched from last, with the table entries that led there. */
 struct code_page {
     uint64_t cr3, page;       /* page: linear address >> 12 */

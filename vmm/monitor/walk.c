@@ -7,6 +7,8 @@
 #include "string.h"
 
 #define PTE_PRESENT 1u
+#define PTE_WRITE   2u
+#define PTE_USER    4u
 #define PTE_LARGE   0x80u
 #define ADDR_MASK   0x000ffffffffff000ull
 
@@ -20,31 +22,36 @@ static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
 }
 
 /* Two levels of 32-bit entries. */
-static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa)
+static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa, uint64_t *rights)
 {
     uint64_t e;
 
     if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e)) return false;
+    *rights &= e;
     if (pse && (e & PTE_LARGE)) {
         *gpa = (e & 0xffc00000u) | (e & 0x1fe000u) << 19 | (linear & 0x3fffffu);
         return true;
     }
     if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e)) return false;
+    *rights &= e;
     *gpa = (e & 0xfffff000u) | (linear & 0xfffu);
     return true;
 }
 
-bool walk(uint64_t linear, uint64_t *gpa)
+/* @rights: PTE_WRITE and PTE_USER as far as every level grants them. */
+static bool walk_rights(uint64_t linear, uint64_t *gpa, uint64_t *rights)
 {
     const struct bh_vcpu_state *s = &page()->state;
     uint64_t table = s->cr3 & ADDR_MASK, e;
     unsigned shift = 39;
 
+    *rights = PTE_WRITE | PTE_USER;
     if (!(s->cr0 & CR0_PG)) {
         *gpa = linear & 0xffffffffu;
         return true;
     }
-    if (!(s->cr4 & CR4_PAE)) return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa);
+    if (!(s->cr4 & CR4_PAE))
+        return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa, rights);
     if (!(s->efer & EFER_LMA)) {
         linear &= 0xffffffffu;
         if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e)) return false;
@@ -55,12 +62,38 @@ bool walk(uint64_t linear, uint64_t *gpa)
         uint64_t below = ((uint64_t)1 << shift) - 1u;
 
         if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e)) return false;
+        *rights &= e;
         if (shift == 12u || (shift < 39u && (e & PTE_LARGE))) {
             *gpa = (e & ADDR_MASK & ~below) | (linear & below);
             return true;
         }
         table = e & ADDR_MASK;
     }
+}
+
+bool walk(uint64_t linear, uint64_t *gpa)
+{
+    uint64_t rights;
+
+    return walk_rights(linear, gpa, &rights);
+}
+
+bool walk_allowed(uint64_t linear, bool write, uint64_t *gpa, unsigned *code)
+{
+    const struct bh_vcpu_state *s = &page()->state;
+    bool user = (s->seg[BH_SS].attr >> 5 & 3u) == 3u, allowed;
+    uint64_t rights;
+
+    *code = (user ? PF_USER : 0) | (write ? PF_WRITE : 0);
+    if (!walk_rights(linear, gpa, &rights)) return false;
+    if (!(s->cr0 & CR0_PG)) return true;
+    if (user)
+        allowed = (rights & PTE_USER) && (!write || (rights & PTE_WRITE));
+    else
+        allowed = (!write || (rights & PTE_WRITE) || !(s->cr0 & CR0_WP)) &&
+                  (!(rights & PTE_USER) || !(s->cr4 & CR4_SMAP) || (page()->rflags & RFLAGS_AC));
+    if (!allowed) *code |= PF_PRESENT;
+    return allowed;
 }
 
 /* ---- the page that code was last fetched from ---- */
