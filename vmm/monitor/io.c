@@ -23,6 +23,28 @@ static void set_masked(unsigned reg, uint64_t value, uint64_t mask)
     *gpr = mask == 0xffffu ? (*gpr & ~mask) | (value & mask) : value & mask;
 }
 
+void page_fault(uint64_t linear, unsigned code)
+{
+    read_state(BH_STATE_CR);
+    page()->state.cr2 = linear;
+    vcpu.flags |= BH_STATE_CR;
+    inject_exception(VEC_PF, code);
+}
+
+bool operand_ok(uint64_t linear, unsigned size_bytes, bool write)
+{
+    uint64_t last = linear + size_bytes - 1u, gpa;
+    unsigned code;
+
+    if (!walk_allowed(linear, write, &gpa, &code))
+        page_fault(linear, code);
+    else if (((linear ^ last) & ~(uint64_t)4095u) && !walk_allowed(last, write, &gpa, &code))
+        page_fault(last & ~(uint64_t)4095u, code);
+    else
+        return true;
+    return false;
+}
+
 static void exit_string(uint64_t qual)
 {
     struct bh_vcpu_page *p = page();

@@ -1,4 +1,5 @@
-/* What mmio.c and mmio_rare.c share: accesses to devices by instructions. */
+/* What io.c, mmio.c and mmio_rare.c share: accesses to devices by instructions, and their operands.
+ */
 #ifndef VMM_MONITOR_MMIO_H
 #define VMM_MONITOR_MMIO_H
 
@@ -7,6 +8,7 @@
 /** Read a device at a guest-physical address, across a page's end if need be. */
 uint64_t device_read(uint64_t gpa, unsigned size_bytes);
 
+/* io.c */
 /** #PF of an access that the monitor makes for the guest. */
 void page_fault(uint64_t linear, unsigned code);
 /** May the instruction access all of this operand, by walk_allowed()? If not, #PF is injected. */

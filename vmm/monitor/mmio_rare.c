@@ -37,28 +37,6 @@ static struct form form_of(const uint8_t bytes[16], unsigned length, enum decode
     return f;
 }
 
-void page_fault(uint64_t linear, unsigned code)
-{
-    read_state(BH_STATE_CR);
-    page()->state.cr2 = linear;
-    vcpu.flags |= BH_STATE_CR;
-    inject_exception(VEC_PF, code);
-}
-
-bool operand_ok(uint64_t linear, unsigned size_bytes, bool write)
-{
-    uint64_t last = linear + size_bytes - 1u, gpa;
-    unsigned code;
-
-    if (!walk_allowed(linear, write, &gpa, &code))
-        page_fault(linear, code);
-    else if (((linear ^ last) & ~(uint64_t)4095u) && !walk_allowed(last, write, &gpa, &code))
-        page_fault(last & ~(uint64_t)4095u, code);
-    else
-        return true;
-    return false;
-}
-
 static bool push(unsigned size, uint64_t value)
 {
     struct bh_vcpu_page *p = page();
