@@ -74,6 +74,34 @@ def no_pit(t):
             "cannot start: the PIT does not count", "end status=71")
 
 
+# ---- What protects, in words (promise 9) ------------------------------------------------------------
+PROTECTIONS = {"smep": "no SMEP", "smap": "no SMAP", "umip": "no UMIP"}
+
+
+@case(("qemu",), cost=8, limit=200)
+def protections(t):
+    """Each protection that the CPU lacks is named as off, each that it has as on."""
+    both = [run_guest(t, HELLO, mem=64, timeout=100, cpu="EPYC" + flags).log
+            for flags in (",+umip", "".join(",-" + flag for flag in PROTECTIONS))]
+    for flag, words in PROTECTIONS.items():
+        on, off = (re.findall(rf"protection (on: |OFF:).*{flag}", log, re.I) for log in both)
+        check(on == ["on: "] and off == ["OFF:"] and words in both[1], f"{flag}: {on} then {off}")
+    for log in both:
+        for words in ("no IBPB", "no IOMMU", "no interrupt remapping", "no TPM"):
+            check(re.search("protection OFF: " + words, log), f"the log says '{words}'")
+
+
+@case(("qemu",), cost=8, limit=200)
+def siblings_parked(t):
+    """The second thread of a core does not run, unless the command line says so; the log says which."""
+    for cmdline, cpus, words in (("", 2, "on:  hyperthread siblings are parked"),
+                                 ("smt=on", 4, "OFF: hyperthread siblings run")):
+        result = run_guest(t, HELLO, mem=64, timeout=100, host_cpus=4, cmdline=cmdline,
+                           qemu_args=("-smp", "4,sockets=1,cores=2,threads=2"))
+        check(f", {cpus} CPU(s)," in result.log, f"'{cmdline}': {cpus} CPUs run", result)
+        check("protection " + words in result.log, f"'{cmdline}': {words}", result)
+
+
 # ---- The boot module -------------------------------------------------------------------------------
 def header(offset, value):
     """Root's image with one word of its header (struct bh_root_header) replaced."""

@@ -272,6 +272,19 @@ static void info_fill(void)
     seed(info_page.entropy);
 }
 
+/* Is this a word of the command line? */
+static bool option(const char *word)
+{
+    for (const char *c = loader.cmdline; *c != 0; c++) {
+        uint32_t n = 0;
+
+        if (c != loader.cmdline && c[-1] != ' ') continue;
+        while (word[n] != 0 && c[n] == word[n]) n++;
+        if (word[n] == 0 && (c[n] == 0 || c[n] == ' ')) return true;
+    }
+    return false;
+}
+
 void boot_main(uint32_t magic, uint64_t phys)
 {
     struct madt_info madt;
@@ -312,7 +325,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (vcpu_ops == NULL) boot_stop(cpuid(0, 0).b == 0x756e6547 ? why : svm_ops.probe());
     if (!vcpu_ops->cpu_enable())
         boot_stop("the CPU refuses to turn virtualisation on (disabled by the firmware?)");
-    cpus_start(madt.apic_ids, madt.cpus, loader.low_page);
+    cpus_start(madt.apic_ids, madt.cpus, loader.low_page, option("smt=on"));
     info_fill();
     root_start();
     klog("bulkhead: kernel ABI %u, %s, %u CPU(s), TSC %u kHz, %s, pool %lu KiB, frames %lu MiB",

@@ -86,7 +86,8 @@ void cpu_detect(void)
         protection(BH_PROT_EXEC_4K, true);
     protection(BH_PROT_IBPB, (domain_flags & DOMAIN_IBPB) != 0);
     verw_needed = intel && (l7.d >> 10 & 1u) != 0 && (cap >> 5 & 1u) == 0; /* MD_CLEAR, MDS_NO */
-    if (verw_needed != 0) protection(BH_PROT_VERW, true);
+    if (verw_needed != 0 || (intel && (cap >> 5 & 1u) == 0))
+        protection(BH_PROT_VERW, verw_needed != 0); /* off: too old a microcode */
     if (intel && (l7.d >> 28 & 1u) != 0 && (cap >> 3 & 1u) == 0) {
         domain_flags |= DOMAIN_L1D;
         protection(BH_PROT_L1D_FLUSH, true);
@@ -221,9 +222,31 @@ __attribute__((noreturn)) void ap_main(void)
     schedule();
 }
 
-void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page)
+/* APIC id bits that tell the threads of one core apart (SDM vol. 3A, 10.9; AMD APM vol. 3, E.4.15).
+ */
+static uint32_t thread_mask(void)
+{
+    uint32_t mask = 0;
+
+    if (cpuid(0, 0).a >= 0xb && (cpuid(0xb, 0).c >> 8 & 0xff) == 1)
+        return (1u << (cpuid(0xb, 0).a & 31)) - 1;
+    if (cpuid(0x80000000, 0).a >= 0x8000001e && (cpuid(0x80000001, 0).c >> 22 & 1u) != 0)
+        while (mask < (cpuid(0x8000001e, 0).b >> 8 & 0xff)) mask = mask << 1 | 1;
+    return mask;
+}
+
+static bool core_runs(uint32_t apic_id, uint32_t mask)
+{
+    for (uint32_t i = 0; i < epoch_cpus; i++) {
+        if ((percpus[i].apic_id | mask) == (apic_id | mask)) return true;
+    }
+    return false;
+}
+
+void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool siblings)
 {
     uint8_t *to = (uint8_t *)low_page;
+    uint32_t mask = thread_mask();
 
     percpus[0].online = 1;
     epoch_cpus = 1;
@@ -236,6 +259,10 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page)
         uint64_t end;
 
         if (apic_ids[i] == percpus[0].apic_id) continue;
+        if (core_runs(apic_ids[i], mask)) {
+            protection(BH_PROT_SMT_PARKED, !siblings);
+            if (!siblings) continue; /* it has not left the firmware, or waits for an INIT */
+        }
         ap_next = epoch_cpus;
         apic_start_cpu(apic_ids[i], (uint8_t)(low_page >> 12));
         end = rdtsc() + tsc_khz * 1000ull; /* one second */

@@ -13,8 +13,9 @@ extern uint64_t host_xcr0;                 /* state components the host switches
 void cpu_detect(void);
 /** Load GDT, TSS, IDT, control registers and system-call MSRs of CPU @cpu on this CPU. */
 void cpu_init(uint32_t cpu);
-/** Start the others; they end in the scheduler. */
-void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page);
+/** Start the others; they end in the scheduler. @siblings: also a second thread of a core, which
+ * shares the first one's caches and buffers; otherwise it is left parked. */
+void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool siblings);
 /** Wake root's thread of this CPU (boot.c). */
 void root_thread_start(void);
 /** Let the started CPUs go. */

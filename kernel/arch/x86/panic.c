@@ -66,10 +66,11 @@ __attribute__((noreturn)) static void stop(void)
     for (;;) __asm__ volatile("cli; hlt");
 }
 
+static uint32_t told; /* the broken invariant has been named: what follows is registers */
+
 void panic(const char *fmt, ...)
 {
     va_list ap;
-    uint64_t rbp = (uint64_t)__builtin_frame_address(0);
 
     klog_to_com1();
     klog("PANIC on CPU %u: broken invariant:", percpu()->cpu);
@@ -77,15 +78,17 @@ void panic(const char *fmt, ...)
     vklog(fmt, ap);
     va_end(ap);
     klog(" ");
-    backtrace(0, rbp);
-    stop();
+    told = 1;
+    __asm__ volatile("ud2"); /* the registers, through trap_kernel() */
+    __builtin_unreachable();
 }
 
 void panic_frame(const char *what, const struct frame *f)
 {
     klog_to_com1();
-    klog("PANIC on CPU %u: broken invariant: no %s in the kernel (error %lx, cr2 %lx)",
-         percpu()->cpu, what, f->error, read_cr2());
+    if (told == 0)
+        klog("PANIC on CPU %u: broken invariant: no %s in the kernel (error %lx, cr2 %lx)",
+             percpu()->cpu, what, f->error, read_cr2());
     klog("rip %016lx cs %lx rflags %lx rsp %016lx ss %lx cr3 %lx", f->rip, f->cs, f->rflags, f->rsp,
          f->ss, read_cr3());
     klog("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
