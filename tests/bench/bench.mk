@@ -1,4 +1,4 @@
-# Benchmarks. Owns the goals bench, bench-commit, bench-trace and bench-programs; outputs under
+# Benchmarks. Owns the goals bench, bench-commit, bench-peers, bench-trace and bench-programs; outputs under
 # build/bench. What is measured and how: docs/BENCH.md.
 
 BENCH_OUT := build/bench
@@ -45,3 +45,16 @@ bench: bench-programs guests-linux guests-micro
 	@tests/bench/bench.py $(BENCH_ARGS)
 bench-commit: bench-programs guests-linux guests-micro
 	@tests/bench/bench.py --commit --no-vmx
+
+# Linux KVM + QEMU in the same emulator; the only way to rewrite tests/bench/peers.json. peers_ops runs
+# on the peer's Linux: with libc, static, never a part of the system.
+$(BENCH_OUT)/peers_ops: tests/bench/peers_ops.c tests/bench/ops.S tests/bench/bench.h build/.toolchain
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARNINGS) -Itests/bench -static -Wl,-z,noexecstack -o $@ \
+	    $(filter %.c %.S,$^)
+
+.PHONY: bench-peers
+bench-peers: guests-linux guests-linux-generic guests-micro $(BENCH_OUT)/peers_ops \
+    $(BENCH_OUT)/trace.so
+	@tests/bench/peers.py $(PEERS_ARGS)

@@ -5,6 +5,7 @@
  * printed as "BENCH name none why".
  *
  * Command line: n=COUNT (10000)  doorbell=PORT [doorbell_bytes=1|2|4] [doorbell_value=V]
+ *               testdev=1 (the doorbell is that of QEMU's pci-testdev)
  *               hypercall=NUMBER (put into RAX)  hole=ADDRESS (an unbacked one)
  * CPUID leaf and port are drawn at run time, so nobody can prepare for one of them.
  */
@@ -75,6 +76,26 @@ static void measure_overhead(void)
     print("BENCH overhead %lu.00 %lu 1000\n", least, least);
 }
 
+/*
+ * The port of QEMU's pci-testdev that is bound to an eventfd nobody waits for; 0: no such device.
+ * QEMU, docs/specs/pci-testdev: the byte at 0 of the I/O BAR selects a test (1: any value), the
+ * word at 4 is then the offset to write to.
+ */
+static uint16_t testdev_doorbell(void)
+{
+    for (uint32_t dev = 0; dev < 32; dev++) {
+        uint16_t bar;
+
+        outl(0xcf8, 0x80000000 | dev << 11);
+        if (inl(0xcfc) != 0x00051b36) continue;
+        outl(0xcf8, 0x80000000 | dev << 11 | 0x14);
+        bar = (uint16_t)(inl(0xcfc) & ~3u);
+        outb(bar, 1);
+        return (uint16_t)(bar + inl((uint16_t)(bar + 4)));
+    }
+    return 0;
+}
+
 static void measure_cpuid_and_ports(void)
 {
     static const uint32_t leaves[] = {0, 1, 2, 4, 7, 0x80000000, 0x80000001, 0x80000008};
@@ -85,6 +106,10 @@ static void measure_cpuid_and_ports(void)
     uint64_t bytes = arg_u64("doorbell_bytes", 2);
     uint32_t value = (uint32_t)arg_u64("doorbell_value", 0);
 
+    if (arg_u64("testdev", 0)) {
+        doorbell = testdev_doorbell();
+        bytes = 1;
+    }
     MEASURE(1, "cpuid", leaf = leaves[draw() % 8], (void)cpuid(leaf, 0));
     MEASURE(2, "pio_read", port = ports[draw() % 6], (void)inb(port));
     MEASURE(3, "pio_read_absent", port = (uint16_t)(0x1e0 + draw() % 8), (void)inb(port));

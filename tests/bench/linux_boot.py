@@ -73,12 +73,19 @@ def under_bulkhead():
     return {
         "count": count_of(out),
         "exits": dict(zip(REASONS, (int(n) for n in exits[1].split(",")))) if exits else {},
+        "up_s": up_s(machine.console.decode("utf-8", "replace")),
         "started": json.loads(started[1]) if started else {},
     }
 
 
-def alone():
-    directory = trace.OUT + "/linux-alone"
+def up_s(console):
+    """Seconds on the guest's own clock at the start of its /init, by what that says."""
+    said = re.search(r" MiB, up ([0-9.]+) s", console)
+    return float(said[1]) if said else None
+
+
+def alone(kernel=KERNEL, append=APPEND, name="linux-alone"):
+    directory = trace.OUT + "/" + name
     os.makedirs(directory, exist_ok=True)
     out = directory + "/count"
     with open(directory + "/emulator.txt", "wb") as said:
@@ -87,10 +94,11 @@ def alone():
              "-machine", "pc", "-cpu", "EPYC,-svm", "-m", str(MEM_MIB), "-nodefaults", "-nic", "none",
              "-display", "none", "-monitor", "none", "-no-reboot",
              "-serial", f"file:{directory}/console.txt",
-             "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", KERNEL, "-initrd", INITRD,
-             "-append", APPEND, *trace.RTC, "-plugin", plugin(out, ENTRY_ALONE)],
+             "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", kernel, "-initrd", INITRD,
+             "-append", append, *trace.RTC, "-plugin", plugin(out, ENTRY_ALONE)],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=400, check=False)
-    return {"count": count_of(out)}
+    with open(directory + "/console.txt", encoding="utf-8", errors="replace") as f:
+        return {"count": count_of(out), "up_s": up_s(f.read())}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
  *   skip=N       the N+1st time that a window opens is recorded (default 8)
  *   start=HEX    address of the instruction that begins the count, a CLD
  *   end=HEX      code bytes that end it
+ *   nested=1     both of these mean code inside of VMRUN..#VMEXIT only
  *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
  *
  * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
@@ -82,7 +83,7 @@ static struct pattern end;
 static uint64_t start;
 static uint64_t executed; /* counted by code the emulator generates */
 static uint64_t started_at, total, guest, entered_at, exits;
-static bool running, done, in_guest;
+static bool running, done, in_guest, nested;
 static uint64_t returns[RETURNS]; /* addresses after VMRUN */
 static size_t nreturns;
 static struct {
@@ -137,7 +138,7 @@ static void on_exit_from_guest(unsigned cpu, void *data)
 static void on_start(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running) {
+    if (!running && (in_guest || !nested)) {
         running = true;
         started_at = executed;
         for (size_t i = 0; i < nwatches; i++) watches[i].times = 0;
@@ -147,7 +148,7 @@ static void on_start(unsigned cpu, void *data)
 static void on_end(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running || done) return;
+    if (!running || done || (nested && !in_guest)) return;
     done = true;
     total = executed - started_at;
     if (in_guest) guest += executed - entered_at;
@@ -267,6 +268,8 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
             start = strtoull(argv[i] + 6, NULL, 16);
         else if (strncmp(argv[i], "end=", 4) == 0)
             read_pattern(&end, argv[i] + 4);
+        else if (strcmp(argv[i], "nested=1") == 0)
+            nested = true;
         else if (strncmp(argv[i], "watch=", 6) == 0 && nwatches < WATCHES)
             watches[nwatches++].address = strtoull(argv[i] + 6, NULL, 16);
         else

@@ -1,0 +1,351 @@
+#!/usr/bin/python3
+"""make bench-peers: the rows of `make bench` on Linux KVM + QEMU, in the same emulator.
+
+Boots Debian's kernel in QEMU without acceleration (`-cpu EPYC -icount shift=0`, as bench.py does) with an
+initrd that holds KVM's modules, Debian's QEMU with its libraries and firmware, the micro guests of
+`make bench` and a program for the rows that are no guest's (peers_ops.c). Figures go to
+tests/bench/peers.json with date and versions; bench.py reads that file by merge(). Never uses the
+build machine's own KVM. Writes tests/bench/peers.json, docs/bench.svg and below build/bench/peers.
+"""
+import argparse
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import linux_boot
+import trace
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+KEPT = "tests/bench/peers.json"
+OUT = "build/bench/peers"
+FETCHED = "build/third-party/debian"
+KERNEL = "build/guests/linux/vmlinuz-generic"
+BUSYBOX = FETCHED + "/busybox/bin/busybox"
+QEMU = "/usr/bin/qemu-system-x86_64"
+MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "drivers/crypto/ccp/ccp",
+           "arch/x86/kvm/kvm-amd")
+FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/multiboot_dma.bin",
+            "/usr/share/qemu/multiboot.bin", "/usr/share/qemu/linuxboot_dma.bin",
+            "/usr/share/qemu/linuxboot.bin", "/usr/share/qemu/pvh.bin",
+            "/usr/share/qemu/kvmvapic.bin")
+OPS = "build/bench/peers_ops"
+GUESTS = ("guest_exit", "guest_idle")
+RTC = ["-rtc", "base=2026-01-01T00:00:00"]
+BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
+KVM, KVM_QEMU, LINUX = "KVM", "KVM + QEMU", "Linux"
+ALL_IN_QEMU = "KVM with all devices in QEMU"
+
+# What guest_exit prints: (row, who answers).
+GUEST_PRINTS = {
+    "cpuid": ("exit.cpuid.monitor", KVM),
+    "pio_read": ("exit.pio_read.monitor", KVM_QEMU),
+    "pio_read_absent": ("exit.pio_read.absent", KVM_QEMU),
+    "doorbell": ("exit.doorbell.kernel", KVM_QEMU),
+    "hypercall": ("exit.hypercall.monitor", KVM),
+    "mmio_read_first": ("exit.mmio_read.monitor.first", KVM),
+    "mmio_read_again": ("exit.mmio_read.monitor.again", KVM),
+    "mmio_hole_first": ("exit.mmio_hole.first", KVM_QEMU),
+    "mmio_hole_again": ("exit.mmio_hole.again", KVM_QEMU),
+    "timer_busy": ("timer.guest", KVM),
+    "timer_hlt": ("timer.guest.hlt", KVM),
+}
+# What peers_ops prints.
+THREADS_PRINT = {
+    "null": [("syscall.null", "Linux, getppid")],
+    "signal_eventfd": [("notification.signal", "Linux, eventfd")],
+    "signal_futex": [("notification.signal", "Linux, futex")],
+    "signal_wait_eventfd": [("notification.signal_wait", "Linux, eventfd")],
+    "signal_wait_futex": [("notification.signal_wait", "Linux, futex")],
+    "call_futex": [("ipc.call_reply.cross_space", "Linux, futex and shared memory")],
+    "call_pipe": [("ipc.call_reply.cross_space", "Linux, two pipes")],
+}
+VM_PRINTS = {
+    "raw_in": [("exit.raw.monitor.in", KVM), ("exit.raw.monitor", "KVM, by IN")],
+    "doorbell": [("exit.doorbell.kernel", KVM)],
+    "doorbell_set": [("exit.doorbell.kernel.set", KVM)],
+    "doorbell_here": [("exit.doorbell.wakes_here", KVM)],
+    "host_irq": [("exit.host_irq", "KVM, scheduler's tick")],
+}
+
+
+# ---- The kept figures --------------------------------------------------------------------------------
+def kept():
+    """The file as it is: {date, versions, machine, figures: {row: [{who, value, max}, ...]}}."""
+    try:
+        with open(KEPT, encoding="utf-8") as f:
+            return json.load(f)
+    except FileNotFoundError:
+        return {"figures": {}}
+
+
+def merge(rows):
+    """Put the kept figures beside the other peers of bench.py's ROWS: {name: (unit, goal, peers)}."""
+    for name, figures in kept()["figures"].items():
+        unit, goal, peers = rows[name]
+        rows[name] = unit, goal, {**{f["who"]: f["value"] for f in figures}, **peers}
+
+
+def of_kvm(who):
+    """A figure of this file, not of another peer."""
+    return who.startswith(("KVM", "Linux", "QEMU"))
+
+
+def linux_lines():
+    """The Linux boot under KVM, in words."""
+    b = kept().get("linux_boot")
+    if not b:
+        return []
+    exits = ", ".join(f"{name} {times:,}" for name, times in b["exits_by_reason"].items())
+    return [f"KVM: host {b['host']:,}, guest {b['guest']:,}, exits {b['exits']:,}; init after "
+            f"{b['up_s']} s of the guest's clock, on the emulator alone {b['alone_up_s']} s",
+            f"KVM's exits, by the kernel proper: {exits}"]
+
+
+def conditions():
+    """Where the kept figures come from, for the table."""
+    k = kept()
+    if not k["figures"]:
+        return "KVM: never measured; make bench-peers does"
+    return (f"KVM: measured {k['date']} by make bench-peers on {k['machine']}: " +
+            ", ".join(f"{name} {v}" for name, v in k["versions"].items()))
+
+
+# ---- The peer's host ---------------------------------------------------------------------------------
+def libraries(program):
+    """Shared libraries of a program, the loader included, by the paths it looks for."""
+    out = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(/\S+) \(0x", out)
+
+
+def initrd():
+    """The peer's host as an initrd; its path."""
+    os.makedirs(OUT, exist_ok=True)
+    modules = os.path.join(FETCHED, "generic/lib/modules")
+    modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
+    files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
+    files.update({path[1:]: path for path in libraries(QEMU)})
+    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES})
+    files.update({"share/" + os.path.basename(path): path for path in FIRMWARE})
+    with open(OUT + "/append", "w", encoding="ascii") as f:
+        f.write(linux_boot.APPEND + "\n")
+    files.update({"guests/vmlinuz": linux_boot.KERNEL, "guests/initrd": linux_boot.INITRD,
+                  "guests/append": OUT + "/append", "bin/peers_ops": OPS})
+    files.update({f"guests/{g}.elf": f"build/tests/guests/{g}.elf" for g in GUESTS})
+    lines = ["char dev/console 600 5 1", "char dev/null 666 1 3"]
+    for path, source in files.items():
+        lines.append(f"file {path} {os.path.realpath(source)} 755")
+    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout
+    lines += [f"link bin/{applet} busybox" for applet in applets.split() if applet != "busybox"]
+    folders = {"dev", "proc", "sys", "tmp"}
+    for line in lines:
+        parts = line.split()[1].split("/")[:-1]
+        folders.update("/".join(parts[:i + 1]) for i in range(len(parts)))
+    path = OUT + "/initrd.cpio"
+    with open(path + ".list", "w", encoding="utf-8") as f:
+        f.write("".join(f"dir {d} 755\n" for d in sorted(folders)) + "\n".join(lines) + "\n")
+    subprocess.run(["guests/linux/newc.py", path + ".list", path], check=True)
+    return path
+
+
+def outer(name, words, cpus=1, plugin=None, timeout=1200):
+    """One boot of the peer's host that does what `words` say; what it said, by section."""
+    directory = f"{OUT}/{name}"
+    os.makedirs(directory, exist_ok=True)
+    console = directory + "/console.txt"
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+               "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-smp", str(cpus), "-nodefaults",
+               "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
+               "-serial", f"file:{console}", "-kernel", KERNEL, "-initrd", initrd(),
+               "-append", f"console=ttyS0 quiet nokaslr {words}", *RTC]
+    if plugin:
+        command += ["-plugin", plugin]
+    with open(directory + "/command", "w", encoding="utf-8") as f:
+        f.write(" ".join(command) + "\n")
+    began = time.monotonic()
+    with open(directory + "/emulator.txt", "wb") as said:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=timeout,
+                       check=True)
+    with open(console, encoding="utf-8", errors="replace") as f:
+        text = f.read().replace("\r", "")
+    print(f"bench-peers: {name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    sections = re.findall(r"^PEERS begin (\S+)\n(.*?)^PEERS end \1$", text, re.M | re.S)
+    if not sections:
+        raise SystemExit(f"bench-peers: nothing was measured, see {console}")
+    return dict(sections)
+
+
+# ---- Measuring ---------------------------------------------------------------------------------------
+class Figures:
+    """What was measured so far: {row: [{who, value, max}, ...]}, the first is the table's column."""
+
+    def __init__(self):
+        self.rows = {}
+        self.linux_boot = {}
+
+    def put(self, row, who, value, most=None):
+        value = float(value)
+        figure = {"who": who, "value": int(value) if value == int(value) else value}
+        if most is not None:
+            figure["max"] = int(most)
+        self.rows.setdefault(row, []).append(figure)
+
+
+def measure_exits(figures, count):
+    said = outer("exits", f"peers=exits n={count}")
+    for name, mean, most, _ in BENCH.findall(said["kvm"]):
+        if name in GUEST_PRINTS:
+            row, who = GUEST_PRINTS[name]
+            figures.put(row, who, mean, most)
+    for name, mean, most, _ in BENCH.findall(said["kvm-user"]):
+        if name in ("pio_read", "mmio_read_first", "mmio_read_again"):
+            figures.put(GUEST_PRINTS[name][0], ALL_IN_QEMU, mean, most)
+    missing = [n for n in GUEST_PRINTS if GUEST_PRINTS[n][0] not in figures.rows]
+    if missing:
+        raise SystemExit(f"bench-peers: no figure for {', '.join(missing)}, see {OUT}/exits")
+
+
+def put_all(figures, said, table, where):
+    """Rows that a program prints: {its name: [(row, who), ...]}."""
+    found = {name: (mean, most) for name, mean, most, _ in BENCH.findall(said)}
+    for name, rows in table.items():
+        if name not in found:
+            raise SystemExit(f"bench-peers: no figure for {name}, see {OUT}/{where}")
+        for row, who in rows:
+            figures.put(row, who, *found[name])
+
+
+def measure_threads(figures, count):
+    put_all(figures, outer("threads", f"peers=threads n={count}")["threads"], THREADS_PRINT, "threads")
+
+
+def measure_vm(figures, count):
+    put_all(figures, outer("vm", f"peers=vm n={count}")["vm"], VM_PRINTS, "vm")
+
+
+def traced(name, windows):
+    """What peers_ops NAME prints, and one iteration's trace of each window; on two CPUs."""
+    out = f"{OUT}/{name}.trace"
+    said = outer(name, f"peers={name} n=30", cpus=2,
+                 plugin=f"file={trace.OUT}/trace.so,out={out},skip=20")[name]
+    traces = trace.read_trace(out)
+    for window in windows:
+        if window not in traces:
+            raise SystemExit(f"bench-peers: no trace of window {window}, see {out}")
+    return dict((n, mean) for n, mean, _, _ in BENCH.findall(said)), [traces[w] for w in windows]
+
+
+def measure_two_cpus(figures):
+    """Rows in which another CPU has a part: both sides' instructions added up."""
+    said, (found,) = traced("afar", [trace.ROOT_2_WINDOWS["exit.doorbell.wakes_elsewhere"]])
+    woken = sum(1 for cpu, _, _ in found.insns if cpu == 1)
+    figures.put("exit.doorbell.wakes_elsewhere", KVM, float(said["doorbell_afar"]) + woken)
+    window = trace.ROOT_2_WINDOWS["unmap.shootdown"]
+    said, found = traced("unmap", [window, window + 1])
+    for who, t in zip(("Linux, other CPU asleep", "Linux, other CPU running"), found):
+        # What the other CPU executes in user mode is no part of it.
+        figures.put("unmap.shootdown", who, sum(1 for cpu, address, _ in t.insns
+                                                if cpu == 0 or address >= 1 << 63))
+
+
+def measure_linux(figures):
+    """The same boot as guest.linux_boot: counted; on the emulator alone for comparison."""
+    out = OUT + "/linux.count"
+    said = outer("linux", "peers=linux",
+                 plugin=linux_boot.plugin(out, linux_boot.ENTRY_ALONE) + ",nested=1")
+    total, guest, exits = linux_boot.count_of(out)
+    alone = linux_boot.alone()
+    figures.put("guest.linux_boot", KVM_QEMU, round((total - guest) / guest, 5))
+    figures.put("boot.kernel_to_root", "Linux, cloud kernel", alone["count"][0])
+    figures.linux_boot = {
+        "host": total - guest, "guest": guest, "exits": exits,
+        "up_s": linux_boot.up_s(said["linux"]), "alone": alone["count"][0],
+        "alone_up_s": alone["up_s"], "total_to_alone": round(total / alone["count"][0], 4)}
+
+
+def measure_boot(figures):
+    """The peer's own kernel from its entry to its init, as a distribution starts it: quiet."""
+    boot = linux_boot.alone(KERNEL, linux_boot.APPEND + " quiet", "peers/boot")
+    figures.put("boot.kernel_to_root", LINUX, boot["count"][0])
+
+
+# AMD APM vol. 2, appendix C; in the words of the monitor's audit records where it has any.
+SVM_EXITS = {0x60: "interrupt", 0x61: "nmi", 0x64: "window", 0x65: "cr", 0x72: "cpuid", 0x77: "pause",
+             0x78: "hlt", 0x7b: "io", 0x7c: "msr", 0x7f: "shutdown", 0x81: "hypercall",
+             0x89: "cache", 0x8d: "xsetbv", 0x400: "memory"}
+
+
+def meminfo(text):
+    return {name: int(kib) for name, kib in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
+
+
+def measure_memory(figures):
+    said = outer("memory", "peers=memory")
+    before, after = meminfo(said["before"]), meminfo(said["after"])
+
+    def grown(*names):
+        return 1024 * sum(after[name] - before[name] for name in names)
+
+    # Kernel stacks are vmalloc'ed. What the kernel could give back at once is left out.
+    figures.put("memory.kernel_objects", KVM_QEMU, grown("SUnreclaim", "VmallocUsed", "Percpu"))
+    figures.put("memory.kernel_objects.tables", KVM_QEMU, grown("PageTables", "SecPageTables"))
+    # Resident memory of QEMU, but for the guest's own 256 MiB.
+    resident = re.findall(r"^Size: +(\d+) kB.*?^Rss: +(\d+) kB", said["smaps"], re.M | re.S)
+    figures.put("memory.monitor", "QEMU", 1024 * sum(int(rss) for size, rss in resident
+                                                    if int(size) != 256 * 1024))
+    sections = re.findall(r"^ *(\w+)-(\w+) : Kernel (code|rodata|data)$", said["kernel"], re.M)
+    modules = re.findall(r"^(kvm|kvm_amd|irqbypass|ccp) (\d+) ", said["kernel"], re.M)
+    if len(sections) != 3 or len(modules) != len(MODULES):
+        raise SystemExit(f"bench-peers: sizes are not as expected, see {OUT}/memory")
+    figures.put("size.kernel", "Linux with KVM's modules",
+                sum(int(end, 16) + 1 - int(start, 16) for start, end, _ in sections) +
+                sum(int(size) for _, size in modules))
+    reasons = re.findall(r"exit_reason: +(\d+) .*hitcount: +(\d+)", said["exits"])
+    figures.linux_boot["exits_by_reason"] = {
+        SVM_EXITS.get(int(code), f"code {int(code):#x}"): int(times)
+        for code, times in sorted(reasons, key=lambda r: -int(r[1]))}
+
+
+def version(package):
+    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True,
+                          text=True, check=True).stdout
+
+
+def versions():
+    with open(FETCHED + "/generic/PACKAGE", encoding="ascii") as f:
+        linux = f.read().split()
+    return {linux[0]: linux[1], "qemu-system-x86": version("qemu-system-x86"),
+            "seabios": version("seabios")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10000, help="operations of a row")
+    args = parser.parse_args()
+    figures = Figures()
+    measure_exits(figures, args.count)
+    measure_vm(figures, args.count)
+    measure_threads(figures, args.count)
+    measure_two_cpus(figures)
+    measure_linux(figures)
+    measure_boot(figures)
+    measure_memory(figures)
+    with open(KEPT, "w", encoding="utf-8") as f:
+        json.dump({"date": datetime.date.today().isoformat(), "versions": versions(),
+                   "machine": "QEMU TCG, -cpu EPYC -icount shift=0,sleep=off", "operations": args.count,
+                   "figures": figures.rows, "linux_boot": figures.linux_boot}, f, indent=1)
+        f.write("\n")
+    for row, measured in figures.rows.items():
+        for f in measured:
+            print(f"{row:32} {f['value']:>14,} {f.get('max', '-'):>10}  {f['who']}")
+    import bench  # here, because it reads the file just written
+    bench.picture_of_docs()
+    print(f"bench-peers: kept in {KEPT}, picture in {bench.PICTURE_OF_DOCS}")
+
+
+if __name__ == "__main__":
+    main()
