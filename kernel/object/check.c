@@ -1,13 +1,14 @@
 /*
  * The invariant checker: walks the derivation tree and what its capabilities name, and counts what
  * does not hold: tree, rights, extents, references against what refers, page-table entries against
- * attachments, the kernel's own half, queues. Shipped, and run by the hostile-ring-3 tests between
- * invocations. Kernel lock held. What only its own CPU may touch is looked at if that is this one.
- * Writes `seen` fields only.
+ * attachments, the kernel's own half, run and endpoint queues. Shipped, and run by the
+ * hostile-ring-3 tests between invocations. Kernel lock held. What only its own CPU may touch is
+ * looked at if that is this one. Writes `seen` fields only.
  */
 #include "object/check.h"
 #include "object/objects.h"
 #include "object/invoke.h"
+#include "object/sched.h"
 #include "object/space.h"
 #include "object/thread.h"
 #include "arch/x86/audit.h"
@@ -180,6 +181,9 @@ static void check_thread(uint32_t c, uint32_t obj)
     if (t->cpu != percpu()->cpu) return;
     if (t->state == BH_THREAD_READY && (t->sc == NONE || scs[t->sc].thread != obj))
         check(c, INV_THREAD, t->sc);
+    if (t->sc != NONE && scs[t->sc].thread == obj && t != percpu()->current &&
+        sched_queued(&scs[t->sc]) != (t->state == BH_THREAD_READY))
+        check(c, INV_SC, t->state);
     if ((t->wait != WAIT_NOTHING) != (t->state == BH_THREAD_BLOCKED)) check(c, INV_THREAD, t->wait);
     if (t->caller != NONE &&
         (threads[t->caller].wait != WAIT_REPLY || threads[t->caller].server != obj))
