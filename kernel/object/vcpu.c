@@ -68,6 +68,9 @@ void vcpu_fpu_save(void)
     v->guest_xcr0 = vcpu_xcr0(v);
     fpu_xcr0(v->guest_xcr0, host_xcr0);
     fpu_store(v->xsave);
+    /* AMD CPUs load the last x87 instruction's and operand's address only with an exception pending
+     * (APM vol. 3, FXRSTOR): an instruction of ours takes the guest's place there. */
+    __asm__ volatile("fnclex; ffree %%st(7); fildl %0" : : "m"(clean.mxcsr));
     fpu_fetch(&clean);
     fpu_disable();
     pc->fpu_owner = NULL;

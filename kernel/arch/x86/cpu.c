@@ -85,9 +85,13 @@ void cpu_detect(void)
     if (intel && (cap >> 6 & 1u) == 0) /* IF_PSCHANGE_MC_NO */
         protection(BH_PROT_EXEC_4K, true);
     protection(BH_PROT_IBPB, (domain_flags & DOMAIN_IBPB) != 0);
-    verw_needed = intel && (l7.d >> 10 & 1u) != 0 && (cap >> 5 & 1u) == 0; /* MD_CLEAR, MDS_NO */
-    if (verw_needed != 0 || (intel && (cap >> 5 & 1u) == 0))
-        protection(BH_PROT_VERW, verw_needed != 0); /* off: too old a microcode */
+    /* Of ARCH_CAPABILITIES: MDS_NO 5, TAA_NO 8, FBSDP_NO 14, FB_CLEAR 17, RFDS_NO 27,
+     * RFDS_CLEAR 28. */
+    if (intel && ((cap >> 5 & 1u) == 0 || ((l7.b >> 11 & 1u) != 0 && (cap >> 8 & 1u) == 0) ||
+                  (cap >> 14 & 9u) == 8u || (cap >> 27 & 3u) == 2u)) {
+        verw_needed = l7.d >> 10 & 1u; /* MD_CLEAR: VERW does it */
+        protection(BH_PROT_VERW, verw_needed != 0);
+    }
     if (intel && (l7.d >> 28 & 1u) != 0 && (cap >> 3 & 1u) == 0) {
         domain_flags |= DOMAIN_L1D;
         protection(BH_PROT_L1D_FLUSH, true);

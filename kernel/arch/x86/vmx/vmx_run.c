@@ -4,6 +4,7 @@
  * and this vCPU's data. Never follows a guest address.
  */
 #include "vmx.h"
+#include "../cpu.h"
 #include "bulkhead/error.h"
 
 /*
@@ -66,10 +67,12 @@ static uint64_t timer_value(uint64_t armed)
     return (left >> vmx_config.timer_shift) + 1;
 }
 
-/* L1D flush against L1 terminal faults: the last thing before VMLAUNCH and VMRESUME. */
-static void flush_l1d_before_entry(const struct percpu *p)
+/* L1D flush against L1 terminal faults, VERW against the sampling of CPU buffers: the last things
+ * before VMLAUNCH and VMRESUME. A guest is a way out of the kernel like a user. */
+static void flush_before_entry(const struct percpu *p)
 {
     if ((p->domain_flush & DOMAIN_L1D) != 0) wrmsr(MSR_FLUSH_CMD, 1);
+    if ((p->hazard & HAZARD_VERW) != 0) cpu_verw();
 }
 
 static void set_blocking(struct vmx_save *s, uint32_t blocking)
@@ -80,6 +83,8 @@ static void set_blocking(struct vmx_save *s, uint32_t blocking)
     }
 }
 
+/* Behind the last instruction below the canonical hole RIP is not canonical; entry lets it pass and
+ * the fetch raises #GP (27.3.1.4: bits 63:48 are compared, not 63:47). */
 static void set_rip(struct vmx_save *s, uint64_t rip)
 {
     vmwrite(GUEST_RIP, rip);
@@ -374,7 +379,7 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     if ((flags & RUN_AGAIN) == 0) set_windows(s, flags);
     vmwrite(PREEMPTION_TIMER, timer_value(p->armed));
     if (read_cr2() != s->cr2) write_cr2(s->cr2);
-    flush_l1d_before_entry(p);
+    flush_before_entry(p);
 
     if (vmx_enter(page->gpr, v->launched, &v->host_rsp_slot) != 0)
         return invalid(page, 1ull << 32 | vmread(INSN_ERROR), 0);
