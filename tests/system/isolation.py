@@ -37,6 +37,15 @@ def spinning_neighbour(t):
               "the worker finished")
 
 
+@case(("qemu",), cost=15, limit=200)
+def root_keeps_its_share(t):
+    """Floors that take all that a manifest may promise: root still serves the other VM, and ends it."""
+    greedy = dict(vm("spin"), **{"floor-percent": 95})
+    with start_vms(t, {"spinner": greedy, "worker": vm("hello")}, timeout=120) as system:
+        check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 100, log=True),
+              "the worker finished")
+
+
 @case(("qemu", "bochs"), cost=15, limit=200)
 def stopped_neighbour(t):
     """A VM that is stopped for its own fault ends alone."""

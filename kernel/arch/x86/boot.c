@@ -148,7 +148,8 @@ static struct root_cpus {
 void root_thread_start(void)
 {
     uint32_t cpu = percpu()->cpu, sc = root.scs + cpu, thread = root.threads + cpu;
-    struct sc_params whole = {0, tsc_khz * 10ull, tsc_khz * 10ull, 256};
+    /* Of 10 ms: half a one is promised, all may be used. */
+    struct sc_params share = {tsc_khz / 2, tsc_khz * 10ull, tsc_khz * 10ull, 256};
     struct thread *t = &threads[thread];
 
     spin_lock(&kernel_lock);
@@ -157,7 +158,9 @@ void root_thread_start(void)
     spin_unlock(&kernel_lock);
     if (t->bound == 0) return; /* more CPUs than save areas: this one stays idle */
     scs[sc].handle = runq_handle(percpu()->runq->sc_of, sc);
-    sc_commit_configure(&scs[sc].time, &whole, rdtsc(), 0);
+    sc_commit_configure(&scs[sc].time, &share, rdtsc(), 0);
+    scs[sc].share = sc_share(share.floor, share.period);
+    percpu()->runq->floors += scs[sc].share;
     scs[sc].configured = 1;
     scs[sc].users = 1;
     scs[sc].thread = thread;
