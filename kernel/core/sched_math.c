@@ -53,9 +53,11 @@ static uint64_t vt_delta(uint64_t used, uint64_t inv_weight)
 
 void sc_charge(struct sc_time *t, uint64_t used)
 {
+    uint64_t beyond = sat_sub(used, t->floor_left);
+
     t->floor_left = sat_sub(t->floor_left, used);
     t->ceiling_left = sat_sub(t->ceiling_left, used);
-    t->vtime = sat_add(t->vtime, vt_delta(used, t->inv_weight));
+    t->vtime = sat_add(t->vtime, vt_delta(beyond, t->inv_weight));
     t->consumed = sat_add(t->consumed, used);
 }
 
@@ -79,6 +81,15 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now)
     t->floor_left = t->p.floor;
     t->ceiling_left = t->p.ceiling;
     return 1;
+}
+
+void sc_pace(struct sc_time *t, uint64_t now, uint64_t share)
+{
+    uint64_t rest = sat_sub(t->refill_at, now), most;
+
+    if (rest > t->p.period) rest = t->p.period;
+    most = rest * share / SC_SHARE_ONE;
+    if (t->floor_left > most) t->floor_left = most;
 }
 
 uint64_t sc_share(uint64_t floor, uint64_t period)

@@ -69,14 +69,15 @@ MUST_CHECK err_t sc_decode_configure(uint64_t floor, uint64_t ceiling, uint64_t 
 void sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t now,
                          uint64_t vtime);
 
-/** Charge @used ticks. */
+/** Charge @used ticks. What the floor covers is no part of the leftover: vtime stands still for it. */
 /*@ requires \valid(t) && time_ok(*t);
     assigns t->floor_left, t->ceiling_left, t->vtime, t->consumed;
     ensures ok: time_ok(*t);
     ensures floor: t->floor_left == pos(\old(t->floor_left) - used);
     ensures ceiling: t->ceiling_left == pos(\old(t->ceiling_left) - used);
     ensures consumed: t->consumed == sat(\old(t->consumed) + used);
-    ensures monotonic: t->vtime >= \old(t->vtime); */
+    ensures monotonic: t->vtime >= \old(t->vtime);
+    ensures leftover: used <= \old(t->floor_left) ==> t->vtime == \old(t->vtime); */
 void sc_charge(struct sc_time *t, uint64_t used);
 
 /** Begin a new period if refill_at has come; keeps the phase. @return 1 if it did, else 0. */
@@ -90,6 +91,17 @@ void sc_charge(struct sc_time *t, uint64_t used);
         t->ceiling_left == t->p.ceiling && now < t->refill_at <= now + t->p.period;
     ensures phase: (t->refill_at - \old(t->refill_at)) % t->p.period == 0; */
 uint32_t sc_refill(struct sc_time *t, uint64_t now);
+
+/** Runnable again after a sleep: of its floor (@share of a CPU, see sc_share()) it keeps what fits
+ *  into the rest of its period at that pace. With all of it, it could take twice its floor around
+ * the end of a period, and the floors of others would be missed. */
+/*@ requires \valid(t) && time_ok(*t) && share <= SC_SHARE_ONE;
+    assigns t->floor_left;
+    ensures ok: time_ok(*t);
+    ensures less: t->floor_left <= \old(t->floor_left);
+    ensures pace: t->floor_left == \min(\old(t->floor_left),
+        \min(pos(t->refill_at - now), t->p.period) * share / SC_SHARE_ONE); */
+void sc_pace(struct sc_time *t, uint64_t now, uint64_t share);
 
 /** Which class it competes in now: enum sc_class. */
 /*@ requires \valid_read(t);

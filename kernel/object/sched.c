@@ -87,9 +87,14 @@ static void sc_dequeue(struct runq *q, struct sc *s)
     if (q->release.count != 0) heap_remove(&q->release, s->handle);
 }
 
-void sched_wake(struct thread *t)
+/* The leftover is shared in steps of 2 ms. */
+static uint64_t leftover_step(void) { return tsc_khz * 2ull; }
+
+/* @slept: its context has been idle meanwhile. */
+static void wake(struct thread *t, bool slept)
 {
     struct percpu *pc = percpu();
+    uint64_t now = rdtsc(), until = now + leftover_step();
     struct sc *s;
 
     if (t->sc == NONE) {
@@ -98,10 +103,25 @@ void sched_wake(struct thread *t)
     }
     t->state = BH_THREAD_READY;
     s = &scs[t->sc];
-    sc_enqueue(pc->runq, s, rdtsc());
-    if (pc->current == NULL || pc->current->sc == NONE || s->key < scs[pc->current->sc].key)
+    if (slept && s->share != 0) {
+        if (s->time.refill_at <= now) (void)sc_refill(&s->time, now);
+        sc_pace(&s->time, now, s->share);
+    }
+    sc_enqueue(pc->runq, s, now);
+    if (pc->current == NULL || pc->current->sc == NONE || s->key < scs[pc->current->sc].key) {
         pc->hazard |= HAZARD_RESCHED;
+        return;
+    }
+    /* It waits for its turn, and no longer than until its floor comes back: the timer may be set to
+     * the end of a current thread that had nobody to share with. */
+    if (s->time.refill_at < until) until = s->time.refill_at;
+    if (until < pc->armed && (pc->hazard & HAZARD_RESCHED) == 0) timer_arm(until);
 }
+
+void sched_wake(struct thread *t) { wake(t, false); }
+
+/* Was the context asleep while its thread waited? A server runs on it until it replies. */
+static bool wait_sleeps(uint8_t wait) { return wait != WAIT_NOTHING && wait != WAIT_REPLY; }
 
 void sched_remove(struct thread *t)
 {
@@ -135,13 +155,16 @@ void sched_block(struct thread *t, uint64_t deadline)
 
 void thread_unblock(struct thread *t, uint64_t result, uint64_t value)
 {
+    bool slept;
+
     if (t->timed) {
         heap_remove(&percpu()->runq->deadline, t->handle);
         t->timed = 0;
     }
+    slept = wait_sleeps(t->wait);
     t->wait = WAIT_NOTHING;
     thread_return(t, result, value);
-    sched_wake(t);
+    wake(t, slept);
 }
 
 void sched_charge(void)
@@ -165,14 +188,16 @@ static bool due(const struct runq *q, uint64_t now)
 static void sched_expire(struct runq *q, uint64_t now)
 {
     uint32_t id;
+    bool slept;
 
     while (heap_top_key(&q->deadline) <= now) {
         struct thread *t = &threads[q->thread_of[heap_top(&q->deadline)]];
         heap_remove(&q->deadline, t->handle);
         t->timed = 0;
+        slept = wait_sleeps(t->wait);
         thread_cancel_wait(t);
         thread_return(t, BH_ERR_TIMEOUT, 0);
-        sched_wake(t);
+        wake(t, slept);
     }
     while (heap_top_key(&q->release) <= now) {
         id = heap_top(&q->release);
@@ -241,19 +266,24 @@ void schedule(void)
         pc->hazard &= ~HAZARD_RESCHED;
         if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();
         s = ready_top(q);
-        if (s != NULL) break;
-        idle(pc);
-        if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
+        if (s == NULL) {
+            idle(pc);
+            if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
+            continue;
+        }
+        sc_dequeue(q, s);
+        if (s->time.refill_at > pc->switch_tsc) break;
+        sc_enqueue(q, s, pc->switch_tsc); /* its period ended while it waited */
     }
-    sc_dequeue(q, s);
     if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime) q->vtime = s->time.vtime;
     t = &threads[s->thread];
     pc->switches++;
     thread_switch(t);
     slice = sc_slice(&s->time);
-    if (ready_top(q) != NULL && slice > tsc_khz * 2ull) /* share the leftover in steps of 2 ms */
-        slice = tsc_khz * 2ull;
+    if (ready_top(q) != NULL && slice > leftover_step()) slice = leftover_step();
     slice += pc->switch_tsc;
+    /* What runs on into the next period is charged to that one's budget. */
+    if (s->time.refill_at < slice) slice = s->time.refill_at;
     if (t->cont == CONT_VCPU && t->run_deadline < slice) slice = t->run_deadline;
     arm_next(pc, slice);
     resume_current();

@@ -40,8 +40,9 @@ static void classes(void **state)
     sc_charge(&t, 100);
     assert_int_equal(sc_class(&t), SC_LEFTOVER);
     assert_int_equal(sc_slice(&t), 200);
-    assert_int_equal(t.vtime, 100); /* weight 256: one per tick */
+    assert_int_equal(t.vtime, 0); /* the floor is no part of the leftover */
     sc_charge(&t, 500);
+    assert_int_equal(t.vtime, 500); /* weight 256: one per tick */
     assert_int_equal(sc_class(&t), SC_EMPTY);
     assert_int_equal(sc_slice(&t), 0);
     assert_int_equal(t.consumed, 600);
@@ -51,6 +52,28 @@ static void classes(void **state)
     assert_int_equal(sc_class(&t), SC_FLOOR);
     assert_int_equal(sc_refill(&t, 7777), 1); /* slept through: the phase stays */
     assert_int_equal(t.refill_at, 8000);
+    (void)state;
+}
+
+/* Charges that the floor covers in part, and what a sleeper keeps of it. */
+static void floors(void **state)
+{
+    struct sc_time t = fresh(100, 300, 1000, 256);
+
+    sc_charge(&t, 130);
+    assert_int_equal(t.vtime, 30);
+    assert_int_equal(sc_refill(&t, 2000), 1);
+    sc_pace(&t, 2000, sc_share(100, 1000)); /* a whole period ahead: all of it */
+    assert_int_equal(t.floor_left, 100);
+    sc_pace(&t, 2500, sc_share(100, 1000));
+    assert_int_equal(t.floor_left, 50);
+    sc_pace(&t, 2100, sc_share(100, 1000)); /* never more than it had */
+    assert_int_equal(t.floor_left, 50);
+    sc_pace(&t, 0, SC_SHARE_ONE); /* a clock behind: no more than a period */
+    assert_int_equal(t.floor_left, 50);
+    sc_pace(&t, 3000, SC_SHARE_ONE);
+    assert_int_equal(t.floor_left, 0);
+    assert_int_equal(t.ceiling_left, 300);
     (void)state;
 }
 
@@ -85,7 +108,8 @@ static void admission(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(ranges), cmocka_unit_test(classes),
-                                       cmocka_unit_test(extremes), cmocka_unit_test(admission)};
+                                       cmocka_unit_test(floors), cmocka_unit_test(extremes),
+                                       cmocka_unit_test(admission)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
