@@ -11,12 +11,76 @@
 
 #define PTAB_NONE   0xffffffffu
 #define PTAB_LEVELS 4u
+#define PTAB_SLOTS  512u
 #define VPN_MAX     0x1000000000u /* 48-bit addresses */
 
+#ifdef __FRAMAC__
+uint64_t tables[POOL_PAGES_MAX][512];
+#else
 extern uint64_t tables[][512];
+#endif
 extern uint64_t pool_pfn; /* frame number of pool page 0 */
 
+/*
+ * Specification. Ghost arrays say what each page of the pool is: pt_level 1..4, a table of that
+ * level (0: none); the one entry that leads to it; how many of its entries are the space's own (the
+ * last entry of a host's root leads to the kernel half, which no walk of ours enters).
+ */
+/*@ ghost uint32_t pt_level[POOL_PAGES_MAX]; */
+/*@ ghost uint32_t pt_up[POOL_PAGES_MAX]; */
+/*@ ghost uint32_t pt_at[POOL_PAGES_MAX]; */
+/*@ ghost uint32_t pt_own[POOL_PAGES_MAX]; */
+/*@
+  logic integer ix4(integer v) = (v / 0x8000000) % 512;
+  logic integer ix3(integer v) = (v / 0x40000) % 512;
+  logic integer ix2(integer v) = (v / 512) % 512;
+  logic integer ix1(integer v) = v % 512;
+  logic integer ix(integer v, integer l) = l == 4 ? ix4(v) : l == 3 ? ix3(v) : l == 2 ? ix2(v) :
+      ix1(v);
+  logic integer e_pfn(integer e) = (e / 4096) % PFN_MAX;
+  // entry e of a table of level l leads to another table
+  predicate e_down(integer e, integer l) = e != 0 && l > 1 && (l > 3 || (e / 128) % 2 == 0);
+  predicate in_extent(integer e, integer pfn, integer pages) =
+      e != 0 && pfn <= e_pfn(e) < pfn + pages;
+
+  predicate is_table{L}(integer t) = 0 <= t < POOL_PAGES_MAX && 1 <= pt_level[t] <= 4;
+  predicate is_root{L}(integer t) = 0 <= t < POOL_PAGES_MAX && pt_level[t] == 4;
+  predicate down{L}(integer t, integer s) = e_down(tables[t][s], pt_level[t]);
+  logic integer child{L}(integer t, integer s) = e_pfn(tables[t][s]) - pool_pfn;
+
+  predicate levels_ok{L} = \forall integer t; 0 <= t < POOL_PAGES_MAX ==>
+      pt_level[t] <= 4 && pt_own[t] <= 512 && (1 <= pt_level[t] <= 3 ==> pt_own[t] == 512);
+  // the tables of a space are a tree
+  predicate links_down{L} = \forall integer t, s;
+      is_table(t) && 0 <= s < pt_own[t] && down(t, s) ==>
+      0 <= child(t, s) < POOL_PAGES_MAX && pt_level[child(t, s)] == pt_level[t] - 1 &&
+      pt_up[child(t, s)] == t && pt_at[child(t, s)] == s;
+  predicate pt_ok{L} = levels_ok && links_down;
+
+  // v is an address that walks from root r may look up
+  predicate own_page{L}(integer r, integer v) =
+      is_root(r) && 0 <= v < VPN_MAX && ix4(v) < pt_own[r];
+  // one step down, or the table itself where the entry leads nowhere
+  logic integer go{L}(integer t, integer s) =
+      (tables[t][s] != 0 && (pt_level[t] > 3 || (tables[t][s] / 128) % 2 == 0)) ?
+      child(t, s) : t;
+  logic integer stop2{L}(integer t, integer v) = go(t, ix2(v));
+  logic integer stop3{L}(integer t, integer v) =
+      go(t, ix3(v)) == t ? t : stop2(go(t, ix3(v)), v);
+  // the table where the walk for v ends: it holds the leaf, or nothing
+  logic integer stop{L}(integer r, integer v) =
+      go(r, ix4(v)) == r ? r : stop3(go(r, ix4(v)), v);
+  // the abstract page table: what the walk finds, 0 if nothing, and how many pages it spans
+  logic integer entry{L}(integer r, integer v) =
+      tables[stop(r, v)][ix(v, pt_level[stop(r, v)])];
+  logic integer entry_level{L}(integer r, integer v) = pt_level[stop(r, v)];
+*/
+
 /** Slot of @vpn in a table of @level (1..4). */
+/*@ requires 1 <= level <= 4 && vpn < VPN_MAX;
+    assigns \nothing;
+    ensures value: \result == ix(vpn, level);
+    ensures range: \result < 512; */
 static inline uint32_t ptab_slot(uint64_t vpn, uint32_t level)
 {
     return (uint32_t)((level == 1u   ? vpn
@@ -27,11 +91,17 @@ static inline uint32_t ptab_slot(uint64_t vpn, uint32_t level)
 }
 
 /** Pages that one leaf of @level (1, 2, 3) covers. */
+/*@ requires 1 <= level <= 3;
+    assigns \nothing;
+    ensures value: \result == (level == 1 ? 1 : level == 2 ? 512 : 0x40000); */
 static inline uint64_t ptab_leaf_pages(uint32_t level)
 {
     return level == 1u ? 1u : level == 2u ? 512u : 0x40000u;
 }
 
+/*@ assigns \nothing;
+    ensures value: \result == e_pfn(e);
+    ensures range: \result < PFN_MAX; */
 static inline uint64_t ptab_entry_pfn(uint64_t e) { return e / 4096u % PFN_MAX; }
 
 /** What a walk towards a leaf of some level found. */
@@ -40,11 +110,47 @@ struct ptab_walk {
     uint32_t level; /* its level */
 };
 
-/** Walk from @root towards the table of @level; stops early where a table is missing or a leaf stands. */
+/** Walk from @root towards the table of @level; stops early where a table is missing or a leaf
+ *  stands. */
+/*@ requires pt_ok && pool_pfn <= PFN_MAX;
+    requires page: own_page(root, vpn);
+    requires level: 1 <= level <= 4;
+    assigns \nothing;
+    ensures table: is_table(\result.table) && pt_level[\result.table] == \result.level;
+    ensures level: level <= \result.level <= 4;
+    ensures own: ix(vpn, \result.level) < pt_own[\result.table];
+    ensures early: \result.level > level ==>
+        !down(\result.table, ix(vpn, \result.level));
+    ensures stop: \result.level == 1 || !down(\result.table, ix(vpn, \result.level)) ==>
+        \result.table == stop(root, vpn); */
 struct ptab_walk ptab_walk(uint32_t root, uint64_t vpn, uint32_t level);
-/** Clear the entries of table page @table that point into frames [pfn, pfn + pages). @return entries cleared */
+
+/** Clear the entries of table page @table that point into frames [pfn, pfn + pages). @return
+ *  entries cleared */
+/*@ requires pt_ok && is_table(table);
+    requires extent: pfn + pages <= PFN_MAX;
+    requires leaves: \forall integer s; 0 <= s < 512 && in_extent(tables[table][s], pfn, pages) ==>
+        !down(table, s);
+    assigns tables[table][0 .. 511];
+    ensures cleared: \forall integer s; 0 <= s < 512 &&
+        in_extent(\old(tables[table][s]), pfn, pages) ==> tables[table][s] == 0;
+    ensures others: \forall integer s; 0 <= s < 512 &&
+        !in_extent(\old(tables[table][s]), pfn, pages) ==>
+        tables[table][s] == \old(tables[table][s]);
+    ensures none: \forall integer s; 0 <= s < 512 ==> !in_extent(tables[table][s], pfn, pages);
+    ensures links: links_down;
+    ensures count: \result <= 512; */
 uint32_t ptab_clear_extent(uint32_t table, uint64_t pfn, uint64_t pages);
+
 /** Choose the largest leaf level (1..max) for this place. */
+/*@ assigns \nothing;
+    ensures range: 1 <= \result <= 3 && (\result == 1 || \result <= max);
+    ensures fits: \result == 3 ==> pages >= 0x40000 && vpn % 0x40000 == 0 && pfn % 0x40000 == 0;
+    ensures fits2: \result == 2 ==> pages >= 512 && vpn % 512 == 0 && pfn % 512 == 0;
+    ensures largest: \result < 3 && max >= 3 ==>
+        pages < 0x40000 || vpn % 0x40000 != 0 || pfn % 0x40000 != 0;
+    ensures larger: \result == 1 && max >= 2 ==>
+        pages < 512 || vpn % 512 != 0 || pfn % 512 != 0; */
 uint32_t ptab_leaf_level(uint64_t vpn, uint64_t pfn, uint64_t pages, uint32_t max);
 
 #endif
