@@ -46,6 +46,17 @@ def root_keeps_its_share(t):
               "the worker finished")
 
 
+@case(("bochs",), cost=25, limit=240)
+def endless_exceptions(t):
+    """A VM whose CPU does nothing but deliver #DB leaves the other its time, on the same CPU. (QEMU
+    itself ends with a failed assertion when an interrupt's stack has a breakpoint.)"""
+    with start_vms(t, {"looper": vm("endless_db"), "worker": vm("spin", "spin_ms=500")}, timeout=180) as system:
+        check(system.expect(r"BH-EXPECT endless", 60), "the looper started")
+        check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 120, log=True),
+              "the worker finished")
+        check("BH-RETURNED" not in system.console.decode("utf-8", "replace"), "the loop is none")
+
+
 @case(("qemu", "bochs"), cost=15, limit=200)
 def stopped_neighbour(t):
     """A VM that is stopped for its own fault ends alone."""

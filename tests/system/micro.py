@@ -13,8 +13,8 @@ SOURCES = "tests/system/guests"
 # Guests that cannot report for themselves, with what they expect; their command lines.
 ENDS_ABRUPTLY = {"triple_fault": r"triple"}
 APPEND = {"spin": "spin_ms=500"}
-# What reference.py alone runs.
-PROBES = ["probe_svm"]
+# What reference.py alone runs, and what never ends (isolation.py).
+PROBES = ["probe_svm", "endless_db"]
 
 
 def micro(t, guest):
