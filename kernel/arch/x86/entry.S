@@ -45,6 +45,25 @@
     sysretq
 .endm
 
+/* A message call's arguments to registers that C preserves, and to those of C's arguments. */
+.macro KEEP_WORDS
+    mov %rsi, %rbx
+    mov %rdx, %r12
+    mov %r10, %r13
+    mov %r8, %r14
+    mov %rdi, %r15
+    mov %r9, %rsi
+    mov %r9, %rbp
+.endm
+.macro GIVE_WORDS
+    mov %r15, %rdi
+    mov %rbx, %rsi
+    mov %r12, %rdx
+    mov %r13, %rcx
+    mov %r14, %r8
+    mov %rbp, %r9
+.endm
+
     .section .text.hot, "ax"
     .balign 64
     .globl syscall_entry
@@ -127,13 +146,7 @@ do_receive:
  */
     .balign 16
 do_call:
-    mov %rsi, %rbx
-    mov %rdx, %r12
-    mov %r10, %r13
-    mov %r8, %r14
-    mov %rdi, %r15
-    mov %r9, %rsi
-    mov %r9, %rbp
+    KEEP_WORDS
     call ipc_call_fast          /* (ep, deadline) -> rax: 0 fast; rdx: badge */
     test %eax, %eax
     jne call_slow
@@ -150,31 +163,15 @@ exit_ipc_words:                 /* what else is in registers is the partner's */
     SYSRET r9d, ebx, ebp, r12d, r13d, r14d, r15d
     .balign 16
 do_reply_wait:
-    mov %rsi, %rbx
-    mov %rdx, %r12
-    mov %r10, %r13
-    mov %r8, %r14
-    mov %rdi, %r15
-    mov %r9, %rsi
-    mov %r9, %rbp
+    KEEP_WORDS
     call ipc_reply_wait_fast
     test %eax, %eax
     je exit_ipc
-    mov %r15, %rdi
-    mov %rbx, %rsi
-    mov %r12, %rdx
-    mov %r13, %rcx
-    mov %r14, %r8
-    mov %rbp, %r9
+    GIVE_WORDS
     call ipc_reply_wait_slow
     ud2
 call_slow:
-    mov %r15, %rdi
-    mov %rbx, %rsi
-    mov %r12, %rdx
-    mov %r13, %rcx
-    mov %r14, %r8
-    mov %rbp, %r9
+    GIVE_WORDS
     call ipc_call_slow
     jmp exit_syscall            /* an error: nothing happened */
 ipc_hazard:
