@@ -48,12 +48,36 @@ def nothing_stale(t):
     check(described <= known, "described, but not in call.h: " + ", ".join(sorted(described - known)))
 
 
+def no_such_tests(text):
+    """Names of tests in a text that no test has."""
+    known = {name.partition("@")[0] for name in CASES}
+    lost = [name for name in re.findall(r"`(\w+\.\w+)(?:@\w+)?`", text) if name not in known]
+    return lost + [name for name in re.findall(r"`(test_\w+)`", text)
+                   if not os.path.exists(f"tests/unit/{name}.c")]
+
+
 @case(cost=1)
 def tests_named(t):
     """Every test that ARCHITECTURE.md puts next to a promise exists."""
     table = read("docs/ARCHITECTURE.md").split("\n## Promises", 1)[1]
-    known = {name.partition("@")[0] for name in CASES}
-    lost = [name for name in re.findall(r"`(\w+\.\w+)(?:@\w+)?`", table) if name not in known]
-    lost += [name for name in re.findall(r"`(test_\w+)`", table)
-             if not os.path.exists(f"tests/unit/{name}.c")]
+    lost = no_such_tests(table)
     check("`" in table and not lost, "no such test: " + ", ".join(lost))
+
+
+@case(cost=1)
+def lessons(t):
+    """Each row of LESSONS.md has four filled cells and a known flaw; tests and functions it names exist."""
+    page = read("docs/LESSONS.md")
+    rows = [line.strip().strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in row] for row in rows if row[0].strip() not in ("flaw", "---")]
+    check(len(rows) >= 40, f"{len(rows)} flaws are not the 40 asked for")
+    for row in rows:
+        check(len(row) == 4 and all(row), "a cell is missing: " + " | ".join(row))
+        check(re.search(r"XSA-\d+|CVE-\d{4}-\d{4,}|seL4 ", row[0]), "no number: " + row[0])
+    lost = no_such_tests(page + read("docs/SUPPORT.md"))
+    check(not lost, "no such test: " + ", ".join(lost))
+    sources = "".join(read(os.path.join(folder, file)) for top in ("kernel", "vmm") for folder, _, files
+                      in os.walk(top) for file in files if file.endswith((".c", ".h", ".S")))
+    places = {name for row in rows for name in re.findall(r"`(\w+)`", row[2])}
+    lost = sorted(name for name in places if not re.search(rf"\b{name}\b", sources))
+    check(len(places) > 40 and not lost, "no such function: " + ", ".join(lost))
