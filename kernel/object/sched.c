@@ -46,6 +46,9 @@ static void ready_put(struct runq *q, struct sc *s)
         s = first;
     }
     if (s != NULL) heap_put(&q->ready, s->handle, s->key);
+#ifdef BREAK_QUEUED_TWICE
+    if (s != NULL) heap_put(&q->ready, s->handle, s->key);
+#endif
 }
 
 static struct sc *ready_top(const struct runq *q)

@@ -92,7 +92,7 @@ static void vcpu_fpu_load(struct percpu *pc, struct vcpu *v)
 /* Port writes bound to a notification finish here. */
 static bool vcpu_doorbell(struct vcpu *v)
 {
-    uint32_t q = (uint32_t)v->qual, value = (uint32_t)v->page->gpr[0];
+    uint32_t q = (uint32_t)v->qual, value = (uint32_t)ONCE(v->page->gpr[0]);
 
     if ((q & (BH_IO_IN | BH_IO_STRING)) != 0) return false;
     q &= 0xffff0070u;
@@ -139,7 +139,7 @@ vcpu_loop(struct percpu *pc, struct thread *t, struct vcpu *v, uint64_t flags, u
         vcpu_ops->read_state(v, v->want[reason] == BH_GROUP_FULL ? BH_STATE_ALL : STATE_DECODE);
     if (__builtin_expect(reason == BH_EXIT_INVALID || reason == BH_EXIT_UNKNOWN, 0))
         audit(reason == BH_EXIT_INVALID ? BH_AUDIT_VCPU_INVALID : BH_AUDIT_VCPU_UNKNOWN,
-              (uint32_t)(v - vcpus), t->fault_badge, v->page->qual, v->page->info, v->page->rip, 0);
+              (uint32_t)(v - vcpus), t->fault_badge, v->qual, v->info, v->rip, 0);
     return sysret(reason, 0);
 }
 

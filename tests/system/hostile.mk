@@ -15,16 +15,24 @@ build/tests/hostile/ring3.elf: build/vmm/obj/vmm/rt/root_start.o \
 build/tests/hostile/%.bin: build/tests/hostile/%.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
+# The shipped root, with more to do around three of its functions.
+build/tests/hostile/root.elf: build/vmm/obj/vmm/rt/root_start.o $(VMM_ROOT) $(VMM_RT) \
+    build/vmm/obj/tests/system/hostile/root.o build/policy/libmanifest.a vmm/rt/root.lds
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=vm_start,--wrap=vm_check,--wrap=system_end \
+	    -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o %.a,$^)
+
 # The shipped monitor with another main function in front of its own.
 build/tests/hostile/monitor.elf: build/vmm/obj/vmm/rt/monitor_start.o $(VMM_MONITOR) $(VMM_RT) \
     build/vmm/obj/tests/system/hostile/monitor.o build/vmm/libzydis.a vmm/rt/monitor.lds
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=monitor_main -Wl,-T,vmm/rt/monitor.lds -o $@ $(filter %.o %.a,$^)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=monitor_main,--wrap=boot_load -Wl,-T,vmm/rt/monitor.lds -o $@ $(filter %.o %.a,$^)
 
 build/tests/hostile/monitor: build/tests/hostile/monitor.elf
 	$(Q)$(OBJCOPY) -S $< $@
 
 .PHONY: hostile
-hostile: build/tests/hostile/ring3.bin build/tests/hostile/monitor
+hostile: build/tests/hostile/ring3.bin build/tests/hostile/root.bin build/tests/hostile/monitor
 test-programs: hostile

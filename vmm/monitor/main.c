@@ -175,7 +175,12 @@ static void exit_exception(void)
     inject_exception((unsigned)p->qual & 31u, has_code ? (int64_t)(p->info & 0xffffu) : -1);
 }
 
-static void exit_invalid(void) { vm_stop("the processor refuses this vCPU state"); }
+/* Nothing is read back: where it is and what was asked for stands in the page. */
+static void exit_invalid(void)
+{
+    vcpu.flags = BH_STATE_ALL;
+    vm_stop("the processor refuses this vCPU state");
+}
 
 static void exit_unknown(void) { vm_stop("unknown exit reason"); }
 

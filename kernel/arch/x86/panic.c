@@ -18,9 +18,10 @@ extern const uint32_t ksym_name_off[] __attribute__((weak));
 extern const char ksym_names[] __attribute__((weak));
 extern const char text_start[], text_end[];
 
-static void print_symbol(uint64_t rip)
+/* @param behind 1 for a return address: the call before it may be its function's last instruction */
+static void print_symbol(uint64_t rip, uint32_t behind)
 {
-    uint32_t off = (uint32_t)(rip - KERNEL_BASE), lo = 0, hi;
+    uint32_t off = (uint32_t)(rip - KERNEL_BASE) - behind, lo = 0, hi;
 
     if (&ksym_count == NULL || ksym_count == 0 || rip < (uint64_t)text_start ||
         rip >= (uint64_t)text_end) {
@@ -35,7 +36,7 @@ static void print_symbol(uint64_t rip)
         else
             hi = mid;
     }
-    klog("  %lx %s+0x%x", rip, &ksym_names[ksym_name_off[lo]], off - ksym_addr[lo]);
+    klog("  %lx %s+0x%x", rip, &ksym_names[ksym_name_off[lo]], off - ksym_addr[lo] + behind);
 }
 
 /* No frame pointers: print what on the stack points behind a call in kernel text, newest first. */
@@ -44,12 +45,12 @@ static void backtrace(uint64_t rip, uint64_t rsp)
     uint64_t end = (rsp | 4095) + 1;
 
     klog("backtrace (stack scan):");
-    if (rip != 0) print_symbol(rip);
+    print_symbol(rip, 0);
     for (unsigned n = 0; rsp % 8 == 0 && rsp < end && n < 24; rsp += 8) {
         uint64_t v = *(const uint64_t *)rsp;
         if (v >= (uint64_t)text_start + 5 && v < (uint64_t)text_end &&
             (*(const uint8_t *)(v - 5) == 0xe8 || *(const uint8_t *)(v - 2) == 0xff)) {
-            print_symbol(v);
+            print_symbol(v, 1);
             n++;
         }
     }

@@ -11,6 +11,9 @@
 #include "bulkhead/vcpu.h"
 #include "bulkhead/cap.h"
 
+/** Read a word that another CPU may be changing exactly once. */
+#define ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+
 struct doorbell {
     uint32_t match; /* port << 16 | width << 4, as in an I/O exit's qualification; 0: unused */
     uint32_t mask;  /* which bits of EAX count: 0, any value rings */
@@ -40,7 +43,10 @@ struct vcpu {
     uint64_t nested_root;   /* physical address of the GuestSpace's root table */
     uint64_t flushed_epoch; /* guest TLB is clean up to this epoch */
     uint64_t guest_xcr0;
-    uint64_t qual; /* of a BH_EXIT_IO: what the backend also wrote to page->qual */
+    /* What the backend also wrote to the page, for the kernel's own use: of IO, INVALID, UNKNOWN.
+     */
+    uint64_t qual;
+    uint64_t info, rip; /* of INVALID and UNKNOWN */
     uint32_t initialised;
     uint32_t page_slot;
     uint64_t page_va;       /* user address of the page */
@@ -66,6 +72,16 @@ extern struct vcpu vcpus[];
 
 /** Internal group of read_state(), alone: BH_GROUP_MMIO by the shortest way. */
 #define STATE_DECODE 0x80000u
+
+/** The end of a vCPU (INVALID or UNKNOWN): why, to the monitor's page and to the object. */
+static inline unsigned vcpu_refused(struct vcpu *v, unsigned reason, uint64_t qual, uint64_t info,
+                                    uint64_t rip)
+{
+    v->page->qual = v->qual = qual;
+    v->page->info = v->info = info;
+    v->rip = rip;
+    return reason;
+}
 
 /** Internal exits that never reach a monitor; beyond enum bh_exit. */
 enum { EXIT_HOST_IRQ = BH_NEXITS, EXIT_HOST_NMI = BH_NEXITS + 1, EXIT_RESUME = BH_NEXITS + 2 };

@@ -1,28 +1,40 @@
 /*
  * A monitor that has been taken over: linked in front of the shipped one's main function. A VM
- * whose command line has "attack=<name>" gets it; all others get the real monitor. Whatever it
- * does, its VM ends or stands still, and the others go on. May call: system calls, with anything it
- * holds. Never calls: the monitor.
+ * whose command line has "attack=<name>" gets it; all others get the real monitor, which with
+ * "entry=bad" is given a first state that the CPU refuses. Whatever it does, its VM ends or stands
+ * still, and the others go on. With root.c it has a second thread. May call: system calls, with
+ * anything it holds. Never calls: the monitor.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include "fmt.h"
+#include "monitor/loader.h"
 #include "syscall.h"
 #include "string.h"
 #include "bulkhead/console.h"
+#include "bulkhead/info.h"
 #include "bulkhead/monitor.h"
 #include "bulkhead/vcpu.h"
 
 void __wrap_monitor_main(unsigned number);
 void __real_monitor_main(unsigned number);
+bool __wrap_boot_load(const struct boot_request *req, struct boot_state *s,
+                      struct boot_error *error);
+bool __real_boot_load(const struct boot_request *req, struct boot_state *s,
+                      struct boot_error *error);
 
-static uint64_t state = 0x243f6a8885a308d3ull;
+/* Of two threads: a lost update is another random number. */
+static volatile uint64_t state = 0x243f6a8885a308d3ull;
 
 static uint64_t next_random(void)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state * 0x2545f4914f6cdd1dull;
+    uint64_t s = state;
+
+    s ^= s << 13;
+    s ^= s >> 7;
+    s ^= s << 17;
+    state = s;
+    return s * 0x2545f4914f6cdd1dull;
 }
 
 /* Often something that is nearly right. */
@@ -53,6 +65,20 @@ static uint64_t word(void)
 static const struct bh_monitor_start *start(void)
 {
     return (const struct bh_monitor_start *)BH_MONITOR_START;
+}
+
+/* NAME=number on the command line, 0: not there. */
+static uint64_t argument(const char *name)
+{
+    size_t n = strlen(name);
+    uint64_t value = 0;
+
+    for (const char *c = start()->cmdline; *c != 0; c++) {
+        if (strncmp(c, name, n) != 0 || c[n] != '=') continue;
+        for (c += n + 1; *c >= '0' && *c <= '9'; c++) value = value * 10 + (uint64_t)(*c - '0');
+        return value;
+    }
+    return 0;
 }
 
 static struct bh_vcpu_page *page(void) { return (struct bh_vcpu_page *)BH_MONITOR_VCPU; }
@@ -112,15 +138,6 @@ static void bad_calls(void)
 /* Each system call with a stack pointer and return address that cannot be used. */
 static void bad_stacks(void)
 {
-    const char *c = start()->cmdline;
-    uint64_t call = 0;
-
-    for (; *c != 0; c++) { /* "call=N" */
-        if (strncmp(c, "call=", 5) == 0)
-            for (c += 5; *c >= '0' && *c <= '9'; c++) call = call * 10 + (uint64_t)(*c - '0');
-        if (*c == 0) break;
-    }
-
     __asm__ volatile("mov %0, %%rax\n"
                      "mov $0xffff800000000000, %%rsp\n"
                      "xor %%edi, %%edi\n"
@@ -130,7 +147,7 @@ static void bad_stacks(void)
                      "push %%rax\n"
                      "ud2\n"
                      :
-                     : "r"(call)
+                     : "r"(argument("call"))
                      : "memory");
     die();
 }
@@ -168,17 +185,180 @@ static void flags_and_segments(void)
     die();
 }
 
+/* Tell root how this VM has ended, and go on. */
+static void report(const char *text)
+{
+    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
+
+    (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
+    __atomic_store_n(&r->kind, (uint32_t)BH_END_STOPPED, __ATOMIC_RELEASE);
+    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+}
+
+/* ---- Two threads (root.c: "second-cpu=N") ------------------------------------------------------
+ */
+
+static volatile uint64_t writes; /* what the second has done */
+static volatile bool second_goes;
+
+/* One word of the vCPU's page, right and wrong in turn. QEMU 7.2 does not restore the host's CR0
+ * after an exit from a guest with EFER.LME but not CR4.PAE, which is legal on hardware. */
+static void rewrite_word(uint64_t n)
+{
+    volatile uint64_t *p = (volatile uint64_t *)page() + n;
+    uint64_t right = *p, wrong = word();
+
+    if (n == offsetof(struct bh_vcpu_page, state.efer) / 8) wrong &= ~0x100ull;
+    for (uint64_t i = next_random() % 512; i > 0; i--) {
+        *p = wrong;
+        *p = right;
+        writes += 2;
+    }
+    if (next_random() % 4 == 0) *p = wrong;
+}
+
+static void second_rewrites(void)
+{
+    const uint64_t state_at = offsetof(struct bh_vcpu_page, state) / 8;
+
+    for (;;) {
+        rewrite_word(next_random() % 24); /* registers, rip, shadow, event */
+        rewrite_word(state_at + next_random() % (sizeof(page()->state) / 8));
+        rewrite_word(state_at + offsetof(struct bh_vcpu_state, cr0) / 8 + next_random() % 6);
+    }
+}
+
+/* The one word whose wrong values would make the kernel itself fault (XSETBV). */
+static void second_rewrites_xcr0(void)
+{
+    volatile uint64_t *p = &page()->state.xcr0;
+
+    for (;; writes += 2) {
+        *p = 1;
+        *p = ~0ull;
+    }
+}
+
+static void second_maps(void)
+{
+    for (;;) {
+        (void)bh_attach_unmap(BH_MONITOR_SLOT_RAM, 0, 512);
+        (void)bh_attach_map(BH_MONITOR_SLOT_RAM, 0, BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, 512);
+        writes += 2;
+    }
+}
+
+/* Real-mode code: below 32 KiB it exits all the time, above it only works. */
+static void place_code(void)
+{
+    static const uint8_t exits[16] = {0x0f, 0xa2, 0xe4, 0x80, 0x01, 0x07, 0xa4, 0xfb,
+                                      0xfa, 0xe6, 0x80, 0x40, 0xf4, 0x90, 0xeb, 0xf0};
+    static const uint8_t works[16] = {0x90, 0x01, 0x07, 0xa4, 0x40, 0xfb, 0xfa, 0x43,
+                                      0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xeb, 0xf0};
+
+    for (uint64_t at = 0; at < 0x10000; at += 16)
+        memcpy((uint8_t *)BH_MONITOR_RAM + at, at < 0x8000 ? exits : works, 16);
+}
+
+/* Words in the page that look like the kernel's addresses. */
+static uint64_t kernel_words(void)
+{
+    const volatile uint64_t *p = (const volatile uint64_t *)page();
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < sizeof(*page()) / 8; i++)
+        n += p[i] >= 0xffffffff80000000ull && p[i] < 0xfffffffff0000000ull;
+    return n;
+}
+
+/* The first thread: enters the guest for "ms" of time, with what is right in the page whenever it
+ * has been refused; then it says how that went, and goes on until it is stopped. */
+static void raced(void)
+{
+    static struct bh_vcpu_state right;
+    uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), slice = start()->tsc_khz * 4ull;
+    uint64_t runs = 0, refused = 0, invalid = 0, leaked = 0;
+    bool said = false;
+
+    place_code();
+    (void)bh_attach_map(BH_MONITOR_SLOT_RAM, 0, BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, 512);
+    (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL);
+    page()->state.seg[BH_CS] = (struct bh_segment){0, 0x9b, 0xffff, 0};
+    right = page()->state;
+    second_goes = true;
+    for (uint64_t i = 0;; i++) {
+        uint64_t flags = BH_RUN_RIP | BH_STATE_ALL | (next_random() & BH_RUN_ALL);
+        /* Mostly short; now and then long enough to be preempted in the guest. */
+        uint64_t wait = i % 32 == 0 ? slice : 20000;
+        struct bh_result r;
+
+        page()->gpr[4] = 0xfff0;
+        page()->rip = next_random() & 0xffff;
+        page()->rflags = 2;
+        r = bh_vcpu_run(rt_tsc() + next_random() % wait, flags);
+        runs++;
+        refused += (int64_t)r.err < 0;
+        if (r.err == BH_EXIT_INVALID) {
+            invalid++;
+            (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL);
+            leaked += kernel_words();
+        }
+        if ((int64_t)r.err < 0 || r.err == BH_EXIT_INVALID || r.err == BH_EXIT_SHUTDOWN)
+            page()->state = right;
+        if (i % 64 == 0)
+            (void)bh_vcpu_want(BH_MONITOR_SLOT_VCPU, next_random() % BH_NEXITS, next_random() % 3);
+        if (!said && rt_tsc() > end && writes > 1000) {
+            char text[160];
+
+            (void)fmt_buf(text, sizeof(text),
+                          "%lu runs, %lu refused, %lu failed, %lu leaked, %lu writes", runs,
+                          refused, invalid, leaked, writes);
+            report(text);
+            said = true;
+        }
+    }
+}
+
+/* Inside system call "call" again and again while root takes the thread, the space and all else
+ * away. */
+static void end_in_call(void)
+{
+    uint64_t call = argument("call"), cap = BH_MONITOR_SLOT_NTFN, deadline = BH_FOREVER;
+
+    if (call == BH_SYS_vcpu_run) { /* which has other arguments; the guest never exits */
+        place_code();
+        (void)bh_attach_map(BH_MONITOR_SLOT_RAM, 0, BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, 512);
+        (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL);
+        page()->state.seg[BH_CS] = (struct bh_segment){0, 0x9b, 0xffff, 0};
+        page()->rip = 0x8000;
+        (void)bh_vcpu_run(rt_tsc() + 100000, BH_RUN_RIP | BH_STATE_SEG);
+        cap = BH_FOREVER;
+        deadline = 0;
+    }
+    report("ends in a call");
+    for (;;) (void)bh_syscall(call, cap, deadline, 0, 0, 0, BH_FOREVER);
+}
+
+/* ---- Which -------------------------------------------------------------------------------------
+ */
+
 static const struct {
     const char *name;
     void (*run)(void);
+    void (*second)(void);
 } attacks[] = {
-    {"bad_state", bad_state},
-    {"bad_mappings", bad_mappings},
-    {"bad_calls", bad_calls},
-    {"bad_stacks", bad_stacks},
-    {"bad_pages", bad_pages},
-    {"flood", flood},
-    {"flags_and_segments", flags_and_segments},
+    {"bad_state", bad_state, NULL},
+    {"bad_mappings", bad_mappings, NULL},
+    {"bad_calls", bad_calls, NULL},
+    {"bad_stacks", bad_stacks, NULL},
+    {"bad_pages", bad_pages, NULL},
+    {"flood", flood, NULL},
+    {"flags_and_segments", flags_and_segments, NULL},
+    {"end_in_call", end_in_call, NULL},
+    {"die", die, NULL},
+    {"page_rewritten", raced, second_rewrites},
+    {"xcr0_rewritten", raced, second_rewrites_xcr0},
+    {"unmapped_in_use", raced, second_maps},
 };
 
 void __wrap_monitor_main(unsigned number)
@@ -188,9 +368,28 @@ void __wrap_monitor_main(unsigned number)
     for (; *c != 0; c++) {
         if (strncmp(c, "attack=", 7) != 0) continue;
         for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
-            if (strncmp(c + 7, attacks[i].name, strlen(attacks[i].name)) == 0) attacks[i].run();
+            if (strncmp(c + 7, attacks[i].name, strlen(attacks[i].name)) != 0) continue;
+            if (number == 0) attacks[i].run();
+            while (!second_goes) bh_yield();
+            if (attacks[i].second != NULL) attacks[i].second();
         }
         die();
     }
     __real_monitor_main(number);
+}
+
+/* A state that passes the kernel's checks and fails the processor's: a data segment in CS (SDM
+ * 27.3.1.2), a bit of CR4 that this CPU does not have (AMD APM vol. 2, 15.5.1). */
+bool __wrap_boot_load(const struct boot_request *req, struct boot_state *s,
+                      struct boot_error *error)
+{
+    if (!__real_boot_load(req, s, error)) return false;
+    for (const char *c = start()->cmdline; *c != 0; c++) {
+        if (strncmp(c, "entry=bad", 9) != 0) continue;
+        if (start()->backend == BH_BACKEND_VMX)
+            s->cs.attributes = (uint16_t)((s->cs.attributes & ~0xfu) | 2u);
+        else
+            s->cr4 |= 1u << 22;
+    }
+    return true;
 }

@@ -181,9 +181,9 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
 {
     uint64_t event;
 
-    if ((flags & BH_RUN_SHADOW) != 0) b->int_shadow = v->page->shadow & BH_SHADOW_STI;
+    if ((flags & BH_RUN_SHADOW) != 0) b->int_shadow = ONCE(v->page->shadow) & BH_SHADOW_STI;
     if ((flags & BH_RUN_INJECT) != 0) {
-        event = __atomic_load_n(&v->page->inject, __ATOMIC_RELAXED) & 0xffffffff80000fffull;
+        event = ONCE(v->page->inject) & 0xffffffff80000fffull;
         if ((event & BH_EVENT_TYPE_MASK) == BH_EVENT_NMI) {
             event = (event & ~0xffull) | 2;
             v->backend[SVM_NMI_BLOCKED] = 1;
@@ -205,16 +205,19 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
 
 /* Hardware exit code to ours; 0: unknown. */
 static const uint8_t exit_map[0x100] = {
-    [0x08] = BH_EXIT_CR,        [0x18] = BH_EXIT_CR,        [SVM_INTR] = EXIT_HOST_IRQ,
-    [SVM_NMI] = EXIT_HOST_NMI,  [0x63] = BH_EXIT_INIT,      [SVM_VINTR] = BH_EXIT_WINDOW,
-    [0x6f] = BH_EXIT_RDPMC,     [0x72] = BH_EXIT_CPUID,     [0x73] = BH_EXIT_UNDEFINED,
-    [0x76] = BH_EXIT_CACHE,     [0x78] = BH_EXIT_HLT,       [0x7a] = BH_EXIT_UNDEFINED,
-    [SVM_IOIO] = BH_EXIT_IO,    [SVM_MSR] = BH_EXIT_RDMSR,  [0x7d] = BH_EXIT_TASK_SWITCH,
-    [0x7f] = BH_EXIT_SHUTDOWN,  [0x80] = BH_EXIT_UNDEFINED, [0x81] = BH_EXIT_HYPERCALL,
-    [0x82] = BH_EXIT_UNDEFINED, [0x83] = BH_EXIT_UNDEFINED, [0x84] = BH_EXIT_UNDEFINED,
-    [0x85] = BH_EXIT_UNDEFINED, [0x86] = BH_EXIT_UNDEFINED, [0x87] = BH_EXIT_UNDEFINED,
-    [0x89] = BH_EXIT_CACHE,     [0x8a] = BH_EXIT_MWAIT,     [0x8b] = BH_EXIT_MWAIT,
-    [0x8c] = BH_EXIT_MWAIT,     [0x8d] = BH_EXIT_XSETBV,    [0x8e] = BH_EXIT_UNDEFINED,
+    [0x08] = BH_EXIT_CR,        [0x18] = BH_EXIT_CR,          [SVM_INTR] = EXIT_HOST_IRQ,
+    [SVM_NMI] = EXIT_HOST_NMI,  [0x63] = BH_EXIT_INIT,        [SVM_VINTR] = BH_EXIT_WINDOW,
+    [0x6f] = BH_EXIT_RDPMC,     [0x72] = BH_EXIT_CPUID,       [0x73] = BH_EXIT_UNDEFINED,
+    [0x76] = BH_EXIT_CACHE,     [0x7a] = BH_EXIT_UNDEFINED,   [SVM_IOIO] = BH_EXIT_IO,
+    [SVM_MSR] = BH_EXIT_RDMSR,  [0x7d] = BH_EXIT_TASK_SWITCH, [0x7f] = BH_EXIT_SHUTDOWN,
+    [0x80] = BH_EXIT_UNDEFINED, [0x81] = BH_EXIT_HYPERCALL,   [0x82] = BH_EXIT_UNDEFINED,
+    [0x83] = BH_EXIT_UNDEFINED, [0x84] = BH_EXIT_UNDEFINED,   [0x85] = BH_EXIT_UNDEFINED,
+    [0x86] = BH_EXIT_UNDEFINED, [0x87] = BH_EXIT_UNDEFINED,   [0x89] = BH_EXIT_CACHE,
+    [0x8a] = BH_EXIT_MWAIT,     [0x8b] = BH_EXIT_MWAIT,       [0x8c] = BH_EXIT_MWAIT,
+    [0x8d] = BH_EXIT_XSETBV,    [0x8e] = BH_EXIT_UNDEFINED,
+#ifndef BREAK_HLT_EXIT
+    [0x78] = BH_EXIT_HLT,
+#endif
 };
 
 /* An event whose delivery the exit interrupted. INT n, INT3 and INTO are executed again instead. */
@@ -234,7 +237,7 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
     struct bh_vcpu_page *page = v->page;
     uint64_t i1 = b->exit_info1;
 
-    switch ((uint32_t)code) { /* "invalid" is -1; QEMU gives 32 bits of it */
+    switch (code) {
     case SVM_NPF:
         page->qual = b->exit_info2;
         page->info = ((i1 & 2) != 0        ? BH_MEM_WRITE
@@ -249,8 +252,8 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         return BH_EXIT_MEMORY;
     case 0x08:
     case 0x18:
-        page->qual = 8 | (code == 0x08 ? BH_CR_READ : 0);
-        if (has_assist) page->qual |= BH_CR_DECODED | (i1 & 15) << 8;
+        page->qual =
+            8 | (code == 0x08 ? BH_CR_READ : 0) | (has_assist ? BH_CR_DECODED | (i1 & 15) << 8 : 0);
         return BH_EXIT_CR;
     case SVM_EXCP_DB:
     case SVM_EXCP_AC:
@@ -263,15 +266,20 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         v->backend[SVM_NMI_BLOCKED] = 0;
         b->misc1 &= ~MISC1_IRET;
         return (v->backend[SVM_WINDOW] & BH_RUN_NMI_WINDOW) != 0 ? BH_EXIT_NMI_WINDOW : EXIT_RESUME;
-    case ~0u:
-        page->qual = code;
-        page->info = b->exit_info1;
-        return BH_EXIT_INVALID;
-    default:
-        page->qual = code;
-        page->info = i1;
-        return BH_EXIT_UNKNOWN;
+    default: return vcpu_refused(v, BH_EXIT_UNKNOWN, code, i1, b->rip);
     }
+}
+
+/* The CPU has refused to enter. What is in the VMCB then is not the guest's: QEMU writes the host's
+ * registers to it, and controls that it had not read. None of it may be seen or used. */
+__attribute__((noinline)) static unsigned svm_refused(struct vcpu *v, struct vmcb *b)
+{
+    uint64_t code = b->exit_code, info = b->exit_info1;
+
+    zero_bytes(b, 4096);
+    svm_init(v);
+    v->page->inject = 0;
+    return vcpu_refused(v, BH_EXIT_INVALID, code, info, ONCE(v->page->rip));
 }
 
 static unsigned svm_run(struct vcpu *v, uint64_t flags)
@@ -288,11 +296,14 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
         (flags & RUN_AGAIN) == 0)
         svm_orders(v, b, flags);
     if ((flags & BH_RUN_RIP) != 0) {
-        b->rip = page->rip;
+        b->rip = ONCE(page->rip);
         if ((flags & BH_RUN_SHADOW) == 0) b->int_shadow = 0;
     }
-    b->rax = page->gpr[0];
+    b->rax = ONCE(page->gpr[0]);
     svm_enter(v->hw_phys, page, host_state[pc->cpu]);
+    code = b->exit_code;
+    if (__builtin_expect((uint32_t)code == ~0u, 0)) /* -1; QEMU gives 32 bits of it */
+        return svm_refused(v, b);
     page->gpr[0] = b->rax;
     b->tlb_control = 0;
     b->event_inj = 0;
@@ -300,7 +311,6 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     page->rflags = b->rflags;
     page->shadow = (b->int_shadow & 1) | v->backend[SVM_NMI_BLOCKED] << 1;
     page->next_rip = has_nrip ? b->next_rip : 0;
-    code = b->exit_code;
     reason = code < sizeof(exit_map) ? exit_map[code] : 0;
     if (reason == BH_EXIT_IO) {
         v->qual = b->exit_info1;

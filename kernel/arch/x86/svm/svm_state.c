@@ -26,14 +26,18 @@ void svm_debug_load(struct vcpu *v)
 }
 
 /* The same layout on both sides (AMD's), but for a bit that says "unusable". */
-static inline void seg_read(struct bh_segment *to, const struct vmcb_seg *from)
+static inline void seg_read(struct bh_segment *to, const struct vmcb_seg *from, uint16_t attr)
 {
-    uint16_t attr = from->attr & 0xfff;
-
     to->selector = from->selector;
     to->attr = (attr & 0x80) != 0 ? attr : attr | 0x1000;
     to->limit = from->limit;
     to->base = from->base;
+}
+
+/* With the privilege level in it. */
+static inline uint16_t ss_attr(const struct vmcb *b)
+{
+    return (uint16_t)((b->ss.attr & 0xf9fu) | (b->cpl & 3u) << 5);
 }
 
 /* What fetching and decoding an instruction needs. */
@@ -46,9 +50,8 @@ static inline void read_decode(struct bh_vcpu_page *page, const struct vmcb *b)
     s->cr4 = b->cr4;
     s->efer = b->efer & ~(uint64_t)EFER_SVME;
     page->gpr[4] = b->rsp;
-    seg_read(&s->seg[BH_CS], &b->cs);
-    seg_read(&s->seg[BH_SS], &b->ss);
-    s->seg[BH_SS].attr = (uint16_t)((s->seg[BH_SS].attr & ~0x60u) | (b->cpl & 3u) << 5);
+    seg_read(&s->seg[BH_CS], &b->cs, b->cs.attr & 0xfff);
+    seg_read(&s->seg[BH_SS], &b->ss, ss_attr(b));
 }
 
 static void seg_write(struct vmcb_seg *to, const struct bh_segment *from)
@@ -77,8 +80,9 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
         return;
     }
     if ((groups & BH_STATE_SEG) != 0) {
-        for (unsigned i = 0; i < BH_NSEGS; i++) seg_read(&s->seg[i], seg_of(b, i));
-        s->seg[BH_SS].attr = (uint16_t)((s->seg[BH_SS].attr & ~0x60u) | (b->cpl & 3u) << 5);
+        for (unsigned i = 0; i < BH_NSEGS; i++)
+            seg_read(&s->seg[i], seg_of(b, i),
+                     i == BH_SS ? ss_attr(b) : seg_of(b, i)->attr & 0xfff);
     }
     if ((groups & BH_STATE_CR) != 0) {
         s->cr0 = b->cr0;
@@ -128,6 +132,7 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
 {
     const struct bh_vcpu_state s = *(const volatile struct bh_vcpu_state *)&v->page->state;
     struct vmcb *b = v->hw;
+    uint64_t xcr0 = s.xcr0;
 
     if ((groups & BH_STATE_CR) != 0 &&
         ((s.cr0 & ~CR0_VALID) != 0 || (s.cr4 & ~CR4_VALID) != 0 || (s.cr4 >> 13 & 1) != 0 ||
@@ -158,9 +163,13 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         b->cr3 = s.cr3;
         b->cr4 = s.cr4;
         b->efer = s.efer | EFER_SVME;
-        if (s.xcr0 != vcpu_xcr0(v)) {
+#ifdef BREAK_PAGE_TWICE /* and late: the other CPU is to come in between also where it is slow */
+        for (uint64_t late = rdtsc() + (1u << 20); rdtsc() < late;) cpu_relax();
+        xcr0 = ONCE(v->page->state.xcr0);
+#endif
+        if (xcr0 != vcpu_xcr0(v)) {
             if (percpu()->fpu_owner == v) vcpu_fpu_save();
-            v->guest_xcr0 = s.xcr0;
+            v->guest_xcr0 = xcr0;
         }
         v->asid_generation = 0; /* the guest would have flushed by writing these itself */
     }
@@ -182,7 +191,7 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         if (percpu()->last_vcpu == v) svm_debug_load(v);
     }
     if ((groups & BH_STATE_TSC) != 0) b->tsc_offset = s.tsc_offset;
-    if ((groups & BH_STATE_RSP) != 0) b->rsp = v->page->gpr[4];
-    if ((groups & BH_STATE_FLAGS) != 0) b->rflags = (v->page->rflags & 0x3f7fd7ull) | 2;
+    if ((groups & BH_STATE_RSP) != 0) b->rsp = ONCE(v->page->gpr[4]);
+    if ((groups & BH_STATE_FLAGS) != 0) b->rflags = (ONCE(v->page->rflags) & 0x3f7fd7ull) | 2;
     return BH_OK;
 }

@@ -15,9 +15,6 @@
 #include "../vcpu_ops.h"
 #include "vmcs.h"
 
-/** Read a word that another CPU may be changing exactly once. */
-#define ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-
 #define CR0_PE   0x1u
 #define CR0_TS   0x8u
 #define CR0_ET   0x10u

@@ -25,7 +25,9 @@ static const uint8_t exit_map[REASON_COUNT] = {
     [REASON_TASK_SWITCH] = BH_EXIT_TASK_SWITCH | SPECIAL,
     [10] = INSN(CPUID),
     [11] = INSN(UNDEFINED),
+#ifndef BREAK_HLT_EXIT
     [12] = INSN(HLT),
+#endif
     [13] = INSN(CACHE),
     [15] = INSN(RDPMC),
     [18] = INSN(HYPERCALL),
@@ -217,11 +219,12 @@ static unsigned exit_ept_violation(struct vmx_save *s, struct bh_vcpu_page *page
 {
     uint64_t q = vmread(EXIT_QUALIFICATION);
     uint64_t info = q & (BH_MEM_READ | BH_MEM_WRITE | BH_MEM_FETCH);
+    uint64_t event = interrupted_event(s);
 
     if ((q & 0x38u) != 0) info |= BH_MEM_PRESENT;
     if ((q & 0x180u) == 0x80u) info |= BH_MEM_WALK;
-    page->inject = interrupted_event(s);
-    if (page->inject == 0) reblock_nmi(s, q);
+    page->inject = event;
+    if (event == 0) reblock_nmi(s, q);
     page->qual = vmread(GUEST_PHYSICAL_ADDRESS);
     page->info = info;
     return BH_EXIT_MEMORY;
@@ -249,8 +252,9 @@ static unsigned exit_io(struct vcpu *v, struct bh_vcpu_page *page)
  * the value is one the guest may have, its view of the owned bits is updated and the instruction
  * started again: now it changes none, and the CPU does all the rest, checks included.
  */
-static unsigned exit_cr(struct bh_vcpu_page *page)
+static unsigned exit_cr(struct vcpu *v, struct vmx_save *s)
 {
+    struct bh_vcpu_page *page = v->page;
     uint64_t q = vmread(EXIT_QUALIFICATION);
     unsigned number = (unsigned)q & 15u, gpr = (unsigned)(q >> 8) & 15u;
     uint64_t value = gpr == 4 ? vmread(GUEST_RSP) : ONCE(page->gpr[gpr]);
@@ -274,9 +278,7 @@ static unsigned exit_cr(struct bh_vcpu_page *page)
             vmwrite(CR4_SHADOW, value);
         return EXIT_RESUME;
     }
-    page->qual = REASON_CR;
-    page->info = q;
-    return BH_EXIT_UNKNOWN;
+    return vcpu_refused(v, BH_EXIT_UNKNOWN, REASON_CR, q, s->rip);
 }
 
 /* The syscall MSRs whose values live in the entry area. */
@@ -316,7 +318,7 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
     case REASON_EPT_VIOLATION: return exit_ept_violation(s, page);
     case REASON_RDMSR:
     case REASON_WRMSR: return exit_msr(v, s, page, reason == REASON_WRMSR);
-    case REASON_CR: return exit_cr(page);
+    case REASON_CR: return exit_cr(v, s);
     case REASON_XSETBV:
         if ((vmread(GUEST_SS_RIGHTS) & 0x60u) == 0) return BH_EXIT_XSETBV;
         inject_gp(); /* the CPU should do so itself; Bochs exits first */
@@ -339,13 +341,6 @@ static void set_windows(struct vmx_save *s, uint64_t flags)
         vmwrite(PRIMARY_CONTROLS, controls);
         s->controls = controls;
     }
-}
-
-static unsigned invalid(struct bh_vcpu_page *page, uint64_t reason, uint64_t info)
-{
-    page->qual = reason;
-    page->info = info;
-    return BH_EXIT_INVALID;
 }
 
 /* What the monitor asked for; false if its event is none. */
@@ -375,14 +370,14 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
         v->backend[B_HOST_CR3] = p->cr3;
     }
     if ((flags & (BH_RUN_RIP | BH_RUN_INJECT | BH_RUN_SHADOW)) != 0 && !take_requests(v, s, flags))
-        return invalid(page, REASON_ENTRY_FAILED | REASON_BAD_STATE, ONCE(page->inject));
+        return vcpu_refused(v, BH_EXIT_INVALID, REASON_ENTRY_FAILED | REASON_BAD_STATE, 0, s->rip);
     if ((flags & RUN_AGAIN) == 0) set_windows(s, flags);
     vmwrite(PREEMPTION_TIMER, timer_value(p->armed));
     if (read_cr2() != s->cr2) write_cr2(s->cr2);
     flush_before_entry(p);
 
     if (vmx_enter(page->gpr, v->launched, &v->host_rsp_slot) != 0)
-        return invalid(page, 1ull << 32 | vmread(INSN_ERROR), 0);
+        return vcpu_refused(v, BH_EXIT_INVALID, 1ull << 32 | vmread(INSN_ERROR), 0, s->rip);
 
     s->cr2 = read_cr2();
     reason = (uint32_t)vmread(EXIT_REASON);
@@ -396,11 +391,9 @@ unsigned vmx_run(struct vcpu *v, uint64_t flags)
     row = reason < REASON_COUNT ? exit_map[reason] : 0;
     if (row == 0) {
         page->next_rip = 0;
-        if ((reason & REASON_ENTRY_FAILED) != 0)
-            return invalid(page, reason, vmread(EXIT_QUALIFICATION));
-        page->qual = reason;
-        page->info = vmread(EXIT_QUALIFICATION);
-        return BH_EXIT_UNKNOWN;
+        return vcpu_refused(v,
+                            (reason & REASON_ENTRY_FAILED) != 0 ? BH_EXIT_INVALID : BH_EXIT_UNKNOWN,
+                            reason, vmread(EXIT_QUALIFICATION), s->rip);
     }
     v->launched = 1;
     if ((row & LENGTH) != 0) s->next_rip = s->rip + vmread(EXIT_INSN_LENGTH);

@@ -1,0 +1,152 @@
+"""Monitors that have been taken over, with two threads and at their end (tests/system/hostile/).
+
+Root is the shipped one with more around it (hostile/root.c): it gives a monitor a second thread,
+starts VMs again, and after each end has the kernel check its invariants and says what is free.
+"""
+import re
+
+import run
+from case import broken_kernel, case, check, run_vms, start_vms
+
+GOOD, STOPPED = 16, 123
+INVALID, UNKNOWN = 21, 22  # enum bh_exit
+# The hardware's words for "no such state": VMX exit reason 33 with the entry-failure bit; SVM -1.
+REFUSED = {"qemu": ("0xffffffff", "0xffffffffffffffff"), "bochs": ("0x80000021",)}
+HLT = {"qemu": "0x78", "bochs": "0xc"}  # exit code of HLT: AMD APM vol. 2, C; Intel SDM vol. 3D, C
+
+
+def vm(guest, append="", **more):
+    return {"memory-mib": 64, "kernel": f"{guest}.elf", "append": append, "debug-exit": True, **more}
+
+
+def start_hostile(t, vms, **settings):
+    run.MONITOR, run.ROOT = "build/tests/hostile/monitor", "build/tests/hostile/root.bin"
+    return start_vms(t, vms, **settings)
+
+
+def ended(system, name, seconds):
+    """The audit record of a VM's end, as text."""
+    match = system.expect(rf'"(?:vm-ended|monitor-fault)", "vm": "{name}".*\}}', seconds, log=True)
+    check(match, f"{name} has ended")
+    return match[0]
+
+
+def sound(log):
+    """No panic; the kernel has checked its invariants at each end, and they held."""
+    checked = re.findall(r"broken invariants (\d+)", log)
+    check("PANIC" not in log, "the kernel goes on")
+    check(checked and set(checked) == {"0"}, f"no invariant is broken: {checked}")
+    check("taking it back" not in log, "all is taken back")
+
+
+def raced(t, attack, second_cpu, kernel=run.KERNEL, seconds=150):
+    """A thread of a monitor works against the one that is in vcpu_run; the log."""
+    vms = {"evil": vm("hello", f"attack={attack} ms=3000 second-cpu={second_cpu}", cpu=1),
+           "good": vm("ram_pattern", "secs=4 seed=1")}
+    with start_hostile(t, vms, host_cpus=2, timeout=seconds + 50, kernel=kernel) as system:
+        evil = system.expect(r'"vm-ended", "vm": "evil".*"text": "(\d+) runs, (\d+) refused, (\d+) failed, '
+                             r'(\d+) leaked, (\d+) writes"', seconds, log=True)
+        good = evil and system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+)', 60,
+                                      log=True)
+        _ = good and system.wait()
+        return system.log(), evil, good
+
+
+def second_thread(t, attack, second_cpu):
+    """Its VM ends in the middle of it; the one beside it keeps its patterns; nothing breaks."""
+    log, evil, good = raced(t, attack, second_cpu)
+    print(log)
+    check("second thread of evil on CPU " + str(second_cpu) + ": no error" in log, "it has a second thread")
+    check(good and good[1] == "debug-exit" and int(good[2]) == GOOD, "the VM beside it passes")
+    sound(log)
+    runs, refused, failed, leaked, writes = map(int, evil.groups())
+    check(runs > 200 and writes > 1000, f"both threads have worked: {runs} runs, {writes} writes")
+    check(leaked == 0, "nothing of the kernel's is in the page after a failed entry")
+    check(attack != "page_rewritten" or (refused > 0 and failed > 0), "wrong values have reached the kernel, and the CPU")
+
+
+for _attack in ("page_rewritten", "unmapped_in_use"):
+    case(("qemu",), cost=20, limit=300, name=f"{_attack}_from_afar", attack=_attack, second_cpu=0)(second_thread)
+    case(("qemu",), cost=20, limit=300, name=f"{_attack}_by_turns", attack=_attack, second_cpu=1)(second_thread)
+
+
+@case(("qemu",), cost=40, limit=400)
+def break_page_twice(t):
+    """A kernel that reads one word of the page again after its check does not stand this."""
+    log, _, good = raced(t, "xcr0_rewritten", 0, kernel=broken_kernel(t, "BREAK_PAGE_TWICE"), seconds=60)
+    print(log[-4000:])
+    check(not good and re.search(r"broken invariant: no \S+ fault in the kernel", log), "the kernel falls")
+
+
+@case(("qemu",), cost=25, limit=400)
+def ends_in_calls(t):
+    """VMs whose monitors are inside each of the system calls when root takes them back."""
+    for first in (0, 6):
+        vms = {f"evil{n}": vm("hello", f"attack=end_in_call call={n}") for n in range(first, min(first + 6, 11))}
+        vms["good"] = vm("ram_pattern", "secs=1 seed=1")
+        with start_hostile(t, vms, timeout=150) as system:
+            records = {name: ended(system, name, 100) for name in vms}
+            system.wait()
+            log = system.log()
+        print(log)
+        check(all("ends in a call" in records[name] for name in vms if name != "good"), "each has said so")
+        check(f'"status": {GOOD},' in records["good"], "the VM of the good monitor passes")
+        sound(log)
+
+
+# ---- What ends a VM leaves a record ----------------------------------------------------------------
+def recorded(result, reason, qualifications, name="evil"):
+    """The audit record of a VM that its monitor has stopped; the other one has passed."""
+    told = [end for end in result.audit("vm-ended") if end["vm"] == name]
+    check(len(told) == 1 and told[0]["kind"] == "stopped", "the VM was stopped", result)
+    check(told[0]["exit_reason"] == reason and told[0]["qualification"] in qualifications and
+          told[0]["vcpu"] == 0, "reason and qualification are the hardware's", result)
+    check(result.ends().get("good") == GOOD, "the VM beside it passes", result)
+    check("PANIC" not in result.log, "the kernel goes on", result)
+    return told[0]
+
+
+@case(("qemu", "bochs"), cost=15, limit=200)
+def entry_fails(t):
+    """A vCPU that the CPU refuses to enter: that VM is stopped, with a record of why and where."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    result = run_vms(t, {"evil": vm("hello", "entry=bad"), "good": vm("hello")}, timeout=150)
+    told = recorded(result, INVALID, REFUSED[t.emu])
+    check(0x100000 <= int(told["rip"], 16) < 0x4000000 and len(told["bytes"]) >= 16, "where it was, and its code", result)
+
+
+@case(("qemu", "bochs"), cost=25, limit=300)
+def unknown_exit(t):
+    """An exit reason that the kernel does not know (HLT, in a kernel without that row)."""
+    vms = {"evil": vm("hlt_timer"), "good": vm("hello")}
+    result = run_vms(t, vms, timeout=200, kernel=broken_kernel(t, "BREAK_HLT_EXIT"))
+    told = recorded(result, UNKNOWN, (HLT[t.emu],))
+    check(0x100000 <= int(told["rip"], 16) < 0x4000000 and told["bytes"].startswith("f4"), "the HLT, by its bytes", result)
+
+
+# ---- Memory comes back whole -----------------------------------------------------------------------
+ROUNDS = 12
+FREE = re.compile(r"after (\S+): broken invariants (\d+), root has kernel memory (\d+) frames (\d+) slots from (\d+)")
+
+
+@case(("qemu",), cost=25, limit=300)
+def memory_comes_back(t):
+    """VMs that end in four ways, many times over: each time all that they were made of is free."""
+    vms = {"dies": vm("hello", f"attack=die again={ROUNDS}"),
+           "ends": vm("hello", f"again={ROUNDS}"),
+           "stopped": vm("triple_fault", f"again={ROUNDS}"),
+           "races": vm("hello", f"attack=page_rewritten ms=10 second-cpu=0 again={ROUNDS}", cpu=1)}
+    run.MONITOR, run.ROOT = "build/tests/hostile/monitor", "build/tests/hostile/root.bin"
+    result = run_vms(t, vms, host_cpus=2, timeout=250)
+    sound(result.log)
+    freed = result.audit("vm-freed")
+    for name in vms:
+        mine = [one for one in freed if one["vm"] == name]
+        check(len(mine) == ROUNDS + 1, f"{name} has ended {ROUNDS + 1} times: {len(mine)}", result)
+        check(all(one["kernel_bytes_free"] == one["kernel_bytes"] > 0 and
+                  one["frame_bytes_free"] == one["frame_bytes"] > 0 for one in mine), f"all of {name} is free", result)
+        check(len({(one["kernel_bytes"], one["frame_bytes"]) for one in mine}) == 1, "it is the same memory", result)
+    said = FREE.findall(result.log)
+    check(len(said) > 4 * ROUNDS, "root has said what is free", result)
+    check(len({one[2:] for one in said}) == 1, "root has the same memory and slots left each time", result)
+    print(result.log)
