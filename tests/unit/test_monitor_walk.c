@@ -94,6 +94,47 @@ static void levels(void **state)
     entry(0x2000, 0x8000000000003fffull & ~0x80ull, 8);
     assert_true(walk(0x400123, &gpa));
     assert_int_equal(gpa, 0x5123);
+    /* There is no large page of 512 GiB. */
+    entry(0x1000, 0x2083, 8);
+    assert_false(walk(0x400123, &gpa));
+}
+
+static void allowed(uint64_t linear, bool write, bool expected, unsigned error)
+{
+    uint64_t gpa;
+    unsigned code;
+
+    assert_int_equal(walk_allowed(linear, write, &gpa, &code), expected);
+    if (!expected) assert_int_equal(code, error);
+}
+
+/* Intel SDM vol. 3A, 4.6.1. */
+static void rights(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    allowed(0x400123, true, true, 0);
+    allowed(0x402000, true, false, PF_WRITE);
+    p->state.seg[BH_SS].attr = 0x60; /* CPL 3 */
+    allowed(0x402000, false, false, PF_USER);
+    allowed(0x400123, false, false, PF_USER | PF_PRESENT);
+    entry(0x4000, 0x5007, 8); /* every level has to grant it */
+    allowed(0x400123, false, false, PF_USER | PF_PRESENT);
+    entry(0x1000, 0x2007, 8);
+    entry(0x2000, 0x3007, 8);
+    entry(0x3000 + 2 * 8, 0x4005, 8);
+    allowed(0x400123, false, true, 0);
+    allowed(0x400123, true, false, PF_USER | PF_WRITE | PF_PRESENT);
+    p->state.seg[BH_SS].attr = 0;
+    allowed(0x400123, true, true, 0);
+    p->state.cr0 |= CR0_WP;
+    allowed(0x400123, true, false, PF_WRITE | PF_PRESENT);
+    p->state.cr4 |= CR4_SMAP;
+    allowed(0x400123, false, false, PF_PRESENT);
+    p->rflags = RFLAGS_AC;
+    allowed(0x400123, false, true, 0);
+    p->state.cr0 = CR0_PE; /* no paging, no rights */
+    allowed(0x1234, true, true, 0);
 }
 
 static void legacy_modes(void **state)
@@ -224,6 +265,7 @@ static void port_strings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(rights, setup),
         cmocka_unit_test_setup(levels, setup),
         cmocka_unit_test_setup(legacy_modes, setup),
         cmocka_unit_test_setup(skipping, setup),

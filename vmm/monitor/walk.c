@@ -63,7 +63,8 @@ static bool walk_rights(uint64_t linear, uint64_t *gpa, uint64_t *rights)
 
         if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e)) return false;
         *rights &= e;
-        if (shift == 12u || (shift < 39u && (e & PTE_LARGE))) {
+        if (shift == 39u && (e & PTE_LARGE)) return false; /* reserved in a PML4 entry */
+        if (shift == 12u || (e & PTE_LARGE)) {
             *gpa = (e & ADDR_MASK & ~below) | (linear & below);
             return true;
         }
