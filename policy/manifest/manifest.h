@@ -14,8 +14,9 @@
 #define MANIFEST_MAX_VMS    64u
 #define MANIFEST_MAX_VCPUS  8u
 #define MANIFEST_MAX_CPUS   64u
-#define MANIFEST_MAX_FLOORS 95u /* % of a CPU; the kernel keeps the rest for root's thread there   \
-                                 */
+#define MANIFEST_MAX_FLOORS                                                                        \
+    95u /* % of a CPU; the kernel keeps the rest for root's thread there                           \
+         */
 #define MANIFEST_MAX_BLOB_BYTES (1024u * 1024u)
 #define MANIFEST_MAX_NAME       31u   /* characters of a VM's name */
 #define MANIFEST_MAX_LABEL      63u   /* characters of a label */
