@@ -9,7 +9,8 @@
 #define FLAG_TSC_STABLE 1u
 #define ENABLED         1u
 
-struct time_info {
+/* The guest may put it at any multiple of 4. */
+struct __attribute__((packed, aligned(4))) time_info {
     uint32_t version; /* odd while it is being written */
     uint32_t reserved0;
     uint64_t tsc_timestamp;
@@ -52,12 +53,15 @@ static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 void kvm_clock_update(void)
 {
     struct time_info *t = guest_mem_ptr(&guest_mem, time_msr & ~(uint64_t)ENABLED, sizeof(*t));
-    uint32_t version;
+    uint32_t version, mul;
+    int8_t shift;
 
     if (!(time_msr & ENABLED) || !t) return;
     version = t->version | 1u;
     __atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
-    scale((uint64_t)start_block()->tsc_khz * 1000u, &t->tsc_to_system_mul, &t->tsc_shift);
+    scale((uint64_t)start_block()->tsc_khz * 1000u, &mul, &shift);
+    t->tsc_to_system_mul = mul;
+    t->tsc_shift = shift;
     t->tsc_timestamp = rt_tsc() + vcpu.tsc_offset;
     t->system_time_ns = clock_ns();
     t->flags = FLAG_TSC_STABLE;
