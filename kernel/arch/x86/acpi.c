@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "klog.h"
+#include "phys.h"
 
 #define TABLE_MAX 65536u
 #define LOW_END   0x100000000ull /* what the identity map reaches */
@@ -37,7 +38,7 @@ static bool same(const uint8_t *p, const char *s)
 /* A table with a sane length and checksum, or NULL. */
 static const uint8_t *table(uint64_t phys)
 {
-    const uint8_t *p = (const uint8_t *)phys;
+    const uint8_t *p = phys_ptr(phys);
     uint32_t len;
 
     if (phys == 0 || phys > LOW_END - 36) return NULL;
@@ -49,7 +50,7 @@ static const uint8_t *table(uint64_t phys)
 static uint64_t rsdp_scan(uint64_t from, uint64_t to)
 {
     for (uint64_t a = from; a < to; a += 16) {
-        const uint8_t *p = (const uint8_t *)a;
+        const uint8_t *p = phys_ptr(a);
         if (same(p, "RSD PTR ") && sum_ok(p, 20)) return a;
     }
     return 0;
@@ -57,7 +58,7 @@ static uint64_t rsdp_scan(uint64_t from, uint64_t to)
 
 static uint64_t rsdp_find(void)
 {
-    uint64_t ebda = (uint64_t) * (volatile uint16_t *)0x40e << 4, a = 0;
+    uint64_t ebda = (uint64_t) * (const volatile uint16_t *)phys_ptr(0x40e) << 4, a = 0;
 
     if (ebda >= 0x80000 && ebda < 0xa0000) a = rsdp_scan(ebda, ebda + 1024);
     return a != 0 ? a : rsdp_scan(0xe0000, 0x100000);
@@ -98,10 +99,9 @@ uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out)
     uint32_t entry, n;
 
     *out = (struct madt_info){.lapic_phys = 0xfee00000, .ioapic_phys = 0};
-    if (rsdp == 0 || rsdp > LOW_END - 36 || !same((const uint8_t *)rsdp, "RSD PTR "))
-        rsdp = rsdp_find();
+    if (rsdp == 0 || rsdp > LOW_END - 36 || !same(phys_ptr(rsdp), "RSD PTR ")) rsdp = rsdp_find();
     if (rsdp == 0) return 0;
-    r = (const uint8_t *)rsdp;
+    r = phys_ptr(rsdp);
     root = NULL;
     xsdt = r[15] >= 2 && sum_ok(r, 36);
     if (xsdt) root = table(get64(r + 24));
@@ -123,6 +123,6 @@ uint64_t acpi_madt(uint64_t rsdp, struct madt_info *out)
             break;
         }
     }
-    return (
-        uint64_t)root; /* not the RSDP: that may be the loader's copy, in memory that is reused */
+    /* Not the RSDP: that may be the loader's copy, in memory that is reused. */
+    return phys_of(root);
 }

@@ -5,15 +5,16 @@
  */
 #include "loader_info.h"
 #include <stddef.h>
+#include "phys.h"
 
 #define MB2_MAGIC 0x36d76289u
 #define PVH_MAGIC 0x336ec578u
 #define LOW_END   0x100000000ull
 #define RAM_END   (1ull << 52)
 
-static uint32_t rd32(uint64_t a) { return *(const volatile uint32_t *)a; }
+static uint32_t rd32(uint64_t a) { return *(const volatile uint32_t *)phys_ptr(a); }
 
-static uint64_t rd64(uint64_t a) { return *(const volatile uint64_t *)a; }
+static uint64_t rd64(uint64_t a) { return *(const volatile uint64_t *)phys_ptr(a); }
 
 void ram_remove(struct loader_info *o, uint64_t base, uint64_t end)
 {
@@ -73,7 +74,7 @@ static void text_copy(struct loader_info *o, uint64_t from, uint64_t max)
     uint32_t i;
 
     for (i = 0; i + 1 < BH_CMDLINE_BYTES && i < max; i++) {
-        o->cmdline[i] = *(const char *)(from + i);
+        o->cmdline[i] = (char)*phys_ptr(from + i);
         if (o->cmdline[i] == 0) return;
     }
     o->cmdline[i] = 0;
