@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""Seeds of the fuzz targets: what can be generated is (manifests by dtc, images, firmware tables);
+the rest is packed in tests/fuzz/seeds/NAME.txt, one input a line in base64.
+
+Called by run.py and coverage.py.
+"""
+import base64
+import glob
+import os
+import shutil
+import struct
+import subprocess
+
+PACKED = "tests/fuzz/seeds"
+
+
+def manifests():
+    """The examples of every rule, as blobs, behind the three bytes that say what to check against."""
+    files = sorted(glob.glob("tests/system/manifest/*.dts")) + ["guests/demo.dts"]
+    for file in files:
+        done = subprocess.run(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", file],
+                              capture_output=True, check=False)
+        if done.stdout:
+            yield os.path.basename(file), b"\x02\xff\x00" + done.stdout
+            if len(done.stdout) < 600:
+                yield os.path.basename(file) + ".env", b"\x41\x20\x01" + done.stdout
+
+
+def bzimage(version=0x20c, setup_sectors=1, magic=b"HdrS", relocatable=1, xloadflags=1):
+    """The least that looks like a Linux image (Documentation/arch/x86/boot.rst)."""
+    head = bytearray(512 * (setup_sectors + 1))
+    head[0x1f1] = setup_sectors
+    struct.pack_into("<I", head, 0x1f4, 0x20)  # syssize
+    struct.pack_into("<H", head, 0x1fe, 0xaa55)
+    head[0x200:0x202] = b"\xeb\x66"
+    head[0x202:0x206] = magic
+    struct.pack_into("<H", head, 0x206, version)
+    head[0x211] = 1  # LOADED_HIGH
+    struct.pack_into("<I", head, 0x214, 0x100000)
+    struct.pack_into("<I", head, 0x22c, 0x7fffffff)  # initrd_addr_max
+    struct.pack_into("<I", head, 0x230, 0x200000)  # kernel_alignment
+    head[0x234] = relocatable
+    head[0x235] = 21
+    struct.pack_into("<H", head, 0x236, xloadflags)
+    struct.pack_into("<I", head, 0x238, 255)  # cmdline_size
+    struct.pack_into("<Q", head, 0x258, 0x1000000)  # pref_address
+    struct.pack_into("<I", head, 0x260, 0x10000)  # init_size
+    return bytes(head) + b"\x90" * 0x240
+
+
+def elf(wide, note=True, gpa=0x100000, memory=0x80, multiboot=False):
+    """An ELF image with one segment, and perhaps a PHYS32_ENTRY note or a multiboot header."""
+    header, each = (64, 56) if wide else (52, 32)
+    notes = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", (gpa + 4) & 0xffffffff) if note else b""
+    code = b"\xf4" * 16
+    if multiboot:
+        code = struct.pack("<III", 0x1badb002, 3, -(0x1badb002 + 3) & 0xffffffff) + code
+    count = 2 if note else 1
+    at = header + count * each
+    at += -at % 4
+    ident = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
+    if wide:
+        head = ident + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, gpa, header, 0, 0, header, each, count,
+                                   0, 0, 0)
+        load = struct.pack("<IIQQQQQQ", 1, 5, at, gpa, gpa, len(code), memory, 4)
+        extra = struct.pack("<IIQQQQQQ", 4, 4, at + len(code), 0, 0, len(notes), len(notes), 4)
+    else:
+        head = ident + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, gpa, header, 0, 0, header, each, count,
+                                   0, 0, 0)
+        load = struct.pack("<IIIIIIII", 1, at, gpa, gpa, len(code), memory, 5, 4)
+        extra = struct.pack("<IIIIIIII", 4, at + len(code), 0, 0, len(notes), len(notes), 4, 4)
+    body = head + load + (extra if note else b"")
+    return body + bytes(at - len(body)) + code + notes
+
+
+def multiboot_flat():
+    flags = 0x10003
+    return struct.pack("<8I", 0x1badb002, flags, -(0x1badb002 + flags) & 0xffffffff, 0x100000,
+                       0x100000, 0, 0x101000, 0x100020) + b"\xf4" * 32
+
+
+def images():
+    """Behind the four bytes that say RAM, protocol, initrd and command line."""
+    plain, small, initrd = b"\0\0\0\0", b"\x90\x0c\x10\x03", b"\0\x1c\x40\0"
+    kinds = {"bzimage": bzimage(), "bzimage.old": bzimage(version=0x20a),
+             "bzimage.fixed": bzimage(relocatable=0), "bzimage.32": bzimage(xloadflags=0),
+             "bzimage.bad": bzimage(magic=b"Hdr?"), "pvh64": elf(True), "pvh32": elf(False),
+             "pvh.low": elf(True, gpa=0x8000), "pvh.hole": elf(True, gpa=0x9f000, memory=0x2000),
+             "pvh.high": elf(True, gpa=0xfffffffffffff000), "pvh.none": elf(True, note=False),
+             "multiboot.elf": elf(False, multiboot=True), "multiboot.elf64": elf(True, note=False,
+                                                                               multiboot=True),
+             "multiboot.flat": multiboot_flat(), "text": b"not an image at all" * 8}
+    for name, image in kinds.items():
+        for how, prefix in (("", plain), (".small", small), (".initrd", initrd)):
+            yield name + how, prefix + image
+
+
+def piece(place, data, sums=0):
+    return bytes([place]) + struct.pack("<HB", len(data), sums) + data
+
+
+def address(place):
+    """Where boot_tables puts a piece whose place is this byte."""
+    return 0x100000 + place * 0x20000
+
+
+def firmware():
+    """Multiboot2 and PVH information, and ACPI tables: places and pieces as fuzz_boot_tables reads them."""
+    def tag(kind, data):
+        data = struct.pack("<II", kind, 8 + len(data)) + data
+        return data + bytes(-len(data) % 8)
+
+    memory_map = struct.pack("<II", 24, 0) + struct.pack("<QQII", 0, 0x9fc00, 1, 0) + struct.pack(
+        "<QQII", 0x100000, 0x7f00000, 1, 0)
+    tags = (tag(1, b"a command line\0") + tag(3, struct.pack("<II", 0x800000, 0x900000) + b"boot\0") +
+            tag(6, memory_map) + tag(14, b"RSD PTR " + bytes(12)) + tag(0, b""))
+    info = struct.pack("<II", 8 + len(tags), 0) + tags
+    # EFI_MEMORY_DESCRIPTOR (UEFI 2.9, 7.2): type, address, pages, attributes.
+    efi = struct.pack("<II", 48, 1) + b"".join(
+        struct.pack("<IIQQQQ8x", kind, 0, base, 0, pages, 15) for kind, base, pages in
+        ((7, 0x1000, 0x9e), (7, 0x100000, 0x700), (5, 0x800000, 16), (2, 0x810000, 0x6000)))
+    more = (tag(3, struct.pack("<II", 0x900000, 0xa00000) + b"boot\0") + tag(17, efi) +
+            tag(6, memory_map) + tag(15, b"RSD PTR " + bytes(28)) + tag(0, b""))
+    yield "multiboot2.efi", b"\x03\x01" + piece(1, struct.pack("<II", 8 + len(more), 0) + more)
+    yield "multiboot2", b"\x03\x01" + piece(1, info)
+    yield "multiboot2.no-end", b"\x03\x01" + piece(1, info[:-8])
+    start = struct.pack("<IIIIQQQQII", 0x336ec578, 1, 0, 1, address(3), address(4), 0, address(5), 2, 0)
+    maps = struct.pack("<QQII", 0, 0x9fc00, 1, 0) + struct.pack("<QQII", 0x100000, 0x7f00000, 1, 0)
+    yield "pvh", (b"\x01\x02" + piece(2, start) + piece(3, struct.pack("<QQQQ", 0x800000, 0x100000, 0, 0)) +
+                  piece(4, b"text\0") + piece(5, maps))
+
+    def table(signature, body):
+        return signature + struct.pack("<IBB", 36 + len(body), 1, 0) + bytes(26) + body
+
+    entries = (struct.pack("<BBBBI", 0, 8, 0, 0, 1) + struct.pack("<BBBBI", 0, 8, 1, 1, 1) +
+               struct.pack("<BBBBII", 1, 12, 2, 0, 0xfec00000, 0) +
+               struct.pack("<BBHIII", 9, 16, 0, 2, 1, 0) + struct.pack("<BBHQ", 5, 12, 0, 0xfee00000))
+    madt = table(b"APIC", struct.pack("<II", 0xfee00000, 1) + entries)
+    for name, revision in (("rsdt", 0), ("xsdt", 2)):
+        rsdp = (b"RSD PTR " + b"\0OEMOEM" + bytes([revision]) + struct.pack("<I", address(2)) +
+                struct.pack("<IQB3x", 36, address(3), 0))
+        yield "acpi." + name, (b"\x02\x01" + piece(1, rsdp, 1) +
+                               piece(2, table(b"RSDT", struct.pack("<I", address(4))), 2) +
+                               piece(3, table(b"XSDT", struct.pack("<Q", address(4))), 2) +
+                               piece(4, madt, 2))
+        yield "acpi.scan." + name, (b"\x00\x01" + piece(0x41, rsdp, 1) +
+                                    piece(2, table(b"RSDT", struct.pack("<I", address(4))), 2) +
+                                    piece(3, table(b"XSDT", struct.pack("<Q", address(4))), 2) +
+                                    piece(4, madt, 2))
+
+
+GENERATORS = {"manifest": manifests, "loader": images, "boot_tables": firmware}
+
+
+def generate(name):
+    """(file name, bytes) of each generated seed of a target."""
+    return list(GENERATORS[name]()) if name in GENERATORS else []
+
+
+def packed(name):
+    path = f"{PACKED}/{name}.txt"
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="ascii") as f:
+        return [base64.b64decode(line) for line in f if line.strip()]
+
+
+def pack(name, inputs):
+    """Renew the packed seeds of a target: shortest first."""
+    os.makedirs(PACKED, exist_ok=True)
+    with open(f"{PACKED}/{name}.txt", "w", encoding="ascii") as f:
+        for data in sorted(inputs, key=lambda d: (len(d), d)):
+            f.write(base64.b64encode(data).decode() + "\n")
+
+
+def unpack(name, directory):
+    """Write all seeds of a target as files of a fresh directory."""
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    for file, data in generate(name) + [(f"packed-{i:04}", d) for i, d in enumerate(packed(name))]:
+        with open(os.path.join(directory, file), "wb") as f:
+            f.write(data)
