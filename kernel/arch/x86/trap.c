@@ -26,38 +26,15 @@ _Static_assert(offsetof(struct percpu, hazard) == PC_HAZARD, "layout.h");
 _Static_assert(offsetof(struct frame, rip) - sizeof(struct frame) == (size_t)SAVE_RIP, "layout.h");
 _Static_assert(offsetof(struct frame, rsp) - sizeof(struct frame) == (size_t)SAVE_RSP, "layout.h");
 
-static const char *const exception_names[32] = {"divide error",
-                                                "debug",
-                                                "NMI",
-                                                "breakpoint",
-                                                "overflow",
-                                                "bound",
-                                                "invalid opcode",
-                                                "device not available",
-                                                "double fault",
-                                                "exception 9",
-                                                "invalid TSS",
-                                                "segment not present",
-                                                "stack fault",
-                                                "protection fault",
-                                                "page fault",
-                                                "exception 15",
-                                                "x87 error",
-                                                "alignment check",
-                                                "machine check",
-                                                "SIMD error",
-                                                "virtualization",
-                                                "control protection",
-                                                "22",
-                                                "23",
-                                                "24",
-                                                "25",
-                                                "26",
-                                                "27",
-                                                "28",
-                                                "29",
-                                                "30",
-                                                "31"};
+/* SDM vol. 3A, table 6-1. */
+static const char exception_names[][4] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
+                                          "#DF", "#9",  "#TS", "#NP", "#SS", "#GP", "#PF", "#15",
+                                          "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+
+static const char *exception_name(uint64_t vector)
+{
+    return vector < sizeof(exception_names) / 4 ? exception_names[vector] : "exception";
+}
 
 static void interrupt(uint64_t vector)
 {
@@ -94,7 +71,7 @@ void trap_kernel(struct frame *f)
         interrupt(f->vector);
         return;
     }
-    panic_frame(exception_names[f->vector], f);
+    panic_frame(exception_name(f->vector), f);
 }
 
 /* NMI, double fault, machine check; GS is right, the interrupted context may be anything. */
@@ -104,7 +81,7 @@ void trap_ist(struct frame *f)
         audit_ring.reserved[0]++; /* NMIs seen; a lock could be held: no record */
         return;
     }
-    panic_frame(exception_names[f->vector], f);
+    panic_frame(exception_name(f->vector), f);
 }
 
 struct sysret sys_yield(void)

@@ -228,28 +228,17 @@ void vmx_release(struct vcpu *v)
 }
 
 /** The state after reset but for what is zero: SDM vol. 3A, table 10-1. */
-#define DATA                                                                                       \
-    {                                                                                              \
-        0, 0x93, 0xffff, 0                                                                         \
-    }
-#define DESCRIPTORS                                                                                \
-    {                                                                                              \
-        0, 0, 0xffff, 0                                                                            \
-    }
-static const struct bh_vcpu_state reset_state = {.seg = {DATA,
-                                                         {0xf000, 0x9b, 0xffff, 0xffff0000},
-                                                         DATA,
-                                                         DATA,
-                                                         DATA,
-                                                         DATA,
-                                                         {0, 0x82, 0xffff, 0},
-                                                         {0, 0x8b, 0xffff, 0},
-                                                         DESCRIPTORS,
-                                                         DESCRIPTORS},
-                                                 .cr0 = CR0_CD | CR0_NW | CR0_ET,
-                                                 .dr6 = 0xffff0ff0,
-                                                 .dr7 = 0x400,
-                                                 .pat = 0x0007040600070406};
+static const struct bh_vcpu_state reset_state = {
+    .seg = {[BH_ES] = {0, 0x93, 0xffff, 0},
+            [BH_CS] = {0xf000, 0x9b, 0xffff, 0xffff0000},
+            [BH_SS... BH_GS] = {0, 0x93, 0xffff, 0},
+            [BH_LDTR] = {0, 0x82, 0xffff, 0},
+            [BH_TR] = {0, 0x8b, 0xffff, 0},
+            [BH_GDTR... BH_IDTR] = {0, 0, 0xffff, 0}},
+    .cr0 = CR0_CD | CR0_NW | CR0_ET,
+    .dr6 = 0xffff0ff0,
+    .dr7 = 0x400,
+    .pat = 0x0007040600070406};
 
 /* VMCLEAR leaves the fields undefined (SDM 25.11.3), so that all must be written; these are zero.
  */
