@@ -112,8 +112,9 @@ bool vmx_cpu_enable(void)
     if (vmx_config.basic == 0) {
         build_msr_bitmap();
         vmx_config = c;
-        /* With enhanced IBRS the CPU keeps a guest's predictions to itself. */
-        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (rdmsr(MSR_ARCH_CAP) & 2u) == 0) vmx_rsb_fill = 1;
+        /* With enhanced IBRS (1) and PBRSB_NO (24) the CPU keeps a guest's predictions away. */
+        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (~rdmsr(MSR_ARCH_CAP) & 0x1000002u) != 0)
+            vmx_rsb_fill = 1;
     }
     if (c.basic != vmx_config.basic || c.pin != vmx_config.pin || c.cpu != vmx_config.cpu ||
         c.cpu2 != vmx_config.cpu2 || c.exit != vmx_config.exit || c.entry != vmx_config.entry)
