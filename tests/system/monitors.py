@@ -41,12 +41,13 @@ def sound(log):
 
 def raced(t, attack, second_cpu, kernel=run.KERNEL, seconds=150):
     """A thread of a monitor works against the one that is in vcpu_run; the log."""
-    vms = {"evil": vm("hello", f"attack={attack} ms=3000 second-cpu={second_cpu}", cpu=1),
-           "good": vm("ram_pattern", "secs=4 seed=1")}
+    ms, secs = (3000, 4) if t.emu == "qemu" else (400, 1)
+    vms = {"evil": vm("hello", f"attack={attack} ms={ms} second-cpu={second_cpu}", cpu=1),
+           "good": vm("ram_pattern", f"secs={secs} seed=1")}
     with start_hostile(t, vms, host_cpus=2, timeout=seconds + 50, kernel=kernel) as system:
         evil = system.expect(r'"vm-ended", "vm": "evil".*"text": "(\d+) runs, (\d+) refused, (\d+) failed, '
                              r'(\d+) leaked, (\d+) writes"', seconds, log=True)
-        good = evil and system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+)', 60,
+        good = evil and system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+)', 200,
                                       log=True)
         _ = good and system.wait()
         return system.log(), evil, good
@@ -54,7 +55,7 @@ def raced(t, attack, second_cpu, kernel=run.KERNEL, seconds=150):
 
 def second_thread(t, attack, second_cpu):
     """Its VM ends in the middle of it; the one beside it keeps its patterns; nothing breaks."""
-    log, evil, good = raced(t, attack, second_cpu)
+    log, evil, good = raced(t, attack, second_cpu, seconds=150 if t.emu == "qemu" else 400)
     print(log)
     check("second thread of evil on CPU " + str(second_cpu) + ": no error" in log, "it has a second thread")
     check(good and good[1] == "debug-exit" and int(good[2]) == GOOD, "the VM beside it passes")
@@ -68,6 +69,8 @@ def second_thread(t, attack, second_cpu):
 for _attack in ("page_rewritten", "unmapped_in_use"):
     case(("qemu",), cost=20, limit=300, name=f"{_attack}_from_afar", attack=_attack, second_cpu=0)(second_thread)
     case(("qemu",), cost=20, limit=300, name=f"{_attack}_by_turns", attack=_attack, second_cpu=1)(second_thread)
+    case(("bochs",), cost=90, limit=900, full=True, name=f"{_attack}_on_vmx", attack=_attack,
+         second_cpu=0)(second_thread)
 
 
 @case(("qemu",), cost=40, limit=400)
