@@ -3,6 +3,10 @@
  */
 #include "cdt.h"
 
+#ifndef __FRAMAC__
+uint64_t cell_turns;
+#endif
+
 void cdt_cell_init(uint32_t x)
 {
     cells[x].next = x;
@@ -74,14 +78,18 @@ void cdt_remove(uint32_t x)
 */
 static void payload_move(uint32_t from, uint32_t to)
 {
-    cells[to].w0 = cells[from].w0;
+    uint64_t w0 = cells[from].w0;
+
+    cells[from].w0 = 0;
+    CELL_TURN();
     cells[to].badge = cells[from].badge;
     cells[to].count = cells[from].count;
     cells[to].a = cells[from].a;
     cells[to].b = cells[from].b;
     cells[to].c = cells[from].c;
     cells[to].d = cells[from].d;
-    cells[from].w0 = 0;
+    CELL_ORDER();
+    cells[to].w0 = w0;
     cells[from].badge = 0;
     cells[from].count = 0;
     cells[from].a = 0;

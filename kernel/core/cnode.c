@@ -33,13 +33,16 @@ err_t cnode_lookup(uint32_t first, uint32_t count, uint32_t slot, uint32_t *cell
 */
 static void cell_fill(uint32_t x, uint64_t w0, uint64_t badge, uint64_t a, uint64_t b)
 {
-    cells[x].w0 = w0;
+    cells[x].w0 = 0;
+    CELL_TURN();
     cells[x].badge = badge;
     cells[x].count = 0;
     cells[x].a = a;
     cells[x].b = b;
     cells[x].c = 0;
     cells[x].d = 0;
+    CELL_ORDER();
+    cells[x].w0 = w0;
 }
 
 void cnode_commit_new(uint32_t parent, uint32_t dst, uint64_t w0, uint64_t badge, uint64_t a,

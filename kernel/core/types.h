@@ -54,6 +54,27 @@ struct cell {
 #define RETYPE_MAX      256u
 #define ATTACH_MAX      64u /* attachments of one Frame */
 
+/*
+ * cells[].w0 and badge are read without the lock (object/lookup.h). So a cell's word is 0 before
+ * any other part of it changes, CELL_TURN() stands between, and CELL_ORDER() before a new word: a
+ * reader that sees the same count before and after has read both of one capability. x86 keeps the
+ * order of stores and that of loads (Intel SDM vol. 3A, 8.2.2). For the prover, which knows one
+ * thread of control, both are empty.
+ */
+#ifdef __FRAMAC__
+#define CELL_ORDER()
+#define CELL_TURN()
+#else
+extern uint64_t cell_turns;
+#define CELL_ORDER() __asm__ volatile("" : : : "memory")
+#define CELL_TURN()                                                                                \
+    do {                                                                                           \
+        CELL_ORDER();                                                                              \
+        cell_turns++;                                                                              \
+        CELL_ORDER();                                                                              \
+    } while (0)
+#endif
+
 #define POOL_CELLS POOL_UNITS_MAX
 #ifdef __FRAMAC__
 struct cell cells[POOL_CELLS];

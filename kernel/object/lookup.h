@@ -23,23 +23,31 @@ struct cap {
 };
 
 /**
- * Find a capability of the current thread. Lock-free: the word is read once; the object it names
- * lives as long as this CPU has not left the kernel (epochs), also when the capability is deleted
- * meanwhile.
+ * Find a capability of the current thread. Lock-free: word and badge are read again if a cell
+ * changed meanwhile (core/types.h, CELL_TURN); the object lives as long as this CPU has not left
+ * the kernel (epochs), also when the capability is deleted meanwhile.
  */
 static inline err_t cap_lookup(uint64_t slot, uint32_t type, uint32_t rights, struct cap *out)
 {
     const struct thread *t = percpu()->current;
+    const uint64_t mask = 31u | (uint64_t)rights << 5, want = type | (uint64_t)rights << 5;
     const struct cell *c;
-    uint64_t w0;
+    uint64_t w0, badge, turns;
 
     if (__builtin_expect(slot >= t->cnode_count, 0)) return BH_ERR_CAP;
     c = &cells[t->cnode_first + slot];
-    w0 = __atomic_load_n(&c->w0, __ATOMIC_RELAXED);
-    if (__builtin_expect((w0 & 31u) != type, 0)) return BH_ERR_CAP;
-    if (__builtin_expect((w0 >> 5 & rights) != rights, 0)) return BH_ERR_RIGHTS;
+    do {
+        turns = cell_turns;
+        CELL_ORDER();
+        w0 = c->w0;
+        CELL_ORDER();
+        badge = c->badge;
+        CELL_ORDER();
+    } while (__builtin_expect(turns != cell_turns, 0));
+    if (__builtin_expect((w0 & mask) != want, 0))
+        return (w0 & 31u) != type ? BH_ERR_CAP : BH_ERR_RIGHTS;
     out->obj = (uint32_t)(w0 >> 16);
-    out->badge = c->badge;
+    out->badge = badge;
     return BH_OK;
 }
 
