@@ -19,8 +19,14 @@ void sim_halt(void);
 #define rdtsc()      sim_now
 #define write_cr3(v) ((void)(v))
 #define percpu()     (&percpus[0])
-/* The only statement in these files that is assembly is the `sti; hlt; cli` of idle(). */
+
+#include "object/lookup.h"
+
+/* In sched.c (SIM_SCHED) the only statement that is assembly is the `sti; hlt; cli` of idle(); what
+ * its headers have is parsed before. */
+#ifdef SIM_SCHED
 #define __asm__                                                                                    \
     if (sim_halt(), 0) __asm
+#endif
 
 #endif
