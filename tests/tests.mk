@@ -57,13 +57,17 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tes
 unit_says = $(shell sed -n '1,5s|^// $(1):||p' $(2))
 # $(call headers_of,SOURCES): all headers next to them; a compiler run over several sources lists no more.
 headers_of = $(wildcard $(addsuffix *.h,$(sort $(dir $(1)) tests/unit/ kernel/include/bulkhead/)))
+# $(call unit_includes,FILE): the .c files that it includes, for what is static in them.
+unit_includes = $(shell sed -n 's|^.include "\(.*\.c\)"$$|\1|p' $(1))
 define unit_rule
 $(1)_SOURCES := $$(call unit_says,sources,tests/unit/$(1).c)
-build/tests/unit/$(1): tests/unit/$(1).c $$($(1)_SOURCES) $$(call headers_of,$$($(1)_SOURCES)) tests/tests.mk
+$(1)_INCLUDES := $$(call unit_includes,tests/unit/$(1).c)
+build/tests/unit/$(1): tests/unit/$(1).c $$($(1)_SOURCES) $$($(1)_INCLUDES) tests/tests.mk \
+    $$(call headers_of,$$($(1)_SOURCES) $$($(1)_INCLUDES))
 	$$(call say,HOSTCC,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out -l%,$$(call unit_says,flags,$$<)) \
-	    -o $$@ $$(filter %.c %.S %.o %.a,$$^) \
+	    -o $$@ $$(filter-out $$($(1)_INCLUDES),$$(filter %.c %.S %.o %.a,$$^)) \
 	    $$(filter -l%,$$(call unit_says,flags,$$<)) -lcmocka
 endef
 ifneq ($(filter-out clean help run debug loc,$(GOALS)),)

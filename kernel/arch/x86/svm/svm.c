@@ -42,12 +42,20 @@ static void msr_pass(uint32_t msr)
     msrpm[i / 4] = (uint8_t)(msrpm[i / 4] & ~(3u << i % 4 * 2));
 }
 
-static bool svm_cpu_enable(void)
+static void maps_init(void)
 {
     /* What the hardware switches at VMLOAD/VMSAVE needs no exit. */
     static const uint32_t pass[] = {
         MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR,    MSR_LSTAR,
         MSR_CSTAR,       MSR_SFMASK,       MSR_FS_BASE,      MSR_GS_BASE, MSR_KERNEL_GS_BASE};
+
+    for (uint32_t i = 0; i < sizeof(iopm); i++) iopm[i] = 0xff;
+    for (uint32_t i = 0; i < sizeof(msrpm); i++) msrpm[i] = 0xff;
+    for (uint32_t i = 0; i < sizeof(pass) / sizeof(pass[0]); i++) msr_pass(pass[i]);
+}
+
+static bool svm_cpu_enable(void)
+{
     struct percpu *pc = percpu();
     uint32_t page = boot_pages(1);
 
@@ -60,9 +68,7 @@ static bool svm_cpu_enable(void)
         asids = cpuid(0x8000000a, 0).b;
         has_nrip = (cpuid(0x8000000a, 0).d >> 3 & 1u) != 0;
         has_assist = (cpuid(0x8000000a, 0).d >> 7 & 1u) != 0;
-        for (uint32_t i = 0; i < sizeof(iopm); i++) iopm[i] = 0xff;
-        for (uint32_t i = 0; i < sizeof(msrpm); i++) msrpm[i] = 0xff;
-        for (uint32_t i = 0; i < sizeof(pass) / sizeof(pass[0]); i++) msr_pass(pass[i]);
+        maps_init();
     }
     return true;
 }
