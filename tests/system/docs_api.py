@@ -39,6 +39,37 @@ def complete(t):
     check(not lost, "not in docs/KERNEL-API.md: " + ", ".join(lost))
 
 
+# What the errors column calls by one word.
+GROUPS = {"dst": {"CAP", "RIGHTS", "SLOT"}, "own": {"RIGHTS", "CPU"}}
+
+
+def described_errors(page):
+    """{call or method: errors of the last column}; what stands in brackets explains."""
+    errors = {}
+    for row in re.findall(r"^\| \d+ `\w+` \|.*\|$", page, re.M):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+        words = re.findall(r"\b[A-Z]{3,}\b|\bdst\b|\bown\b", re.sub(r"\([^()]*\)", "", cells[-1]))
+        errors[cells[0].split("`")[1]] = set() if len(cells) < 4 else {
+            error for word in words for error in GROUPS.get(word, {word})}
+    return errors
+
+
+@case(cost=1)
+def errors_agree(t):
+    """The page's errors are those that the hostile task demands and allows."""
+    source = read("tests/system/hostile/possible.c")
+    groups = dict(re.findall(r"^#define (\w+) +\(([A-Z| ]+)\)", source, re.M))
+    tested = {}
+    for name, anywhere, more_cpus in re.findall(r"^    X\((\w+), ([A-Z| ]+), ([A-Z| ]+)\)", source, re.M):
+        words = re.findall(r"\w+", re.sub(r"\w+", lambda m: groups.get(m[0], m[0]), f"{anywhere} {more_cpus}"))
+        tested[name] = set(words) - {"NONE", "OK"}
+    page = described_errors(read("docs/KERNEL-API.md"))
+    check(len(tested) > 40 and len(page) > 40, "page or table could not be read")
+    wrong = [f"{name}: page {sorted(page.get(name, ()))}, task {sorted(tested.get(name, ()))}"
+             for name in sorted(page.keys() | tested) if page.get(name) != tested.get(name)]
+    check(not wrong, "docs/KERNEL-API.md and tests/system/hostile/possible.c: " + "; ".join(wrong))
+
+
 @case(cost=1)
 def nothing_stale(t):
     """Methods that the page describes exist."""

@@ -6,7 +6,7 @@ build/vmm/obj/tests/system/hostile/%.o: tests/system/hostile/%.c build/.toolchai
 	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
 build/tests/hostile/ring3.elf: build/vmm/obj/vmm/rt/root_start.o \
-    $(patsubst %,build/vmm/obj/tests/system/hostile/%.o,ring3 possible attacks) \
+    $(patsubst %,build/vmm/obj/tests/system/hostile/%.o,ring3 possible attacks sequences) \
     $(VMM_RT) vmm/rt/root.lds
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)

@@ -8,7 +8,7 @@
 
 #define PAGE 4096ul
 
-static uint64_t ut, ft, first; /* memory, and the first of 600 free slots, for the attack at hand */
+uint64_t ut, ft, first;
 
 static uint64_t err(struct bh_result r) { return r.err; }
 
@@ -275,10 +275,51 @@ static void servers_left_alone(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} list[] = {
+/* The caller gives up while its server waits in a call of its own, with a later deadline: that must
+ * still come. */
+static volatile uint64_t late_err; /* + 1 */
+
+__attribute__((noreturn)) static void late_caller(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    (void)bh_ipc(BH_SYS_call, slot, &m, rt_tsc() + info()->tsc_khz * 20ul);
+    for (;;) (void)bh_wait(slot + 8, BH_FOREVER);
+}
+
+__attribute__((noreturn)) static void late_server(uint64_t slot)
+{
+    struct bh_message m = {{0}, 0};
+
+    (void)bh_ipc(BH_SYS_receive, slot, &m, BH_FOREVER);
+    late_err = 1 + bh_ipc(BH_SYS_call, slot + 1, &m, rt_tsc() + info()->tsc_khz * 60ul);
+    for (;;)
+        ;
+}
+
+static void deadline_of_a_server(void)
+{
+    static void (*const bodies[])(uint64_t) = {alone_last, late_server, late_caller};
+    uint64_t period = info()->tsc_khz * 10ul, end = rt_tsc() + info()->tsc_khz * 5000ul;
+
+    late_err = 0;
+    make(ut, BH_CAP_ENDPOINT, 0, 0, 2, first);
+    make(ut, BH_CAP_SC, 0, 0, 3, first + 2);
+    make(ut, BH_CAP_THREAD, 0, 0, 3, first + 5);
+    make(ut, BH_CAP_NTFN, 0, 0, 2, first + 8);
+    for (uint64_t i = 0; i < 3; i++) {
+        must("configure", bh_sc_configure(first + 2 + i, 0, period, period, 1));
+        must("bind", bh_thread_bind(first + 5 + i, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
+        must("set_sc", bh_thread_set_sc(first + 5 + i, first + 2 + i));
+        must("start",
+             bh_thread_start(first + 5 + i, (uint64_t)bodies[i], chain_stack((unsigned)i), first));
+        (void)bh_wait(first + 9, rt_tsc() + period);
+    }
+    while (late_err == 0 && rt_tsc() < end) (void)bh_wait(first + 9, rt_tsc() + period);
+    if (late_err != 1 + BH_ERR_TIMEOUT) fail("a server's own deadline: error %lu - 1", late_err);
+}
+
+static const struct hostile_act list[] = {
     {"cnode_holds_its_memory", cnode_holds_its_memory},
     {"cnode_holds_itself", cnode_holds_itself},
     {"cnodes_nested", cnodes_nested},
@@ -290,30 +331,37 @@ static const struct {
     {"unmapped_is_unreachable", unmapped_is_unreachable},
     {"deadlines_meet", deadlines_meet},
     {"servers_left_alone", servers_left_alone},
+    {"deadline_of_a_server", deadline_of_a_server},
 };
 
-void attacks(uint64_t funtyped, uint64_t slot, uint64_t only)
-{
-    uint64_t left;
+static uint64_t memory; /* bytes that every act finds */
 
+void acts_set_up(uint64_t funtyped, uint64_t slot)
+{
     ut = slot;
     ft = slot + 1;
     first = slot + 2;
     make(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 256, ut);
     make(funtyped, BH_CAP_FUNTYPED, 9, 0, 1024, ft);
-    left = bh_untyped_left(ut).value;
-    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+    memory = bh_untyped_left(ut).value;
+}
+
+void act_out(const char *kind, const struct hostile_act *acts, uint32_t count, uint64_t only)
+{
+    for (uint32_t i = 0; i < count; i++) {
         if (only != 0 && only != i + 1) continue;
-        say("attack %s", list[i].name);
-        list[i].run();
-        check(list[i].name);
+        say("%s %s", kind, acts[i].name);
+        acts[i].run();
+        check(acts[i].name);
         again("revoke frames", revoke, BH_SLOT_CNODE, ft);
         again("revoke", revoke, BH_SLOT_CNODE, ut);
         again("scrub frames", scrub, ft, 0);
         again("scrub", scrub, ut, 0);
-        check("after the attack");
-        if (bh_untyped_left(ut).value != left)
-            fail("memory is missing after the attack: %lu of %lu bytes", bh_untyped_left(ut).value,
-                 left);
+        check("after it was taken down");
+        if (bh_untyped_left(ut).value != memory)
+            fail("memory is missing after %s: %lu of %lu bytes", acts[i].name,
+                 bh_untyped_left(ut).value, memory);
     }
 }
+
+void attacks(uint64_t only) { act_out("attack", list, sizeof(list) / sizeof(list[0]), only); }

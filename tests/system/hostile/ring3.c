@@ -2,11 +2,12 @@
  * The hostile task: started in root's place, it makes an arena of every kind of object, starts
  * threads in address spaces of their own that invoke it at random, and lets the kernel check its
  * invariants all the while. One thread at a time first (every (method, error) pair is recorded and
- * compared with what the kernel's description allows), then all of them against each other.
+ * compared with possible.c), then all of them against each other.
  * May call: vmm/rt. Never touches: anything outside the arena, but to tear it down and build it
  * again.
  *
  * Kernel command line: hostile.seed= hostile.count= hostile.reset= (invocations between rebuilds)
+ * hostile.attacks=0 hostile.pairs=0 (neither sequences nor the demand that all pairs happen)
  * Ends with "hostile: pass" or "hostile: FAIL <why>" in the log, and the system with it.
  */
 #include <stdarg.h>
@@ -29,6 +30,8 @@
 #define STACKS      64u
 #define IMAGE_VA    0x18000000ul
 #define PAGE        4096ul
+/* In the upper half of the index that root starts a worker with. */
+#define HOSTILE_WORKER_MARK 0x5eed600dul
 
 /* A worker's own words, in the shared memory. */
 struct worker {
@@ -38,18 +41,22 @@ struct worker {
     uint8_t type[ARENA_SLOTS]; /* what the slots held when last looked at */
     uint32_t looked;
     uint32_t invoked_type;
+    uint32_t cpu;
 };
+
+#define HOME_UNKNOWN 0xffu
 
 struct shared {
     uint32_t stack_next; /* first: the entry code takes from it */
     uint32_t strict;     /* one worker alone: results can be attributed */
     uint32_t ncpus, tsc_khz;
-    uint64_t spoiled; /* the arena needs building again */
-    uint64_t ops, ok, limit, pairs_wrong, stuck, restarts;
-    uint64_t broken;     /* what kernel_check said to a worker */
-    uint64_t wrong_pair; /* method << 8 | error, + 1 */
+    uint64_t spoiled;  /* the arena needs building again */
+    uint64_t clearing; /* it is being taken down: less of what finds nothing there */
+    uint64_t ops, ok, limit, stuck, restarts;
+    uint64_t broken;           /* what kernel_check said to a worker */
+    uint8_t home[ARENA_SLOTS]; /* CPU of the object in a slot, as far as somebody has found out */
     uint32_t hits[HOSTILE_METHODS][HOSTILE_ERRORS];
-    uint32_t calls[BH_NCALLS][HOSTILE_ERRORS];
+    uint32_t calls[BH_NCALLS + 1][HOSTILE_ERRORS]; /* the last: numbers that are no call */
     struct worker worker[2 * WORKERS_MAX];
 };
 #define SHARED_PAGES ((sizeof(struct shared) + PAGE - 1) / PAGE)
@@ -121,6 +128,7 @@ static void look(struct worker *w)
     for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
         struct bh_result r = bh_cnode_type(HOSTILE_SLOT_CNODE, i);
 
+        if (w->type[i] != (r.err == BH_OK ? r.value & 0xff : 0)) SHARED->home[i] = HOME_UNKNOWN;
         w->type[i] = (uint8_t)(r.err == BH_OK ? r.value & 0xff : 0);
     }
     w->looked = 0;
@@ -137,17 +145,41 @@ static bool holds(struct worker *w, uint32_t mask)
     return false;
 }
 
-/* A slot that holds (as far as we know) one of the types in @mask; any slot if there is none. */
+/* A slot that holds (as far as we know) one of the types in @mask, mostly an object of our own
+ * CPU; any slot if there is none. */
 static uint64_t slot_of(struct worker *w, uint32_t mask)
 {
-    uint64_t from = below(w, ARENA_SLOTS);
+    uint64_t from = below(w, ARENA_SLOTS), afar = ARENA_SLOTS;
+    bool any_cpu = one_in(w, 24);
 
     for (uint64_t i = 0; i < ARENA_SLOTS; i++) {
         uint64_t s = (from + i) % ARENA_SLOTS;
 
-        if ((mask >> w->type[s] & 1u) != 0) return s;
+        if ((mask >> w->type[s] & 1u) == 0) continue;
+        if (any_cpu || SHARED->home[s] == HOME_UNKNOWN || SHARED->home[s] == w->cpu) return s;
+        afar = s;
     }
-    return from;
+    return afar != ARENA_SLOTS ? afar : from;
+}
+
+/* What an invocation has told about where objects live. */
+static void learn_home(uint32_t m, uint64_t slot, const uint64_t *args, struct bh_result r)
+{
+    bool in_arena = args[2] == HOSTILE_SLOT_CNODE && args[3] < ARENA_SLOTS;
+
+    if (r.err == BH_ERR_CPU && r.value < HOME_UNKNOWN) {
+        if (m == HOSTILE_cnode_delete || m == HOSTILE_cnode_revoke) slot = args[0];
+        if (m == HOSTILE_thread_set_sc && slot < ARENA_SLOTS && SHARED->home[slot] != HOME_UNKNOWN)
+            slot = args[0];
+        if (slot < ARENA_SLOTS) SHARED->home[slot] = (uint8_t)r.value;
+    }
+    if (r.err != BH_OK) return;
+    if (m == HOSTILE_untyped_retype && in_arena && args[1] <= ARENA_SLOTS) {
+        for (uint64_t s = args[3]; s < args[3] + args[1] && s < ARENA_SLOTS; s++)
+            SHARED->home[s] = (uint8_t)(args[0] >> 16);
+    }
+    if (slot == HOSTILE_SLOT_CNODE && m <= HOSTILE_cnode_move && m >= HOSTILE_cnode_copy)
+        SHARED->home[args[0] % ARENA_SLOTS] = SHARED->home[args[1] % ARENA_SLOTS];
 }
 
 #define MASK(t)    (1u << BH_CAP_##t)
@@ -168,7 +200,7 @@ static uint64_t random_desc(struct worker *w)
     static const uint8_t types[] = {BH_CAP_KUNTYPED,  BH_CAP_CNODE,      BH_CAP_THREAD,
                                     BH_CAP_SC,        BH_CAP_ENDPOINT,   BH_CAP_NTFN,
                                     BH_CAP_HOSTSPACE, BH_CAP_GUESTSPACE, BH_CAP_VCPU};
-    uint64_t cpu = one_in(w, 4) ? below(w, SHARED->ncpus) : 0, type, bits = 0;
+    uint64_t cpu = one_in(w, 24) ? below(w, SHARED->ncpus) : w->cpu, type, bits = 0;
 
     if (w->invoked_type == BH_CAP_FUNTYPED) {
         type = one_in(w, 5) ? BH_CAP_FUNTYPED : BH_CAP_FRAME;
@@ -215,14 +247,16 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
     case ARG_at_slot:
         return one_in(w, 32) ? below(w, 16)
                              : HOSTILE_SLOT_FREE + below(w, ARENA_SLOTS - HOSTILE_SLOT_FREE);
-    case ARG_offset_pages: return below(w, 6);
-    case ARG_pages: return one_in(w, 4) ? below(w, 1100) : 1 + below(w, 4);
+    case ARG_offset_pages: return one_in(w, 2) ? 0 : below(w, 6);
+    case ARG_pages: return one_in(w, 6) ? below(w, 1100) : one_in(w, 2) ? 1 + below(w, 4) : 1;
     case ARG_space: return slot_of(w, MASK_SPACE);
     case ARG_rights:
     case ARG_rights_mask: return one_in(w, 2) ? BH_RIGHTS_ALL : below(w, 16);
     case ARG_va:
     case ARG_page_va: return random_va(w);
-    case ARG_off_flags: return below(w, 3) << 12 | BH_MAP_READ | below(w, 16);
+    case ARG_off_flags:
+        return (one_in(w, 3) ? below(w, 3) << 12 : 0) | BH_MAP_READ |
+               (one_in(w, 2) ? below(w, 16) : 0);
     case ARG_port:
     case ARG_first: return HOSTILE_PORT + below(w, 16);
     case ARG_width_bytes: return 1ull << below(w, 3);
@@ -233,8 +267,8 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
     case ARG_ntfn: return slot_of(w, MASK(NTFN));
     case ARG_thread: return slot_of(w, MASK(THREAD));
     case ARG_rip: return one_in(w, 4) ? random_va(w) : (uint64_t)hostile_worker_entry;
-    case ARG_arg: return WORKERS_MAX + below(w, WORKERS_MAX);
-    case ARG_floor: return below(w, 1000);
+    case ARG_arg: return WORKERS_MAX + w->cpu * WORKERS + below(w, WORKERS);
+    case ARG_floor: return one_in(w, 2) ? 0 : below(w, 1000);
     case ARG_ceiling: return 1000 + below(w, 100000);
     case ARG_period: return 10000 + below(w, 1000000);
     case ARG_weight: return 1 + below(w, 1000);
@@ -257,7 +291,7 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
     }
 }
 
-static const struct hostile_method methods[HOSTILE_METHODS] = {
+const struct hostile_method hostile_methods[HOSTILE_METHODS] = {
 #define METHOD(type, n, name, a, b, c, d)                                                          \
     {#name, BH_CAP_##type, (n), {ARG_##a, ARG_##b, ARG_##c, ARG_##d}},
 #define BH_CAP_UNTYPED BH_CAP_KUNTYPED
@@ -265,16 +299,14 @@ static const struct hostile_method methods[HOSTILE_METHODS] = {
 #undef METHOD
 };
 
-static void count_pair(uint32_t method, uint64_t err)
+void count_hit(uint32_t method, uint64_t err)
 {
-    volatile struct shared *s = SHARED;
+    SHARED->hits[method][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
+}
 
-    if (err >= HOSTILE_ERRORS) err = HOSTILE_ERRORS - 1;
-    s->hits[method][err]++;
-    if ((hostile_possible(method) >> err & 1u) == 0) {
-        s->pairs_wrong++;
-        s->wrong_pair = (uint64_t)method << 8 | err | 1ull << 32;
-    }
+static void count_call(uint32_t call, uint64_t err)
+{
+    SHARED->calls[call][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
 }
 
 static void invoke_something(struct worker *w)
@@ -282,7 +314,7 @@ static void invoke_something(struct worker *w)
     uint32_t m = one_in(w, 12)   ? HOSTILE_untyped_retype
                  : one_in(w, 30) ? HOSTILE_frame_attach
                                  : (uint32_t)below(w, HOSTILE_METHODS);
-    const struct hostile_method *x = &methods[m];
+    const struct hostile_method *x = &hostile_methods[m];
     uint32_t mask = 1u << x->type;
     uint64_t slot, args[4], number = one_in(w, 64) ? garbage(w) : x->number;
     bool right = true;
@@ -312,7 +344,8 @@ static void invoke_something(struct worker *w)
     r = bh_invoke(slot, number, args[0], args[1], args[2], args[3]);
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
-    if (SHARED->strict != 0 && right) count_pair(m, r.err);
+    learn_home(m, slot, args, r);
+    if (SHARED->strict != 0 && right) count_hit(m, r.err);
     if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
         r.err == BH_OK && r.value != 0)
         SHARED->broken = r.value;
@@ -321,7 +354,8 @@ static void invoke_something(struct worker *w)
 static void call_something(struct worker *w)
 {
     struct bh_message m = {{next_random(w), next_random(w), next_random(w), next_random(w)}, 0};
-    uint64_t call = below(w, BH_NCALLS), err, deadline = random_deadline(w);
+    uint32_t call = (uint32_t)below(w, BH_NCALLS + 1);
+    uint64_t err, number, deadline = random_deadline(w);
     uint64_t slot = one_in(w, 24) ? garbage(w)
                                   : slot_of(w, call >= BH_SYS_signal ? MASK(NTFN) : MASK(ENDPOINT));
 
@@ -335,23 +369,36 @@ static void call_something(struct worker *w)
         err = bh_vcpu_run(one_in(w, 16) ? garbage(w) % (rt_tsc() + 100000) : deadline,
                           one_in(w, 4) ? garbage(w) : below(w, 0x8000) & BH_RUN_ALL)
                   .err;
-        err = err > BH_ERR_LIMIT ? 0 - err : BH_OK;
+        err = (int64_t)err < 0 ? 0 - err : BH_OK; /* an exit */
         break;
-    case BH_SYS_invoke:
-        err = bh_syscall(one_in(w, 2) ? garbage(w) | 16 : BH_SYS_yield, slot, 0, 0, 0, 0, 0).err;
+    case BH_SYS_invoke: /* what never reaches a method */
+        err =
+            bh_invoke(slot, BH_METHODS_MAX + (one_in(w, 2) ? garbage(w) >> 8 : 0), 0, 0, 0, 0).err;
+        break;
+    case BH_NCALLS:
+        number = garbage(w);
+        if ((uint32_t)number < BH_NCALLS) number += BH_NCALLS; /* the upper half does not count */
+        err = bh_syscall(number, slot, deadline, 0, 0, 0, 0).err;
         break;
     default: err = bh_syscall(call, slot, deadline, 0, 0, 0, 0).err; break;
     }
-    SHARED->calls[call][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
+    count_call(call, err);
 }
 
 void hostile_worker(uint64_t index)
 {
-    struct worker *w = WORK(index % (2 * WORKERS_MAX));
+    /* What only we start is a worker. The others may be started with any index. */
+    struct worker *w = WORK(index >> 32 == HOSTILE_WORKER_MARK ? (uint32_t)index
+                                                               : WORKERS_MAX + index % WORKERS_MAX);
 
+    w->cpu = (uint32_t)(index % WORKERS_MAX / WORKERS);
     look(w);
     for (;;) {
         w->progress++;
+        if (SHARED->clearing != 0 && !one_in(w, 8)) {
+            bh_yield();
+            continue;
+        }
         if (w->looked++ >= 200 || one_in(w, 256)) look(w);
         if (SHARED->strict == 0 && one_in(w, 3))
             call_something(w);
@@ -361,14 +408,16 @@ void hostile_worker(uint64_t index)
     }
 }
 
-/* Threads are started here with rdi = index: workers have a stack of their own, the others take the
- * next. */
+/* Threads are started here with rdi = index. Workers (root marks them) have a stack of their own,
+ * the others take the next: two that share one would spoil each other's results. */
 __asm__(".text\n"
         ".globl hostile_worker_entry\n"
         "hostile_worker_entry:\n"
-        "    mov %rdi, %rax\n"
-        "    cmp $16, %rax\n"
-        "    jb 1f\n"
+        "    mov %edi, %eax\n"
+        "    mov %rdi, %rdx\n"
+        "    shr $32, %rdx\n"
+        "    cmp $0x5eed600d, %edx\n"
+        "    je 1f\n"
         "    mov $1, %eax\n"
         "    lock xaddl %eax, 0x10000000\n"
         "    xor %edx, %edx\n"
@@ -426,7 +475,7 @@ void fail(const char *format, ...)
         say("worker %u: %lu steps", i, w->progress);
         for (uint32_t n = 0; n < 8; n++) {
             uint64_t t = w->trace[(w->progress + n + 1) % 8];
-            say("    %s on slot %lx", methods[t % HOSTILE_METHODS].name, t >> 16);
+            say("    %s on slot %lx", hostile_methods[t % HOSTILE_METHODS].name, t >> 16);
         }
     }
     end(false);
@@ -452,6 +501,57 @@ enum {
 void must(const char *what, struct bh_result r)
 {
     if (r.err != BH_OK) fail("%s: error %lu (value %lx)", what, r.err, r.value);
+}
+
+static const char *const error_names[HOSTILE_ERRORS] = {
+    [BH_OK] = "OK",
+    [BH_ERR_CAP] = "CAP",
+    [BH_ERR_RIGHTS] = "RIGHTS",
+    [BH_ERR_METHOD] = "METHOD",
+    [BH_ERR_RANGE] = "RANGE",
+    [BH_ERR_SLOT] = "SLOT",
+    [BH_ERR_MEMORY] = "MEMORY",
+    [BH_ERR_TABLES] = "TABLES",
+    [BH_ERR_BUSY] = "BUSY",
+    [BH_ERR_STATE] = "STATE",
+    [BH_ERR_CPU] = "CPU",
+    [BH_ERR_PREEMPTED] = "PREEMPTED",
+    [BH_ERR_TIMEOUT] = "TIMEOUT",
+    [BH_ERR_MAPPED] = "MAPPED",
+    [BH_ERR_ABORTED] = "ABORTED",
+    [BH_ERR_UNSUPPORTED] = "UNSUPPORTED",
+    [BH_ERR_LIMIT] = "LIMIT",
+    [HOSTILE_ERRORS - 1] = "no error number",
+};
+static const char *const call_names[BH_NCALLS + 1] = {
+#define NAME(n, name) [n] = #name,
+    BH_CALLS(NAME)
+#undef NAME
+        [BH_NCALLS] = "no call",
+};
+
+static const char *error_name(uint64_t err)
+{
+    return error_names[err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1];
+}
+
+struct bh_result hit(uint32_t method, uint64_t want, uint64_t cap, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3)
+{
+    struct bh_result r = bh_invoke(cap, hostile_methods[method].number, a0, a1, a2, a3);
+
+    count_hit(method, r.err);
+    if (r.err != want)
+        fail("%s on slot %lu (%lx, %lx, %lx, %lx): %s (value %lx), not %s",
+             hostile_methods[method].name, cap, a0, a1, a2, a3, error_name(r.err), r.value,
+             error_name(want));
+    return r;
+}
+
+void hit_call(uint32_t call, uint64_t want, uint64_t err)
+{
+    count_call(call, err);
+    if (err != want) fail("%s: %s, not %s", call_names[call], error_name(err), error_name(want));
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -622,9 +722,19 @@ static void set_up(void)
 /* Everything the workers may name. */
 static void fill(void)
 {
+    for (uint32_t i = 0; i < ARENA_SLOTS; i++) SHARED->home[i] = HOME_UNKNOWN;
     must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_CNODE, S_CNODE, BH_RIGHTS_ALL));
     must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_CNODE_READ, S_CNODE, BH_RIGHT_READ));
-    must("fill", bh_untyped_retype(S_ARENA_K, BH_DESC(BH_CAP_KUNTYPED, 0, 0), 512, S_CNODE,
+    for (uint32_t cpu = 0; cpu < workers / WORKERS; cpu++) {
+        must("fill", bh_untyped_retype(S_ARENA_K, BH_DESC(BH_CAP_ENDPOINT, 0, cpu), 2, S_CNODE,
+                                       HOSTILE_SLOT_ENDPOINT + 2 * cpu));
+        must("fill", bh_untyped_retype(S_ARENA_K, BH_DESC(BH_CAP_NTFN, 0, cpu), 1, S_CNODE,
+                                       HOSTILE_SLOT_NTFN + cpu));
+        SHARED->home[HOSTILE_SLOT_ENDPOINT + 2 * cpu] = (uint8_t)cpu;
+        SHARED->home[HOSTILE_SLOT_ENDPOINT + 2 * cpu + 1] = (uint8_t)cpu;
+        SHARED->home[HOSTILE_SLOT_NTFN + cpu] = (uint8_t)cpu;
+    }
+    must("fill", bh_untyped_retype(S_ARENA_K, BH_DESC(BH_CAP_KUNTYPED, 0, 0), 511, S_CNODE,
                                    HOSTILE_SLOT_KUNTYPED));
     must("fill", bh_untyped_retype(S_ARENA_F, BH_DESC(BH_CAP_FUNTYPED, 9, 0), 1024, S_CNODE,
                                    HOSTILE_SLOT_FUNTYPED));
@@ -638,18 +748,22 @@ static void fill(void)
     for (uint32_t i = 0; i < workers; i++) {
         must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_THREAD + i, S_THREAD + i, BH_RIGHTS_ALL));
         must("fill", bh_cnode_copy(S_CNODE, HOSTILE_SLOT_SC + i, S_SC + i, BH_RIGHTS_ALL));
+        SHARED->home[HOSTILE_SLOT_THREAD + i] = (uint8_t)(i / WORKERS);
+        SHARED->home[HOSTILE_SLOT_SC + i] = (uint8_t)(i / WORKERS);
     }
 }
 
 /* Take the arena down to the last capability; all its memory must come back. */
 static void clear(void)
 {
-    uint64_t left = 1, tries = 0;
+    uint64_t left = 1, last = 0, give_up = rt_tsc() + info()->tsc_khz * 10000ull;
     struct bh_result r = {0, 0};
 
-    for (uint32_t i = 0; i < workers; i++) must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
     while (left != 0) {
         left = 0;
+        /* Each time: a thread of the arena may have started one again. */
+        for (uint32_t i = 0; i < workers; i++)
+            must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
         for (uint32_t i = 0; i < ARENA_SLOTS; i++) {
             if (bh_cnode_type(S_CNODE, i).value == 0) continue;
             r = revoke(S_CNODE, i);
@@ -659,9 +773,12 @@ static void clear(void)
             if (r.err != BH_ERR_PREEMPTED && r.err != BH_ERR_BUSY && r.err != BH_ERR_CAP)
                 fail("slot %u of the arena: revoke says %lu", i, r.err);
             left++;
+            last = i;
         }
-        if (tries++ > 2000)
-            fail("%lu slots of the arena cannot be emptied (last error %lu)", left, r.err);
+        if (left == 0 || rt_tsc() < give_up) continue;
+        check("while the arena cannot be emptied");
+        fail("%lu slots of the arena cannot be emptied: the last is %lu of type %lu, %s", left,
+             last, bh_cnode_type(S_CNODE, last).value & 0xff, error_name(r.err));
     }
     for (uint32_t i = 0; i < 2; i++) {
         again("revoke of the arena", revoke, BH_SLOT_CNODE, S_ARENA_K + i);
@@ -693,6 +810,12 @@ void check(const char *when)
         fail("%s: a worker's kernel_check said %lu broken invariants", when, SHARED->broken);
 }
 
+/* It is good, or another thread of the arena has started the worker in between. */
+static void unless(const char *what, struct bh_result r, uint64_t started)
+{
+    if (r.err != started) must(what, r);
+}
+
 /* Start what has stopped; unblock what has not moved for long. */
 static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
 {
@@ -713,14 +836,16 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
         if (now - since[i] > info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 5ull : 100ull)) {
             /* It waits for ever, or somebody has given it no time. */
             must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
-            must("configure", context(i));
+            unless("configure", context(i), BH_ERR_BUSY);
             state = BH_THREAD_STOPPED;
             SHARED->stuck++;
         }
         if (state == BH_THREAD_STOPPED || state == BH_THREAD_FAULTED) {
             since[i] = now;
             SHARED->restarts++;
-            must("start", worker_does(i, BH_M_thread_start, (uint64_t)hostile_worker_entry, 0, i));
+            r = worker_does(i, BH_M_thread_start, (uint64_t)hostile_worker_entry, 0,
+                            HOSTILE_WORKER_MARK << 32 | i);
+            unless("start", r, BH_ERR_STATE);
         }
     }
 }
@@ -742,51 +867,78 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
             if (SHARED->ops != moved) moved = SHARED->ops, moved_at = rt_tsc();
             if (rt_tsc() - moved_at > info()->tsc_khz * 10000ull)
                 fail("no worker has invoked anything for 10 s");
-            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
+            /* A check holds the kernel's lock: several CPUs want it in between. */
+            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2 * (running > WORKERS ? 8 : 1));
         }
+        SHARED->clearing = 1;
         clear();
+        SHARED->clearing = 0;
         check("after the arena was taken down");
         if (SHARED->ops - said > 100000) {
             said = SHARED->ops;
-            say("\nhostile: %lu invocations, %lu succeeded", said, SHARED->ok);
+            say("\nhostile: %lu invocations, %lu succeeded, %lu s", said, SHARED->ok,
+                rt_tsc() / info()->tsc_khz / 1000);
         }
     }
 }
 
+/* What the sequences have hit, before the workers start: coverage says which pairs the random
+ * stream found by itself. */
+static uint32_t on_purpose[HOSTILE_METHODS][HOSTILE_ERRORS];
+static uint32_t calls_on_purpose[BH_NCALLS + 1][HOSTILE_ERRORS];
+
+struct coverage {
+    uint32_t possible, random, missing, wrong;
+};
+
+/* One line: error=times, error=+times for what only a sequence got. */
+static void report_row(struct coverage *c, const char *name, uint32_t possible,
+                       const volatile uint32_t *hits, const uint32_t *purpose)
+{
+    char text[600];
+    size_t n = fmt_buf(text, sizeof(text), "%s:", name);
+
+    for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
+        bool can = (possible >> e & 1u) != 0;
+
+        if (!can && hits[e] == 0) continue;
+        n += fmt_buf(text + n, sizeof(text) - n, " %s=%s%u%s", error_names[e],
+                     can && hits[e] != 0 && hits[e] == purpose[e] ? "+" : "", hits[e],
+                     !can           ? " IMPOSSIBLE"
+                     : hits[e] == 0 ? " MISSING"
+                                    : "");
+        c->possible += can;
+        c->random += can && hits[e] > purpose[e];
+        c->missing += can && hits[e] == 0;
+        c->wrong += !can;
+    }
+    say("%s", text);
+}
+
 static void report(void)
 {
-    uint32_t missing = 0;
+    struct coverage c = {0, 0, 0, 0};
+    uint32_t n = info()->ncpus;
 
-    for (uint32_t m = 0; m < HOSTILE_METHODS; m++) {
-        say(" ");
-        for (const char *c = methods[m].name; *c != 0; c++) put(NULL, *c);
-        put(NULL, ':');
-        for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
-            bool possible = (hostile_possible(m) >> e & 1u) != 0;
-            uint32_t n = SHARED->hits[m][e];
-            char text[32];
-
-            if (n == 0 && !possible) continue;
-            (void)fmt_buf(text, sizeof(text), " %u=%u%s", e, n, possible ? "" : "!");
-            for (const char *c = text; *c != 0; c++) put(NULL, *c);
-            missing += n == 0;
-        }
-    }
     say(" ");
-    for (uint32_t c = 0; c < BH_NCALLS; c++) {
-        char text[400];
-        size_t n = fmt_buf(text, sizeof(text), "call %u:", c);
-
-        for (uint32_t e = 0; e < HOSTILE_ERRORS; e++) {
-            if (SHARED->calls[c][e] != 0)
-                n += fmt_buf(text + n, sizeof(text) - n, " %u=%u", e, SHARED->calls[c][e]);
-        }
-        say("%s", text);
-    }
+    for (uint32_t m = 0; m < HOSTILE_METHODS; m++)
+        report_row(&c, hostile_methods[m].name, hostile_possible(m, n), SHARED->hits[m],
+                   on_purpose[m]);
+    for (uint32_t i = 0; i <= BH_NCALLS; i++)
+        report_row(&c, call_names[i], hostile_call_possible(i, n), SHARED->calls[i],
+                   calls_on_purpose[i]);
     say("hostile: %lu restarts, %lu of them because a worker stood still", SHARED->restarts,
         SHARED->stuck);
-    say("hostile: %lu invocations, %lu succeeded, %u pairs missing, %lu unexpected (last %lx)",
-        SHARED->ops, SHARED->ok, missing, SHARED->pairs_wrong, SHARED->wrong_pair);
+    say("hostile: %u pairs are possible, %u random, %u by sequences only, %u missing, %u wrong",
+        c.possible, c.random, c.possible - c.random - c.missing, c.missing, c.wrong);
+    say("hostile: %lu invocations, %lu succeeded", SHARED->ops, SHARED->ok);
+    if (c.wrong != 0) fail("%u pairs happened that are not possible", c.wrong);
+    if (c.missing != 0 && setting("hostile.pairs=", 1) != 0)
+        fail("%u possible pairs did not happen", c.missing);
+    if (SHARED->ok * 10 < SHARED->ops * 3)
+        fail("only %lu of %lu invocations succeeded", SHARED->ok, SHARED->ops);
+    if (SHARED->ok * 10 > SHARED->ops * 7)
+        fail("%lu of %lu invocations succeeded: too tame", SHARED->ok, SHARED->ops);
 }
 
 void root_main(void);
@@ -796,14 +948,16 @@ void root_main(void)
     uint32_t reset = (uint32_t)setting("hostile.reset=", 4000);
 
     set_up();
-    if (setting("hostile.attacks=", 1) != 0) attacks(funtyped, S_END, setting("hostile.only=", 0));
+    acts_set_up(funtyped, S_END);
+    if (setting("hostile.attacks=", 1) != 0) attacks(setting("hostile.only=", 0));
+    if (setting("hostile.pairs=", 1) != 0) sequences(setting("hostile.sequence=", 0));
+    memcpy(on_purpose, (const void *)SHARED->hits, sizeof(on_purpose));
+    memcpy(calls_on_purpose, (const void *)SHARED->calls, sizeof(calls_on_purpose));
     say("hostile: %u CPUs, seed %lu, %lu invocations", info()->ncpus, setting("hostile.seed=", 1),
         count);
     if (setting("hostile.alone=", 1) != 0) run(count / 2, 1, reset);
     run(count, workers, reset);
     report();
-    if (SHARED->ok * 10 < SHARED->ops * 3)
-        fail("only %lu of %lu invocations succeeded", SHARED->ok, SHARED->ops);
     say("hostile: pass");
     end(true);
 }

@@ -88,6 +88,8 @@ enum hostile_slot {
     HOSTILE_SLOT_SPACE = HOSTILE_SLOT_IRQ + 2,
     HOSTILE_SLOT_THREAD = HOSTILE_SLOT_SPACE + 2,
     HOSTILE_SLOT_SC = HOSTILE_SLOT_THREAD + 16,
+    HOSTILE_SLOT_ENDPOINT = HOSTILE_SLOT_SC + 16, /* two on each of four CPUs */
+    HOSTILE_SLOT_NTFN = HOSTILE_SLOT_ENDPOINT + 8,
     HOSTILE_SLOT_FREE = 64
 };
 
@@ -95,8 +97,12 @@ enum hostile_slot {
 
 extern const char hostile_worker_entry[];
 
-/** Errors that bulkhead/call.h and the kernel's description allow for a method: a bit each. */
-uint32_t hostile_possible(uint32_t method);
+extern const struct hostile_method hostile_methods[HOSTILE_METHODS];
+
+/** Errors (BH_OK too) that a method can give on a machine with @ncpus CPUs: a bit each. */
+uint32_t hostile_possible(uint32_t method, uint32_t ncpus);
+/** The same for a call; BH_NCALLS: for a number that is none. */
+uint32_t hostile_call_possible(uint32_t call, uint32_t ncpus);
 
 /* ---- Of the supervisor ----------------------------------------------------------------------- */
 
@@ -115,8 +121,30 @@ struct bh_result scrub(uint64_t untyped, uint64_t unused);
 /** The kernel's checker finds nothing. */
 void check(const char *when);
 
-/** Known attacks, each once. @funtyped: clean frames; slots of root's from @slot on are free.
- *  @only: 0, or the number of one attack, from 1. */
-void attacks(uint64_t funtyped, uint64_t slot, uint64_t only);
+/** Invoke: it must give @want, and the pair counts as hit. */
+struct bh_result hit(uint32_t method, uint64_t want, uint64_t cap, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3);
+/** A pair that was not sure to happen has happened. */
+void count_hit(uint32_t method, uint64_t err);
+/** A call has given @err; it must be @want, and the pair counts as hit. */
+void hit_call(uint32_t call, uint64_t want, uint64_t err);
+
+/* Memory for the attack or sequence at hand, and the first of 600 free slots of root's. */
+extern uint64_t ut, ft, first;
+
+struct hostile_act {
+    const char *name;
+    void (*run)(void);
+};
+/** Each act in memory that is fresh, and must all be back in the end; then the checker looks.
+ *  @only: 0, or the number of one, from 1. */
+void act_out(const char *kind, const struct hostile_act *acts, uint32_t count, uint64_t only);
+
+/** Before the two below. @funtyped: clean frames; slots of root's from @slot on are free. */
+void acts_set_up(uint64_t funtyped, uint64_t slot);
+/** Known attacks, each once. */
+void attacks(uint64_t only);
+/** What random invocations seldom or never get, done on purpose: every pair that they may miss. */
+void sequences(uint64_t only);
 
 #endif
