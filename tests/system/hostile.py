@@ -83,8 +83,8 @@ def finds(t, switch, said, attacks):
 
 
 for _switch, _said in LETS_ATTACK.items():
-    case(("qemu",), cost=15, limit=400, name=f"attack_{_switch.lower()}", switch=_switch, said=_said,
-         attacks=1)(finds)
+    _name = ("attack_" if _switch in BREAKS_INVARIANT else "") + _switch.lower()
+    case(("qemu",), cost=15, limit=400, name=_name, switch=_switch, said=_said, attacks=1)(finds)
 for _switch, _numbers in BREAKS_INVARIANT.items():
     _said = rf"broken: invariant ({_numbers}), " + (f"|{PANIC}" if _switch in MAY_PANIC else "")
     case(("qemu",), cost=20, limit=400, name=_switch.lower(), switch=_switch, said=_said, attacks=0)(finds)
