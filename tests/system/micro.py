@@ -6,7 +6,7 @@ Time is virtual (instructions are counted), so facts about time hold on a busy m
 import os
 
 import gaps
-from case import case, check, run_guest
+from case import broken_kernel, case, check, run_guest
 
 PASS, FAIL, SKIP = 33, 35, 37  # (value << 1) | 1 of EXIT_PASS, EXIT_FAIL, EXIT_SKIP
 SOURCES = "tests/system/guests"
@@ -32,6 +32,14 @@ def micro(t, guest):
     check(result.status != SKIP, "the guest skips, and no gap of this emulator is known for it", result)
     check(result.status == PASS, "the guest's verdict", result)
     print(result.console)
+
+
+@case(("qemu",), cost=15, limit=200)
+def rsb_fill(t):
+    """The emulated CPU has no return predictor to overwrite after an exit; the code that does it runs."""
+    result = run_guest(t, "build/tests/guests/hello.elf", mem=64, timeout=100,
+                       kernel=broken_kernel(t, "RSB_FILL_ALWAYS"))
+    check(result.status == 33, "the guest passes", result)
 
 
 @case(cost=40, limit=400)

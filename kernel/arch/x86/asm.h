@@ -97,10 +97,11 @@ static inline void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 #define MSR_VM_CR           0xc0010114u
 #define MSR_VM_HSAVE_PA     0xc0010117u
 
-#define EFER_SCE  (1u << 0)
-#define EFER_LME  (1u << 8)
-#define EFER_LMA  (1u << 10)
-#define EFER_NXE  (1u << 11)
-#define EFER_SVME (1u << 12)
+#define EFER_SCE    (1u << 0)
+#define EFER_LME    (1u << 8)
+#define EFER_LMA    (1u << 10)
+#define EFER_NXE    (1u << 11)
+#define EFER_SVME   (1u << 12)
+#define EFER_AIBRSE (1u << 21)
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "svm.h"
 #include "../asm.h"
+#include "../cpu.h"
 #include "../klog.h"
 #include "../mem.h"
 #include "../percpu.h"
@@ -15,6 +16,7 @@ static uint8_t iopm[12288] __attribute__((aligned(4096), section(".bss.page")));
 static uint8_t msrpm[8192] __attribute__((aligned(4096), section(".bss.page")));
 static uint64_t host_state[BH_MAX_CPUS]; /* physical page for VMSAVE/VMLOAD of the host's */
 static bool has_nrip, has_assist;
+static uint8_t rsb_fill;
 static uint32_t asids;
 
 /* ASIDs of one CPU: a vCPU whose generation is old takes a new one. */
@@ -59,13 +61,23 @@ static bool svm_cpu_enable(void)
     struct percpu *pc = percpu();
     uint32_t page = boot_pages(1);
 
-    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    /* Automatic IBRS clears the return predictor at #VMEXIT. IBPB: there is a predictor to defend.
+     */
+    bool auto_ibrs =
+        cpuid(0x80000000, 0).a >= 0x80000021 && (cpuid(0x80000021, 0).a >> 8 & 1u) != 0;
+
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | (auto_ibrs ? EFER_AIBRSE : 0));
     wrmsr(MSR_VM_HSAVE_PA, pc->vmxon_phys);
     host_state[pc->cpu] = page_phys(page);
     __asm__ volatile("vmsave %0" : : "a"(host_state[pc->cpu]) : "memory");
     pools[pc->cpu] = (struct asid_pool){1, 1, true};
     if (pc->cpu == 0) {
         asids = cpuid(0x8000000a, 0).b;
+#ifdef RSB_FILL_ALWAYS
+        rsb_fill = 1;
+#else
+        rsb_fill = (cpu_prot_on & BH_PROT_IBPB) != 0 && !auto_ibrs;
+#endif
         has_nrip = (cpuid(0x8000000a, 0).d >> 3 & 1u) != 0;
         has_assist = (cpuid(0x8000000a, 0).d >> 7 & 1u) != 0;
         maps_init();
@@ -150,36 +162,25 @@ __attribute__((noinline)) static void svm_take_cpu(struct vcpu *v, struct vmcb *
 /*
  * Guest in, guest out. General registers but rax and rsp live in the page's gpr[]. FS, GS, TR, LDTR
  * and the system-call MSRs are the host's again behind it; GIF is set, IF clear. Written inline:
- * the compiler saves only what it needs.
+ * the compiler saves only what it needs. Host interrupts end the guest: GIF holds them back until
+ * it runs. The guest has trained the return predictor: where the CPU does not clear its 32 entries
+ * itself, calls do, before the first RET.
  */
 static inline void svm_enter(uint64_t vmcb_phys, struct bh_vcpu_page *page, uint64_t host_phys)
 {
-#define MOVE(n, r) "mov 8*" #n "(%%rsi), %%" #r "\n\t"
-#define BACK(n, r) "mov %%" #r ", 8*" #n "(%%rax)\n\t"
-    __asm__ volatile("push %%rdx\n\t"
-                     "push %%rsi\n\t"
-                     "clgi\n\t"
-                     "vmload %%rax\n\t" MOVE(1, rcx) MOVE(2, rdx) MOVE(3, rbx) MOVE(5, rbp)
-                         MOVE(7, rdi) MOVE(8, r8) MOVE(9, r9) MOVE(10, r10) MOVE(11, r11)
-                             MOVE(12, r12) MOVE(13, r13) MOVE(14, r14) MOVE(15, r15)
-                                 MOVE(6, rsi) "sti\n\t" /* host interrupts end the guest; GIF holds
-                                                           them back until it runs */
-                                              "vmrun %%rax\n\t"
-                                              "cli\n\t"
-                                              "vmsave %%rax\n\t"
-                                              "pop %%rax\n\t" BACK(1, rcx) BACK(2, rdx) BACK(3, rbx)
-                                                  BACK(5, rbp) BACK(6, rsi) BACK(7, rdi) BACK(8, r8)
-                                                      BACK(9, r9) BACK(10, r10) BACK(11, r11)
-                                                          BACK(12, r12) BACK(13, r13) BACK(14, r14)
-                                                              BACK(15, r15) "pop %%rax\n\t"
-                                                                            "vmload %%rax\n\t"
-                                                                            "stgi"
+#define FROM(n, r) "mov 8*" #n "(%%rsi), %%" #r "\n\t"
+#define TO(n, r)   "mov %%" #r ", 8*" #n "(%%rax)\n\t"
+#define EACH(M)    M(1, rcx) M(2, rdx) M(3, rbx) M(5, rbp) M(7, rdi) M(8, r8) M(9, r9) M(10, r10)
+#define REST(M)    M(11, r11) M(12, r12) M(13, r13) M(14, r14) M(15, r15) M(6, rsi)
+#define ENTER      "push %%rdx; push %%rsi; clgi; vmload %%rax\n\t" EACH(FROM) REST(FROM)
+#define LEAVE                                                                                      \
+    "cli; vmsave %%rax; pop %%rax\n\t" EACH(TO) REST(TO) "pop %%rax; vmload %%rax; stgi\n\t"
+#define FILL "testb $1, %3; jz 2f; .rept 32\n\tcall 1f; int3; 1:\n\t.endr; add $256, %%rsp; 2:"
+    __asm__ volatile(ENTER "sti; vmrun %%rax\n\t" LEAVE FILL
                      : "+a"(vmcb_phys), "+d"(host_phys), "+S"(page)
-                     :
+                     : "m"(rsb_fill)
                      : "rbx", "rcx", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
                        "r15", "memory", "cc");
-#undef MOVE
-#undef BACK
 }
 
 /* New orders beyond "go on at rip". @return false: the event cannot be injected */
