@@ -275,18 +275,18 @@ def picture(rows, path):
         out.append(f'<text x="8" y="{y}" font-weight="bold">{title}</text>')
         y += 8
         for who, value in bars:
-            width = max(1, round(440 * value / most))
+            width = max(1, round(420 * value / most))
             colour = "#1f6f8b" if who == "Bulkhead" else "#c8913a" if peers.of_kvm(who) else "#b8c4cc"
             who = who.replace("&", "&amp;")
-            out.append(f'<text x="180" y="{y + 11}" text-anchor="end">{who}</text>'
-                       f'<rect x="188" y="{y}" width="{width}" height="13" fill="{colour}"/>'
-                       f'<text x="{194 + width}" y="{y + 11}">{number(value)}</text>')
+            out.append(f'<text x="205" y="{y + 11}" text-anchor="end">{who}</text>'
+                       f'<rect x="213" y="{y}" width="{width}" height="13" fill="{colour}"/>'
+                       f'<text x="{219 + width}" y="{y + 11}">{number(value)}</text>')
             y += 17
         y += 22
     with open(path, "w", encoding="utf-8") as f:
-        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y}" '
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="740" height="{y}" '
                 'font-family="sans-serif" font-size="12">\n'
-                f'<rect width="720" height="{y}" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n")
+                f'<rect width="740" height="{y}" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n")
 
 
 def picture_of_docs():

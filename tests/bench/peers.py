@@ -8,6 +8,7 @@ tests/bench/peers.json with date and versions; bench.py reads that file by merge
 build machine's own KVM. Writes tests/bench/peers.json, docs/bench.svg and below build/bench/peers.
 """
 import argparse
+import collections
 import datetime
 import json
 import os
@@ -24,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KEPT = "tests/bench/peers.json"
 OUT = "build/bench/peers"
 FETCHED = "build/third-party/debian"
+# The peer's host. With two CPUs, which the emulator runs in turn, Debian's cloud kernel: it starts with
+# a quarter of the instructions.
 KERNEL = "build/guests/linux/vmlinuz-generic"
 BUSYBOX = FETCHED + "/busybox/bin/busybox"
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -40,20 +43,22 @@ BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
 KVM, KVM_QEMU, LINUX = "KVM", "KVM + QEMU", "Linux"
 ALL_IN_QEMU = "KVM with all devices in QEMU"
 
-# What guest_exit prints: (row, who answers).
+# What guest_exit prints: who answers. With the kernel's interrupt controllers and without.
 GUEST_PRINTS = {
-    "cpuid": ("exit.cpuid.monitor", KVM),
-    "pio_read": ("exit.pio_read.monitor", KVM_QEMU),
-    "pio_read_absent": ("exit.pio_read.absent", KVM_QEMU),
-    "doorbell": ("exit.doorbell.kernel", KVM_QEMU),
-    "hypercall": ("exit.hypercall.monitor", KVM),
-    "mmio_read_first": ("exit.mmio_read.monitor.first", KVM),
-    "mmio_read_again": ("exit.mmio_read.monitor.again", KVM),
-    "mmio_hole_first": ("exit.mmio_hole.first", KVM_QEMU),
-    "mmio_hole_again": ("exit.mmio_hole.again", KVM_QEMU),
-    "timer_busy": ("timer.guest", KVM),
-    "timer_hlt": ("timer.guest.hlt", KVM),
+    "cpuid": [("exit.cpuid.monitor", KVM)],
+    "pio_read": [("exit.pio_read.monitor", KVM_QEMU)],
+    "pio_read_absent": [("exit.pio_read.absent", KVM_QEMU)],
+    "doorbell": [("exit.doorbell.kernel", KVM_QEMU)],
+    "hypercall": [("exit.hypercall.monitor", KVM)],
+    "mmio_read_first": [("exit.mmio_read.monitor.first", KVM)],
+    "mmio_read_again": [("exit.mmio_read.monitor.again", KVM)],
+    "mmio_hole_first": [("exit.mmio_hole.first", KVM_QEMU)],
+    "mmio_hole_again": [("exit.mmio_hole.again", KVM_QEMU)],
+    "timer_busy": [("timer.guest", KVM)],
+    "timer_hlt": [("timer.guest.hlt", KVM)],
 }
+GUEST_IN_QEMU_PRINTS = {name: [(GUEST_PRINTS[name][0][0], ALL_IN_QEMU)] for name in
+                        ("pio_read", "mmio_read_first", "mmio_read_again", "timer_busy", "timer_hlt")}
 # What peers_ops prints.
 THREADS_PRINT = {
     "null": [("syscall.null", "Linux, getppid")],
@@ -75,7 +80,8 @@ VM_PRINTS = {
 
 # ---- The kept figures --------------------------------------------------------------------------------
 def kept():
-    """The file as it is: {date, versions, machine, figures: {row: [{who, value, max}, ...]}}."""
+    """The file as it is: {machine, measured: {part: {date, versions}},
+    figures: {row: [{who, value, max}, ...]}, linux_boot: {...}}."""
     try:
         with open(KEPT, encoding="utf-8") as f:
             return json.load(f)
@@ -97,8 +103,8 @@ def of_kvm(who):
 
 def linux_lines():
     """The Linux boot under KVM, in words."""
-    b = kept().get("linux_boot")
-    if not b:
+    b = kept().get("linux_boot", {})
+    if "host" not in b:
         return []
     exits = ", ".join(f"{name} {times:,}" for name, times in b["exits_by_reason"].items())
     return [f"KVM: host {b['host']:,}, guest {b['guest']:,}, exits {b['exits']:,}; init after "
@@ -111,8 +117,10 @@ def conditions():
     k = kept()
     if not k["figures"]:
         return "KVM: never measured; make bench-peers does"
-    return (f"KVM: measured {k['date']} by make bench-peers on {k['machine']}: " +
-            ", ".join(f"{name} {v}" for name, v in k["versions"].items()))
+    dates = sorted({m["date"] for m in k["measured"].values()})
+    versions_of = {f"{name} {v}" for m in k["measured"].values() for name, v in m["versions"].items()}
+    return (f"KVM: measured {' and '.join(dates)} by make bench-peers on {k['machine']}: " +
+            ", ".join(sorted(versions_of)))
 
 
 # ---- The peer's host ---------------------------------------------------------------------------------
@@ -122,14 +130,15 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", out)
 
 
-def initrd():
-    """The peer's host as an initrd; its path."""
+def initrd(host):
+    """The peer's host as an initrd, with the modules of that kernel package; its path."""
     os.makedirs(OUT, exist_ok=True)
-    modules = os.path.join(FETCHED, "generic/lib/modules")
+    modules = os.path.join(FETCHED, host, "lib/modules")
     modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
     files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
     files.update({path[1:]: path for path in libraries(QEMU)})
-    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES})
+    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES
+                  if os.path.exists(f"{modules}/{m}.ko")})
     files.update({"share/" + os.path.basename(path): path for path in FIRMWARE})
     with open(OUT + "/append", "w", encoding="ascii") as f:
         f.write(linux_boot.APPEND + "\n")
@@ -145,136 +154,141 @@ def initrd():
     for line in lines:
         parts = line.split()[1].split("/")[:-1]
         folders.update("/".join(parts[:i + 1]) for i in range(len(parts)))
-    path = OUT + "/initrd.cpio"
+    path = f"{OUT}/initrd-{host}.cpio"
     with open(path + ".list", "w", encoding="utf-8") as f:
         f.write("".join(f"dir {d} 755\n" for d in sorted(folders)) + "\n".join(lines) + "\n")
     subprocess.run(["guests/linux/newc.py", path + ".list", path], check=True)
     return path
 
 
-def outer(name, words, cpus=1, plugin=None, timeout=1200):
-    """One boot of the peer's host that does what `words` say; what it said, by section."""
+def outer(name, what, count=0, host="generic", cpus=1, plugin=None, timeout=1500):
+    """One boot of the peer's host that does `what`, separated by commas; what it said, by section."""
     directory = f"{OUT}/{name}"
     os.makedirs(directory, exist_ok=True)
     console = directory + "/console.txt"
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
                "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-smp", str(cpus), "-nodefaults",
                "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
-               "-serial", f"file:{console}", "-kernel", KERNEL, "-initrd", initrd(),
-               "-append", f"console=ttyS0 quiet nokaslr {words}", *RTC]
+               "-serial", f"file:{console}", "-initrd", initrd(host),
+               "-kernel", f"build/guests/linux/vmlinuz-{host}",
+               "-append", f"console=ttyS0 quiet nokaslr peers={what} n={count}", *RTC]
     if plugin:
         command += ["-plugin", plugin]
     with open(directory + "/command", "w", encoding="utf-8") as f:
         f.write(" ".join(command) + "\n")
-    began = time.monotonic()
-    with open(directory + "/emulator.txt", "wb") as said:
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=timeout,
-                       check=True)
+    for again in (True, False):
+        try:
+            with open(directory + "/emulator.txt", "wb") as said:
+                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                               timeout=timeout, check=True)
+            break
+        except subprocess.TimeoutExpired:
+            # Seen once in ten runs: the guest inside stood still for ever, nobody knows why.
+            if not again:
+                raise
+            print(f"bench-peers: {name}: no end after {timeout} s, once more", file=sys.stderr)
     with open(console, encoding="utf-8", errors="replace") as f:
         text = f.read().replace("\r", "")
-    print(f"bench-peers: {name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    sections = re.findall(r"^PEERS begin (\S+)\n(.*?)^PEERS end \1$", text, re.M | re.S)
-    if not sections:
-        raise SystemExit(f"bench-peers: nothing was measured, see {console}")
-    return dict(sections)
+    sections = dict(re.findall(r"^PEERS begin (\S+)\n(.*?)^PEERS end \1$", text, re.M | re.S))
+    sections["where"] = console
+    return sections
 
 
 # ---- Measuring ---------------------------------------------------------------------------------------
 class Figures:
-    """What was measured so far: {row: [{who, value, max}, ...]}, the first is the table's column."""
+    """What is kept, with what was measured by this run in its place: {row: [{who, value, max}, ...]};
+    a row's first is the table's column."""
 
     def __init__(self):
-        self.rows = {}
-        self.linux_boot = {}
+        before = kept()
+        self.rows = before["figures"]
+        self.linux_boot = before.get("linux_boot", {})
+        self.measured = before.get("measured", {})
+        self.fresh = set()
 
     def put(self, row, who, value, most=None):
         value = float(value)
         figure = {"who": who, "value": int(value) if value == int(value) else value}
         if most is not None:
             figure["max"] = int(most)
-        self.rows.setdefault(row, []).append(figure)
+        if row not in self.fresh:
+            self.fresh.add(row)
+            self.rows[row] = []
+        self.rows[row].append(figure)
+
+    def keep(self, part):
+        self.measured[part] = {"date": datetime.date.today().isoformat(), "versions": versions()}
+        with open(KEPT, "w", encoding="utf-8") as f:
+            json.dump({"machine": "QEMU TCG, -cpu EPYC -icount shift=0,sleep=off",
+                       "measured": self.measured, "figures": self.rows,
+                       "linux_boot": self.linux_boot}, f, indent=1)
+            f.write("\n")
 
 
-def measure_exits(figures, count):
-    said = outer("exits", f"peers=exits n={count}")
-    for name, mean, most, _ in BENCH.findall(said["kvm"]):
-        if name in GUEST_PRINTS:
-            row, who = GUEST_PRINTS[name]
-            figures.put(row, who, mean, most)
-    for name, mean, most, _ in BENCH.findall(said["kvm-user"]):
-        if name in ("pio_read", "mmio_read_first", "mmio_read_again"):
-            figures.put(GUEST_PRINTS[name][0], ALL_IN_QEMU, mean, most)
-    missing = [n for n in GUEST_PRINTS if GUEST_PRINTS[n][0] not in figures.rows]
-    if missing:
-        raise SystemExit(f"bench-peers: no figure for {', '.join(missing)}, see {OUT}/exits")
-
-
-def put_all(figures, said, table, where):
+def put_all(figures, said, section, table):
     """Rows that a program prints: {its name: [(row, who), ...]}."""
-    found = {name: (mean, most) for name, mean, most, _ in BENCH.findall(said)}
+    found = {name: (mean, most) for name, mean, most, _ in BENCH.findall(said.get(section, ""))}
     for name, rows in table.items():
         if name not in found:
-            raise SystemExit(f"bench-peers: no figure for {name}, see {OUT}/{where}")
+            raise SystemExit(f"bench-peers: {section} gave no figure for {name}, see {said['where']}")
         for row, who in rows:
             figures.put(row, who, *found[name])
 
 
-def measure_threads(figures, count):
-    put_all(figures, outer("threads", f"peers=threads n={count}")["threads"], THREADS_PRINT, "threads")
+def measure_one_cpu(figures, count):
+    """The rows that one boot on one CPU can show. Memory first: nothing has been used yet."""
+    said = outer("figures", "memory,exits,vm,threads", count)
+    put_all(figures, said, "kvm", GUEST_PRINTS)
+    put_all(figures, said, "kvm-user", GUEST_IN_QEMU_PRINTS)
+    put_all(figures, said, "vm", VM_PRINTS)
+    put_all(figures, said, "threads", THREADS_PRINT)
+    memory_rows(figures, said)
 
 
-def measure_vm(figures, count):
-    put_all(figures, outer("vm", f"peers=vm n={count}")["vm"], VM_PRINTS, "vm")
-
-
-def traced(name, windows):
-    """What peers_ops NAME prints, and one iteration's trace of each window; on two CPUs."""
-    out = f"{OUT}/{name}.trace"
-    said = outer(name, f"peers={name} n=30", cpus=2,
-                 plugin=f"file={trace.OUT}/trace.so,out={out},skip=20")[name]
-    traces = trace.read_trace(out)
-    for window in windows:
-        if window not in traces:
-            raise SystemExit(f"bench-peers: no trace of window {window}, see {out}")
-    return dict((n, mean) for n, mean, _, _ in BENCH.findall(said)), [traces[w] for w in windows]
-
-
-def measure_two_cpus(figures):
+def measure_two_cpus(figures, _count):
     """Rows in which another CPU has a part: both sides' instructions added up."""
-    said, (found,) = traced("afar", [trace.ROOT_2_WINDOWS["exit.doorbell.wakes_elsewhere"]])
-    woken = sum(1 for cpu, _, _ in found.insns if cpu == 1)
-    figures.put("exit.doorbell.wakes_elsewhere", KVM, float(said["doorbell_afar"]) + woken)
-    window = trace.ROOT_2_WINDOWS["unmap.shootdown"]
-    said, found = traced("unmap", [window, window + 1])
-    for who, t in zip(("Linux, other CPU asleep", "Linux, other CPU running"), found):
+    out = OUT + "/two-cpus.trace"
+    said = outer("two-cpus", "afar,unmap", 30, host="cloud", cpus=2,
+                 plugin=f"file={trace.OUT}/trace.so,out={out},skip=20")
+    put_all(figures, said, "afar", {"doorbell_afar": [("exit.doorbell.wakes_elsewhere", KVM)]})
+    traces = trace.read_trace(out)
+    bell, unmap = (trace.ROOT_2_WINDOWS[row] for row in ("exit.doorbell.wakes_elsewhere",
+                                                         "unmap.shootdown"))
+    if not {bell, unmap, unmap + 1} <= set(traces):
+        raise SystemExit(f"bench-peers: no trace of a window, see {out}")
+    # The signalling CPU was timed; the other one's side, from the kick to the thread, is counted.
+    figures.rows["exit.doorbell.wakes_elsewhere"][0]["value"] += sum(
+        1 for cpu, _, _ in traces[bell].insns if cpu == 1)
+    for who, window in (("Linux, other CPU asleep", unmap), ("Linux, other CPU running", unmap + 1)):
         # What the other CPU executes in user mode is no part of it.
-        figures.put("unmap.shootdown", who, sum(1 for cpu, address, _ in t.insns
+        figures.put("unmap.shootdown", who, sum(1 for cpu, address, _ in traces[window].insns
                                                 if cpu == 0 or address >= 1 << 63))
 
 
-def measure_linux(figures):
+def measure_linux(figures, _count):
     """The same boot as guest.linux_boot: counted; on the emulator alone for comparison."""
     out = OUT + "/linux.count"
-    said = outer("linux", "peers=linux",
+    said = outer("linux", "linux",
                  plugin=linux_boot.plugin(out, linux_boot.ENTRY_ALONE) + ",nested=1")
     total, guest, exits = linux_boot.count_of(out)
     alone = linux_boot.alone()
     figures.put("guest.linux_boot", KVM_QEMU, round((total - guest) / guest, 5))
-    figures.put("boot.kernel_to_root", "Linux, cloud kernel", alone["count"][0])
-    figures.linux_boot = {
+    figures.linux_boot |= {
         "host": total - guest, "guest": guest, "exits": exits,
         "up_s": linux_boot.up_s(said["linux"]), "alone": alone["count"][0],
         "alone_up_s": alone["up_s"], "total_to_alone": round(total / alone["count"][0], 4)}
 
 
-def measure_boot(figures):
+def measure_boot(figures, _count):
     """The peer's own kernel from its entry to its init, as a distribution starts it: quiet."""
-    boot = linux_boot.alone(KERNEL, linux_boot.APPEND + " quiet", "peers/boot")
-    figures.put("boot.kernel_to_root", LINUX, boot["count"][0])
+    for who, kernel in (("Linux, cloud kernel", linux_boot.KERNEL), (LINUX, KERNEL)):
+        boot = linux_boot.alone(kernel, linux_boot.APPEND + " quiet", "peers/boot")
+        figures.put("boot.kernel_to_root", who, boot["count"][0])
 
 
 # AMD APM vol. 2, appendix C; in the words of the monitor's audit records where it has any.
-SVM_EXITS = {0x60: "interrupt", 0x61: "nmi", 0x64: "window", 0x65: "cr", 0x72: "cpuid", 0x77: "pause",
+SVM_EXITS = {**{n: "cr" for n in range(0x20)}, **{n: "dr" for n in range(0x20, 0x40)},
+             **{n: "exception" for n in range(0x40, 0x60)}, 0x60: "interrupt", 0x61: "nmi", 0x64: "window", 0x65: "cr", 0x72: "cpuid", 0x77: "pause",
              0x78: "hlt", 0x7b: "io", 0x7c: "msr", 0x7f: "shutdown", 0x81: "hypercall",
              0x89: "cache", 0x8d: "xsetbv", 0x400: "memory"}
 
@@ -283,8 +297,7 @@ def meminfo(text):
     return {name: int(kib) for name, kib in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
 
 
-def measure_memory(figures):
-    said = outer("memory", "peers=memory")
+def memory_rows(figures, said):
     before, after = meminfo(said["before"]), meminfo(said["after"])
 
     def grown(*names):
@@ -300,14 +313,18 @@ def measure_memory(figures):
     sections = re.findall(r"^ *(\w+)-(\w+) : Kernel (code|rodata|data)$", said["kernel"], re.M)
     modules = re.findall(r"^(kvm|kvm_amd|irqbypass|ccp) (\d+) ", said["kernel"], re.M)
     if len(sections) != 3 or len(modules) != len(MODULES):
-        raise SystemExit(f"bench-peers: sizes are not as expected, see {OUT}/memory")
+        raise SystemExit(f"bench-peers: sizes are not as expected, see {said['where']}")
     figures.put("size.kernel", "Linux with KVM's modules",
                 sum(int(end, 16) + 1 - int(start, 16) for start, end, _ in sections) +
                 sum(int(size) for _, size in modules))
-    reasons = re.findall(r"exit_reason: +(\d+) .*hitcount: +(\d+)", said["exits"])
-    figures.linux_boot["exits_by_reason"] = {
-        SVM_EXITS.get(int(code), f"code {int(code):#x}"): int(times)
-        for code, times in sorted(reasons, key=lambda r: -int(r[1]))}
+    reasons = collections.Counter()
+    for code, times in re.findall(r"exit_reason: +(\d+) .*hitcount: +(\d+)", said["exits"]):
+        reasons[SVM_EXITS.get(int(code), f"code {int(code):#x}")] += int(times)
+    figures.linux_boot["exits_by_reason"] = dict(reasons.most_common())
+
+
+PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
+         "two-cpus": measure_two_cpus}
 
 
 def version(package):
@@ -316,29 +333,25 @@ def version(package):
 
 
 def versions():
-    with open(FETCHED + "/generic/PACKAGE", encoding="ascii") as f:
-        linux = f.read().split()
-    return {linux[0]: linux[1], "qemu-system-x86": version("qemu-system-x86"),
+    with (open(FETCHED + "/generic/PACKAGE", encoding="ascii") as generic,
+          open(FETCHED + "/cloud/PACKAGE", encoding="ascii") as cloud):
+        linux = dict(f.read().split() for f in (generic, cloud))
+    return {**linux, "qemu-system-x86": version("qemu-system-x86"),
             "seabios": version("seabios")}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10000, help="operations of a row")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this, may be repeated")
     args = parser.parse_args()
     figures = Figures()
-    measure_exits(figures, args.count)
-    measure_vm(figures, args.count)
-    measure_threads(figures, args.count)
-    measure_two_cpus(figures)
-    measure_linux(figures)
-    measure_boot(figures)
-    measure_memory(figures)
-    with open(KEPT, "w", encoding="utf-8") as f:
-        json.dump({"date": datetime.date.today().isoformat(), "versions": versions(),
-                   "machine": "QEMU TCG, -cpu EPYC -icount shift=0,sleep=off", "operations": args.count,
-                   "figures": figures.rows, "linux_boot": figures.linux_boot}, f, indent=1)
-        f.write("\n")
+    # Kept after each part, so that one that fails (and ends the run) takes no other with it.
+    for part in args.part or PARTS:
+        began = time.monotonic()
+        PARTS[part](figures, args.count)
+        figures.keep(part)
+        print(f"bench-peers: {part}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     for row, measured in figures.rows.items():
         for f in measured:
             print(f"{row:32} {f['value']:>14,} {f.get('max', '-'):>10}  {f['who']}")

@@ -48,6 +48,7 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                             void (*cb)(unsigned, void *), int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
                                                 uint64_t imm);
+void qemu_plugin_reset(plugin_id_t id, void (*cb)(plugin_id_t));
 enum { NO_REGS = 0, ADD_U64 = 0 };
 
 /* ---- State
@@ -74,6 +75,8 @@ static struct {
 static size_t nrecords;
 static unsigned seen[WINDOWS], skip = 8;
 static int window = -1;
+static bool armed; /* a mark has been met: all instructions are looked at from then on */
+static plugin_id_t plugin;
 
 struct pattern {
     uint8_t bytes[PATTERN];
@@ -104,11 +107,17 @@ static void on_insn(unsigned cpu, void *data)
     }
 }
 
+static void on_ready_again(plugin_id_t id);
+
 static void on_mark(unsigned cpu, void *data)
 {
     unsigned id = (unsigned)(uintptr_t)data;
 
     (void)cpu;
+    if (!armed) { /* until here a whole system may have booted, faster without calls */
+        armed = true;
+        qemu_plugin_reset(plugin, on_ready_again);
+    }
     if (id == MARK_END)
         window = -1;
     else if (id < WINDOWS && seen[id]++ == skip)
@@ -224,8 +233,10 @@ static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
         if ((disp & 0xffff0000u) == MARK)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, NO_REGS,
                                                    (void *)(uintptr_t)(disp & 0xffffu));
-        else
+        else if (armed)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_insn, NO_REGS, d);
+        else
+            free(d);
     }
 }
 
@@ -246,6 +257,13 @@ static void on_exit_of_emulator(plugin_id_t id, void *data)
     for (size_t i = 0; i < nwatches; i++)
         (void)fprintf(f, "watch %" PRIx64 " %" PRIu64 "\n", watches[i].address, watches[i].times);
     (void)fclose(f);
+}
+
+/* At the start, and after a reset, when all code is translated anew. */
+static void on_ready_again(plugin_id_t id)
+{
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+    qemu_plugin_register_atexit_cb(id, on_exit_of_emulator, NULL);
 }
 
 static void read_pattern(struct pattern *p, const char *text)
@@ -276,7 +294,7 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
             return -1;
     }
     if (!out_path) return -1;
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
-    qemu_plugin_register_atexit_cb(id, on_exit_of_emulator, NULL);
+    plugin = id;
+    on_ready_again(id);
     return 0;
 }
