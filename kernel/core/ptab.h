@@ -74,6 +74,27 @@ extern uint64_t pool_pfn; /* frame number of pool page 0 */
   logic integer entry{L}(integer r, integer v) =
       tables[stop(r, v)][ix(v, pt_level[stop(r, v)])];
   logic integer entry_level{L}(integer r, integer v) = pt_level[stop(r, v)];
+  logic integer span(integer l) = l == 1 ? 1 : l == 2 ? 512 : l == 3 ? 0x40000 : 0x8000000;
+
+  // the same tables hang in the same places
+  predicate same_levels{A, B} = \forall integer t; 0 <= t < POOL_PAGES_MAX ==>
+      \at(pt_level[t], A) == \at(pt_level[t], B) && \at(pt_own[t], A) == \at(pt_own[t], B);
+  predicate same_links{A, B} = same_levels{A, B} &&
+      \forall integer t, s; 0 <= t < POOL_PAGES_MAX && 2 <= \at(pt_level[t], A) <= 4 &&
+      0 <= s < \at(pt_own[t], A) ==> go{A}(t, s) == go{B}(t, s);
+
+  predicate fresh{L}(integer c) = 0 <= c < POOL_PAGES_MAX && pt_level[c] == 0 &&
+      \forall integer k; 0 <= k < 512 ==> tables[c][k] == 0;
+  // from A to B the empty table c was hung into slot s of t, where nothing was
+  predicate hung{A, B}(integer t, integer s, integer c) =
+      \at(pool_pfn, A) == \at(pool_pfn, B) && is_table{A}(t) && 2 <= \at(pt_level[t], A) && 0 <= s <
+  \at(pt_own[t], A) && \at(tables[t][s], A) == 0 && go{B}(t, s) == c && fresh{A}(c) &&
+  \at(pt_level[c], B) == \at(pt_level[t], A) - 1 &&
+      (\forall integer k; 0 <= k < 512 ==> \at(tables[c][k], B) == 0) &&
+      (\forall integer x; 0 <= x < POOL_PAGES_MAX && x != c ==>
+          \at(pt_level[x], A) == \at(pt_level[x], B) && \at(pt_own[x], A) == \at(pt_own[x], B)) &&
+      (\forall integer x, k; is_table{A}(x) && 0 <= k < \at(pt_own[x], A) && !(x == t && k == s) ==>
+          \at(tables[x][k], A) == \at(tables[x][k], B));
 */
 
 /** Slot of @vpn in a table of @level (1..4). */
@@ -125,6 +146,38 @@ struct ptab_walk {
         \result.table == stop(root, vpn); */
 struct ptab_walk ptab_walk(uint32_t root, uint64_t vpn, uint32_t level);
 
+/** Write entry @e, a leaf or nothing, where the walk @w for @vpn has ended. What other addresses
+ *  translate to stays. */
+/*@ requires pt_ok && own_page(root, vpn);
+    requires walked: w.table == stop(root, vpn) && w.level == pt_level[w.table];
+    requires leaf: !e_down(e, w.level);
+    assigns tables[w.table][ix(vpn, w.level)];
+    ensures levels: levels_ok;
+    ensures links: links_down;
+    ensures here: entry(root, vpn) == e && stop(root, vpn) == w.table;
+    ensures others: \forall integer r, v; own_page(r, v) &&
+        (r != root || v / span(w.level) != vpn / span(w.level)) ==>
+        entry(r, v) == \old(entry(r, v)); */
+void ptab_put(struct ptab_walk w, uint64_t vpn, uint64_t e) /*@ ghost (uint32_t root) */;
+
+/** Hang the empty table @table, by the entry @e that leads to it, where the walk @w for @vpn has ended
+ *  at nothing. No address translates to anything else for it. @return the walk, one step further */
+/*@ requires pt_ok && own_page(root, vpn);
+    requires walked: w.table == stop(root, vpn) && w.level == pt_level[w.table] >= 2;
+    requires nothing: entry(root, vpn) == 0;
+    requires fresh: fresh(table);
+    requires leads: e_down(e, w.level) && e_pfn(e) == pool_pfn + table;
+    assigns tables[w.table][ix(vpn, w.level)], pt_level[table], pt_own[table], pt_up[table],
+            pt_at[table];
+    ensures levels: levels_ok;
+    ensures links: links_down;
+    ensures walk: \result.table == table && \result.level == w.level - 1 == pt_level[table];
+    ensures stop: stop(root, vpn) == table;
+    ensures same: \forall integer r, v; own_page(r, v) && r != table ==>
+        entry(r, v) == \old(entry(r, v)); */
+struct ptab_walk ptab_link(struct ptab_walk w, uint64_t vpn, uint32_t table,
+                           uint64_t e) /*@ ghost (uint32_t root) */;
+
 /** Clear the entries of table page @table that point into frames [pfn, pfn + pages). @return
  *  entries cleared */
 /*@ requires pt_ok && is_table(table);
@@ -139,6 +192,12 @@ struct ptab_walk ptab_walk(uint32_t root, uint64_t vpn, uint32_t level);
         tables[table][s] == \old(tables[table][s]);
     ensures none: \forall integer s; 0 <= s < 512 ==> !in_extent(tables[table][s], pfn, pages);
     ensures links: links_down;
+    ensures same: same_links{Pre, Here};
+    ensures unmapped: \forall integer r, v; own_page(r, v) && stop(r, v) == table &&
+        in_extent(\old(entry(r, v)), pfn, pages) ==> entry(r, v) == 0;
+    ensures mapped: \forall integer r, v; own_page(r, v) &&
+        !(stop(r, v) == table && in_extent(\old(entry(r, v)), pfn, pages)) ==>
+        entry(r, v) == \old(entry(r, v));
     ensures count: \result <= 512; */
 uint32_t ptab_clear_extent(uint32_t table, uint64_t pfn, uint64_t pages);
 

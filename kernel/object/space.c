@@ -119,12 +119,9 @@ void space_commit_map(const struct map_plan *p)
 
         while (w.level > level) {
             uint32_t table = p->space + s->next_free++;
-            tables[w.table][ptab_slot(vpn, w.level)] = page_phys(table) | table_flags(s);
-            w.table = table;
-            w.level--;
+            w = ptab_link(w, vpn, table, page_phys(table) | table_flags(s));
         }
-        tables[w.table][ptab_slot(vpn, level)] =
-            (p->pfn + done) * PAGE_BYTES | leaf_flags(s, p->flags, level);
+        ptab_put(w, vpn, (p->pfn + done) * PAGE_BYTES | leaf_flags(s, p->flags, level));
         done += ptab_leaf_pages(level);
     }
 }
@@ -151,11 +148,11 @@ uint64_t space_unmap(uint32_t space, uint64_t vpn, uint64_t pages, uint64_t pfn,
         struct ptab_walk w = ptab_walk(space + 1, vpn + done, 1);
         uint64_t size = w.level > 3 ? 0x8000000u : ptab_leaf_pages(w.level);
         uint64_t in = (vpn + done) % size;
-        uint64_t *e = &tables[w.table][ptab_slot(vpn + done, w.level)];
+        uint64_t e = tables[w.table][ptab_slot(vpn + done, w.level)];
 
-        if (*e != 0 && ptab_entry_pfn(*e) - pfn < extent && ptab_entry_pfn(*e) >= pfn &&
+        if (e != 0 && ptab_entry_pfn(e) - pfn < extent && ptab_entry_pfn(e) >= pfn &&
             (w.level == 1 || (in == 0 && pages - done >= size)))
-            *e = 0;
+            ptab_put(w, vpn + done, 0);
         done += size - in;
     }
     return done < pages ? done : pages;
@@ -181,5 +178,5 @@ void space_unmap_kernel_page(uint32_t space, uint64_t va)
 {
     struct ptab_walk w = ptab_walk(space + 1, va / PAGE_BYTES, 1);
 
-    if (w.level == 1) tables[w.table][ptab_slot(va / PAGE_BYTES, 1)] = 0;
+    if (w.level == 1) ptab_put(w, va / PAGE_BYTES, 0);
 }

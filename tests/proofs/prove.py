@@ -126,8 +126,9 @@ def frama_c(name, log, cache, seconds, smoke=False, source=None, only=None, keep
     if smoke:
         cmd += ['-wp-smoke-tests', '-wp-smoke-timeout', '1']
     with open(log, 'w', encoding='utf-8') as f:
+        # Frama-C resolves paths by PWD, which need not be where we are
         subprocess.run(cmd + [os.path.join(tree, CORE, name)], stdout=f, stderr=subprocess.STDOUT,
-                       stdin=subprocess.DEVNULL, check=False)
+                       stdin=subprocess.DEVNULL, env=dict(os.environ, PWD=os.getcwd()), check=False)
     with open(log, encoding='utf-8', errors='replace') as f:
         return f.read()
 

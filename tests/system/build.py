@@ -82,6 +82,39 @@ def proofs(t):
     t.command(MAKE, "--no-print-directory", "prove", env=CLEAN)
 
 
+@case(cost=30, limit=900)
+def proofs_notice(t):
+    """A mistake in the core or a function without a contract fails, whatever verdicts are kept."""
+    tree = copy_tree(t, "proofs-notice")
+    path = os.path.join(tree, "kernel/core/epoch.c")
+    with open(path, encoding="utf-8") as f:
+        good = f.read()
+    for old, new, said in (
+            ("epoch_now = epoch_now + 1u", "epoch_now = epoch_now + 2u",
+             "not proven: typed_epoch_charge_ensures_value"),
+            ("if (epoch_cpu[i] < epoch)", "if (epoch_cpu[i] > epoch)", "typed_epoch_passed_"),
+            ("uint64_t epoch_charge(void)",
+             "uint32_t other(void)\n{\n    return 1;\n}\n\nuint64_t epoch_charge(void)",
+             "other has no contract")):
+        check(old in good, old + " is no longer in epoch.c")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(good.replace(old, new))
+        done = subprocess.run(["tests/proofs/prove.py", "--timeout=5", "epoch.c"], cwd=tree,
+                              check=False, capture_output=True, text=True)
+        check(done.returncode == 1 and said in done.stderr,
+              "%s: not noticed: %s" % (new, done.stdout + done.stderr))
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(good)
+    t.command("tests/proofs/prove.py", "epoch.c", cwd=tree)
+    shutil.rmtree(tree, ignore_errors=True)
+
+
+@case(full=True, cost=1800, limit=7200)
+def proofs_mutants(t):
+    """Small mistakes in every function of the core are found by a unit test or lose a goal."""
+    t.command(MAKE, "--no-print-directory", "prove-mutants", env=CLEAN)
+
+
 @case(full=True, cost=400, limit=3600)
 def proofs_fresh(t):
     """The provers find every proof again, without the kept verdicts."""
