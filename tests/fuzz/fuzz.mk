@@ -9,13 +9,14 @@
 #   // restored: c.c         like sources, but their variables are put back before each input
 #   // forced: d.h           included before everything else in those
 #   // link: symbol=value    symbols that the linker defines
+# A deliberately broken kernel: make FUZZ_OUT=build/broken/fuzz DEFS=-DNAME build/broken/fuzz/bin/invoke
 
 FUZZ_OUT := build/tests/fuzz
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_CC := $(if $(shell command -v clang-14),clang-14,clang)
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-    -fno-pie -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu
+    -fno-pie -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu $(DEFS)
 FUZZ_BINARIES := $(FUZZ_TARGETS:%=$(FUZZ_OUT)/bin/%)
 
 # The checker judges; what it looks at is no news about the input.
@@ -47,7 +48,7 @@ $(FUZZ_OUT)/bin/$(1): $$($(1)_OBJECTS) $$($(1)_LIBS)
 	    $$(addprefix -Wl$$(comma)--defsym=,$$(call fuzz_says,link,$(1))) $$(filter -l%,$$($(1)_FLAGS))
 endef
 comma := ,
-ifneq ($(filter fuzz fuzz-build fuzz-keep coverage,$(GOALS)),)
+ifneq ($(filter fuzz% coverage %/bin/invoke,$(GOALS)),)
 $(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(target))))
 endif
 

@@ -1,14 +1,36 @@
-"""Fuzz targets: every seed, and a few seconds of looking further."""
+"""Fuzz targets: every seed and a few seconds of looking further; what they find in a broken kernel."""
 import os
 
-from case import case
+from case import case, check
 
 SECONDS_EACH = 2
+# Test-only switches of the kernel whose faults the target `invoke` sees.
+FAULTS = ["BREAK_WATERMARK", "BREAK_NTFN_USERS", "BREAK_QUEUE", "BREAK_SC_RETURN", "BREAK_WAITER",
+          "BREAK_SAVE_SLOT"]
+FAULT_SECONDS = 60
+
+
+def make(t, *goals):
+    t.command(os.environ.get("MAKE", "make"), "--no-print-directory", *goals,
+              env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
 
 
 @case(cost=60, limit=900)
 def seeds(t):
     """All targets over their seeds; longer runs are `make fuzz`."""
-    t.command(os.environ.get("MAKE", "make"), "--no-print-directory", "fuzz-build",
-              env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
+    make(t, "fuzz-build")
     t.command("tests/fuzz/run.py", f"--each={SECONDS_EACH}")
+
+
+@case(cost=200, limit=1800, full=True)
+def seeded_faults(t):
+    """A kernel with one line left out is found out by the target for invocations."""
+    make(t, "fuzz-build")
+    t.command("tests/fuzz/run.py", "--each=1", "--only=invoke")  # the seeds; no fault, no finding
+    for fault in FAULTS:
+        out = f"build/broken/fuzz_{fault.lower()}"
+        make(t, f"FUZZ_OUT={out}", f"DEFS=-D{fault}", f"{out}/bin/invoke")
+        said = t.command(f"{out}/bin/invoke", f"-max_total_time={FAULT_SECONDS}", "-max_len=1500",
+                         f"-artifact_prefix={out}/", "build/tests/fuzz/seeds/invoke",
+                         env={"ASAN_OPTIONS": "detect_leaks=0"}, ok=(0, 77))
+        check("does not hold" in said, f"{fault} is not found")
