@@ -145,7 +145,9 @@ enum {
     S_FRAME = 178,
     S_ATTACH = 180,
     S_CNODE = 182,
-    S_NTFN1 = 183
+    S_NTFN1 = 183,
+    S_KUNTYPED,
+    S_DIRT
 };
 
 /* A few objects of each kind, threads that run and one that has a vCPU. */
@@ -162,6 +164,9 @@ static void arena(void)
     retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 1, 1, S_NTFN1);
     retype(BH_SLOT_FUNTYPED, BH_CAP_FRAME, 9, 0, 1024, S_FRAME);
     retype(BH_SLOT_FUNTYPED, BH_CAP_FRAME, 0, 0, 8, S_FRAME + 1);
+    retype(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 2, S_KUNTYPED);
+    retype(S_KUNTYPED, BH_CAP_SC, 0, 0, 1, S_DIRT);
+    must(BH_SLOT_CNODE, BH_M_cnode_delete, S_DIRT, 0, 0, 0); /* leaves it dirty */
     must(S_FRAME, BH_M_frame_attach, S_GUEST, 7, BH_SLOT_CNODE, S_ATTACH);
     must(S_FRAME + 1, BH_M_frame_attach, S_HOST, 7, BH_SLOT_CNODE, S_ATTACH + 1);
     for (uint64_t i = 0; i < 4u; i++) {
@@ -201,6 +206,8 @@ static void start(void)
     give(BH_SLOT_FUNTYPED, BH_CAP_FUNTYPED, 0, 0x100200, 0x80000);
     give(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, (uint64_t)pool_boot_pages * PAGE_UNITS,
          (uint64_t)(pool_pages - pool_boot_pages) * PAGE_UNITS);
+    give(BH_SLOT_FUNTYPED + 1, BH_CAP_FUNTYPED, 0, 0x200000, 100);
+    cells[cnode + BH_SLOT_FUNTYPED + 1].c = 100; /* dirty, as all memory is at first */
     info_page.ncpus = HOST_CPUS;
     for (uint32_t i = HOST_CPUS; i-- > 0;) {
         struct sc_params whole = {0, 10000000, 10000000, 256};

@@ -224,7 +224,7 @@ static uint64_t take_gpa(void)
     uint8_t how = (uint8_t)take(in, 1);
 
     if (how < 0x60u) return LAPIC_DEFAULT_BASE + ((uint64_t)how << 4) + (how == 0x5fu ? 3u : 0);
-    if (how < 0x90u) return 0xfec00000u + (how & 0x3fu);
+    if (how < 0x90u) return 0xfec00000u + (how & 0x1fu);
     if (how < 0xa0u) return GUEST_VGA_HOLE + take(in, 2);
     if (how < 0xb0u) return LAPIC_DEFAULT_BASE - 2u + (how & 3u);
     return take_value(in);

@@ -149,7 +149,64 @@ def firmware():
                                     piece(4, madt, 2))
 
 
-GENERATORS = {"manifest": manifests, "loader": images, "boot_tables": firmware}
+REAL, FLAT, PAGED, PAE, LONG = 0xd0, 0xd1, 0xd2, 0xd3, 0xd6  # set_mode() in fuzz_monitor.c
+EXIT_MEMORY = 7
+RSP, RSI, RDI, RCX = 4, 6, 7, 1
+
+
+def device_access(code, register=0x02, gpr=None, write=False):
+    """An exit of the monitor's guest: an instruction that accesses a register of the local APIC."""
+    gpr = gpr or {}
+    regs = b"".join(bytes([n, 0x84]) + struct.pack("<I", value) for n, value in gpr.items())
+    return (bytes([EXIT_MEMORY, len(gpr) << 4 | (0 if write else 1)]) + regs +
+            bytes([register, 5, len(code)]) + code)
+
+
+def exits():
+    """Instructions on device memory in each mode, also those that hardly any driver uses."""
+    stack, unmapped = {RSP: 0x108000}, {RSP: 0x70000000}
+    ram = {RSI: 0xfee00020, RDI: 0x108000, RCX: 3}
+    codes = [(b"\xff\x33", stack), (b"\xff\x33", unmapped), (b"\x66\xff\x33", stack),
+             (b"\xff\x73\x04", stack)]
+    codes += [(bytes([0x0f, 0x40 + cc, 0x03]), {}) for cc in range(16)]
+    codes += [(b"\x66\x0f\x44\x03", {}), (b"\x0f\x45\x23", {}), (b"\x0f\x0d\x03", {})]
+    codes += [(prefix + op, gpr) for prefix in (b"", b"\xf3", b"\x67\x66")
+              for op in (b"\xa4", b"\xa5", b"\xaa", b"\xab", b"\xac", b"\xad")
+              for gpr in (ram, {RSI: 0x108000, RDI: 0xfee00080, RCX: 2}, {RSI: 0xfee00020, RCX: 0},
+                          {RSI: 0xfee00020, RDI: 0x70000000, RCX: 1})]
+    codes += [(b"\xa5", {RSI: 0xfee00020, RDI: 0x108ffe}), (b"\xa5", {RSI: 0x108ffe, RDI: 0xfee00080}),
+              (b"\xf3\xaa", {RDI: 0x108000, RCX: 2000}), (b"\x0f\x04", {})]
+    for mode in (REAL, FLAT, PAGED, PAE, LONG):
+        wide = [(b"\x48" + code, gpr) for code, gpr in codes[:24]] if mode == LONG else []
+        for i, (code, gpr) in enumerate(codes + wide):
+            yield f"device.{mode:x}.{i}", bytes([0, mode]) + device_access(code, 0x02, gpr)
+    # Interrupt command: an NMI for the CPU itself, once while one is blocked.
+    nmi = device_access(b"\xc7\x03" + struct.pack("<I", 0x400), 0x30, write=True)
+    yield "nmi", bytes([0, FLAT]) + nmi + nmi + bytes([17, 0, 17, 0])
+    yield "nmi.blocked", (bytes([0, FLAT]) + bytes([EXIT_MEMORY, 6, 2, 0x30, 5, 6]) + b"\xc7\x03" +
+                          struct.pack("<I", 0x400) + bytes([17, 0, 2, 0, 0, 17, 0]))
+
+
+    # Serial port's line through the I/O APIC, level triggered, and its end; a TSC deadline.
+    ioapic, enable = (0x60, 0x70), store(0x0f, 0x1ff)
+    yield "ioapic", (bytes([0, FLAT]) + enable + store(ioapic[0], 0x18) + store(ioapic[1], 0x8041) +
+                     port_write(0x3fc, 8) + port_write(0x3f9, 2) + bytes([17, 0]) + store(0x0b, 0) +
+                     port_write(0x3f9, 0) + store(0x0b, 0))
+    yield "deadline", (bytes([0, FLAT]) + enable + store(0x32, 0x40041) +
+                       bytes([5, 0x20, 0, 0x84]) + struct.pack("<I", 0x7fffffff) + bytes([2, 0, 17]) +
+                       bytes([0xf8, 0xf9, 17, 0]))
+
+
+def store(register, value):
+    """MOV of 32 bits to a register of the local or I/O APIC (the byte that take_gpa() reads)."""
+    return device_access(b"\xc7\x03" + struct.pack("<I", value), register, write=True)
+
+
+def port_write(port, value):
+    return bytes([3, 0x10, 0, value, 0, 0xe0]) + struct.pack("<H", port)
+
+
+GENERATORS = {"monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
 
 
 def generate(name):
