@@ -189,10 +189,8 @@ active proctype cpu1()
     byte h, old;
     bool was;
 
-    if
-    :: signal_afar(0, 1); signal_afar(1, 1)
-    :: signal_afar(1, 1); signal_afar(0, 1)
-    fi
+    signal_afar(1, 1);
+    signal_afar(0, 1)
 }
 
 active proctype cpu2()

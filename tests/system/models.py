@@ -1,7 +1,21 @@
-"""The scheduler on a simulated CPU, and the models of the kernel's algorithms (docs/MODELS.md)."""
-from case import case
+"""Models of the kernel's algorithms, and its scheduler on a simulated CPU (docs/MODELS.md)."""
+from case import case, check
 
 SIM = "build/tests/sim/sched_sim"
+CHECK = "tests/models/check.py"
+
+
+@case(cost=15, limit=400)
+def quick(t):
+    """Two of the models with all their knock-outs."""
+    said = t.command(CHECK, "--jobs=1", "frame", "revoke")
+    check("2 of 2 hold, 17 of 17 knock-outs fail" in said, "what was checked")
+
+
+@case(cost=90, limit=1500, full=True)
+def everything(t):
+    """All models, all knock-outs."""
+    t.command(CHECK, "--jobs=1")
 
 
 @case(cost=8)
