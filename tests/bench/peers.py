@@ -18,16 +18,13 @@ import sys
 import time
 
 import linux_boot
-import trace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 KEPT = "tests/bench/peers.json"
 OUT = "build/bench/peers"
 FETCHED = "build/third-party/debian"
-# The peer's host. With two CPUs, which the emulator runs in turn, Debian's cloud kernel: it starts with
-# a quarter of the instructions.
-KERNEL = "build/guests/linux/vmlinuz-generic"
+KERNEL = "build/guests/linux/vmlinuz-generic"  # the peer's host
 BUSYBOX = FETCHED + "/busybox/bin/busybox"
 QEMU = "/usr/bin/qemu-system-x86_64"
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "drivers/crypto/ccp/ccp",
@@ -130,15 +127,14 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", out)
 
 
-def initrd(host):
-    """The peer's host as an initrd, with the modules of that kernel package; its path."""
+def initrd():
+    """The peer's host as an initrd; its path."""
     os.makedirs(OUT, exist_ok=True)
-    modules = os.path.join(FETCHED, host, "lib/modules")
+    modules = os.path.join(FETCHED, "generic/lib/modules")
     modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
     files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
     files.update({path[1:]: path for path in libraries(QEMU)})
-    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES
-                  if os.path.exists(f"{modules}/{m}.ko")})
+    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES})
     files.update({"share/" + os.path.basename(path): path for path in FIRMWARE})
     with open(OUT + "/append", "w", encoding="ascii") as f:
         f.write(linux_boot.APPEND + "\n")
@@ -154,23 +150,22 @@ def initrd(host):
     for line in lines:
         parts = line.split()[1].split("/")[:-1]
         folders.update("/".join(parts[:i + 1]) for i in range(len(parts)))
-    path = f"{OUT}/initrd-{host}.cpio"
+    path = OUT + "/initrd.cpio"
     with open(path + ".list", "w", encoding="utf-8") as f:
         f.write("".join(f"dir {d} 755\n" for d in sorted(folders)) + "\n".join(lines) + "\n")
     subprocess.run(["guests/linux/newc.py", path + ".list", path], check=True)
     return path
 
 
-def outer(name, what, count=0, host="generic", cpus=1, plugin=None, timeout=1500):
+def outer(name, what, count=0, plugin=None, timeout=1500):
     """One boot of the peer's host that does `what`, separated by commas; what it said, by section."""
     directory = f"{OUT}/{name}"
     os.makedirs(directory, exist_ok=True)
     console = directory + "/console.txt"
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-               "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-smp", str(cpus), "-nodefaults",
+               "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-nodefaults",
                "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
-               "-serial", f"file:{console}", "-initrd", initrd(host),
-               "-kernel", f"build/guests/linux/vmlinuz-{host}",
+               "-serial", f"file:{console}", "-kernel", KERNEL, "-initrd", initrd(),
                "-append", f"console=ttyS0 quiet nokaslr peers={what} n={count}", *RTC]
     if plugin:
         command += ["-plugin", plugin]
@@ -245,26 +240,6 @@ def measure_one_cpu(figures, count):
     memory_rows(figures, said)
 
 
-def measure_two_cpus(figures, _count):
-    """Rows in which another CPU has a part: both sides' instructions added up."""
-    out = OUT + "/two-cpus.trace"
-    said = outer("two-cpus", "afar,unmap", 30, host="cloud", cpus=2,
-                 plugin=f"file={trace.OUT}/trace.so,out={out},skip=20")
-    put_all(figures, said, "afar", {"doorbell_afar": [("exit.doorbell.wakes_elsewhere", KVM)]})
-    traces = trace.read_trace(out)
-    bell, unmap = (trace.ROOT_2_WINDOWS[row] for row in ("exit.doorbell.wakes_elsewhere",
-                                                         "unmap.shootdown"))
-    if not {bell, unmap, unmap + 1} <= set(traces):
-        raise SystemExit(f"bench-peers: no trace of a window, see {out}")
-    # The signalling CPU was timed; the other one's side, from the kick to the thread, is counted.
-    figures.rows["exit.doorbell.wakes_elsewhere"][0]["value"] += sum(
-        1 for cpu, _, _ in traces[bell].insns if cpu == 1)
-    for who, window in (("Linux, other CPU asleep", unmap), ("Linux, other CPU running", unmap + 1)):
-        # What the other CPU executes in user mode is no part of it.
-        figures.put("unmap.shootdown", who, sum(1 for cpu, address, _ in traces[window].insns
-                                                if cpu == 0 or address >= 1 << 63))
-
-
 def measure_linux(figures, _count):
     """The same boot as guest.linux_boot: counted; on the emulator alone for comparison."""
     out = OUT + "/linux.count"
@@ -323,8 +298,7 @@ def memory_rows(figures, said):
     figures.linux_boot["exits_by_reason"] = dict(reasons.most_common())
 
 
-PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
-         "two-cpus": measure_two_cpus}
+PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot}
 
 
 def version(package):

@@ -5,7 +5,7 @@
  * the empty pair taken off, as root_bench.c does. The guest programs are those of ops.S. May call:
  * libc, Linux' system calls. Nothing of it is part of the system.
  *
- * usage: peers_ops threads|vm|afar|unmap COUNT
+ * usage: peers_ops threads|vm COUNT
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -30,14 +30,11 @@
 #include <unistd.h>
 #include "bench.h"
 
-enum { SAMPLES = 10000, WARM_UP = 16, GUEST_BYTES = 0x10000, WORDS = 4, CLOSE = 0xffff };
+enum { SAMPLES = 10000, WARM_UP = 16, GUEST_BYTES = 0x10000, WORDS = 4 };
 enum { PORT_BELL = 0x90, PORT_READY = 0x91, GAPS = 30 };
 
 static uint32_t samples[SAMPLES + WARM_UP];
 static uint64_t count, overhead;
-
-/* Long NOPs for tests/bench/trace.c, outside of what is timed. */
-#define WINDOW(id) __asm__ volatile("nopl %c0(%%rax)" ::"i"(0x42480000 + (id)))
 
 static inline uint64_t rdtsc(void)
 {
@@ -254,8 +251,7 @@ GUEST_PROGRAM(ring_ready);
 __asm__(".section .rodata\n"
         ".code16\n"
         "guest_ring_ready:\n"
-        "1: addr32 nopl 0x42480000 + 31(%eax)\n"
-        "   rdtsc\n"
+        "1: rdtsc\n"
         "   movl %eax, %esi\n"
         "   outb %al, $0x90\n"
         "   rdtsc\n"
@@ -269,7 +265,6 @@ __asm__(".section .rodata\n"
         "guest_ring_ready_end:\n"
         ".code64\n"
         ".previous\n");
-_Static_assert(BENCH_ID_DOORBELL_AFAR == 31, "the window above");
 
 struct vm {
     int vm, vcpu;
@@ -336,7 +331,6 @@ static uint32_t *vm_run(const struct vm *v, const uint8_t *code, const uint8_t *
 
 static int bell = -1;
 static volatile uint64_t rings, woken;
-static bool waiter_is_afar;
 
 static void bell_bind(const struct vm *v)
 {
@@ -354,19 +348,17 @@ static void bell_drain(void)
     (void)sys(SYS_read, bell, (long)&value, 8);
 }
 
-/* The thread that the bell wakes. On the vCPU's own CPU it has a higher priority. */
+/* The thread that the bell wakes: on the vCPU's CPU, with a higher priority. */
 static void *waiter(void *unused)
 {
     struct sched_param first = {.sched_priority = 1};
     uint64_t value;
 
     (void)unused;
-    pin(waiter_is_afar ? 1 : 0);
-    if (!waiter_is_afar) must(sched_setscheduler(0, SCHED_FIFO, &first) == 0, "SCHED_FIFO");
+    must(sched_setscheduler(0, SCHED_FIFO, &first) == 0, "SCHED_FIFO");
     for (;;) {
         long got = sys(SYS_read, bell, (long)&value, 8);
 
-        WINDOW(CLOSE);
         must(got == 8, "read of the bell");
         woken++;
     }
@@ -377,15 +369,14 @@ static void *waiter(void *unused)
 static void await_waiter(void)
 {
     rings++;
-    do (void)usleep(waiter_is_afar ? 100 : 1);
+    do (void)usleep(1);
     while (woken < rings);
 }
 
-static void waiter_start(bool afar)
+static void waiter_start(void)
 {
     pthread_t thread;
 
-    waiter_is_afar = afar;
     must(pthread_create(&thread, NULL, waiter, NULL) == 0, "pthread_create");
     (void)usleep(10000);
 }
@@ -403,66 +394,9 @@ static void vm(void)
     report("doorbell", vm_run(&v, CODE(ring_ready), count, bell_drain), count, overhead);
     report("doorbell_set", vm_run(&v, CODE(ring_again), count, NULL), count, overhead);
     bell_drain();
-    waiter_start(false);
+    waiter_start();
     report("doorbell_here", vm_run(&v, CODE(ring_ready), count, await_waiter), count, overhead);
     must(woken == count + WARM_UP, "every ring woke the waiter once");
-}
-
-/* The waiter sleeps on the other CPU; trace.c counts its side. */
-static void afar(void)
-{
-    struct vm v = vm_make();
-
-    overhead = least(vm_run(&v, CODE(empty), count, NULL), count);
-    bell_bind(&v);
-    waiter_start(true);
-    report("doorbell_afar", vm_run(&v, CODE(ring_ready), count, await_waiter), count, overhead);
-    must(woken == count + WARM_UP, "every ring woke the waiter once");
-}
-
-/* ---- Unmapping, with a second thread on the other CPU
- * --------------------------------------------*/
-static volatile bool other_spins, other_runs;
-
-static void *other(void *unused)
-{
-    (void)unused;
-    pin(1);
-    other_runs = true;
-    while (!other_spins) (void)usleep(1000);
-    for (;;) __asm__ volatile("pause");
-    return NULL;
-}
-
-/* Everything that both CPUs execute is counted by trace.c; this clock shows how long one waits. */
-#define MEASURE_UNMAP(id, name)                                                                    \
-    do {                                                                                           \
-        for (uint64_t i_ = 0; i_ < count + WARM_UP; i_++) {                                        \
-            uint64_t *at_ =                                                                        \
-                mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);      \
-            uint64_t t_;                                                                           \
-                                                                                                   \
-            must(at_ != MAP_FAILED, "mmap");                                                       \
-            *(volatile uint64_t *)at_ = i_;                                                        \
-            WINDOW(id);                                                                            \
-            t_ = rdtsc();                                                                          \
-            (void)sys(SYS_munmap, (long)at_, 4096, 0);                                             \
-            samples[i_] = (uint32_t)(rdtsc() - t_);                                                \
-            WINDOW(CLOSE);                                                                         \
-        }                                                                                          \
-        report(name, samples + WARM_UP, count, 0);                                                 \
-    } while (0)
-
-static void unmap(void)
-{
-    pthread_t thread;
-
-    must(pthread_create(&thread, NULL, other, NULL) == 0, "pthread_create");
-    while (!other_runs) (void)usleep(1000);
-    MEASURE_UNMAP(BENCH_ID_UNMAP, "unmap_asleep");
-    other_spins = true;
-    (void)usleep(10000);
-    MEASURE_UNMAP(BENCH_ID_UNMAP + 1, "unmap_running");
 }
 
 int main(int argc, char **argv)
@@ -470,7 +404,7 @@ int main(int argc, char **argv)
     const struct {
         const char *name;
         void (*run)(void);
-    } verbs[] = {{"threads", threads}, {"vm", vm}, {"afar", afar}, {"unmap", unmap}};
+    } verbs[] = {{"threads", threads}, {"vm", vm}};
 
     count = argc > 2 ? strtoull(argv[2], NULL, 0) : SAMPLES;
     if (count == 0 || count > SAMPLES) count = SAMPLES;
@@ -480,5 +414,5 @@ int main(int argc, char **argv)
         verbs[i].run();
         return 0;
     }
-    errx(2, "usage: peers_ops threads|vm|afar|unmap COUNT");
+    errx(2, "usage: peers_ops threads|vm COUNT");
 }
