@@ -124,5 +124,6 @@ help:
 	@echo 'make run MANIFEST=file.dts   the VMs of a manifest'
 	@echo 'make debug                   like run, waits for gdb (prints the command)'
 	@echo 'make test | test-full        everything that proves it works'
+	@echo 'make fuzz | coverage         fuzz targets (SECONDS=600); lines that tests and seeds reach'
 	@echo 'make models | sched-sim       concurrency models (Spin), simulation of the scheduler'
 	@echo 'make bench | prove | loc | check-format | iso | clean'

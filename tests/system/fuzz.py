@@ -23,7 +23,7 @@ def seeds(t):
     t.command("tests/fuzz/run.py", f"--each={SECONDS_EACH}")
 
 
-@case(cost=200, limit=1800, full=True)
+@case(cost=400, limit=2400, full=True)
 def seeded_faults(t):
     """A kernel with one line left out is found out by the target for invocations."""
     make(t, "fuzz-build")
