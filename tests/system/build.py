@@ -109,12 +109,6 @@ def proofs_notice(t):
     shutil.rmtree(tree, ignore_errors=True)
 
 
-@case(full=True, cost=1800, limit=7200)
-def proofs_mutants(t):
-    """Small mistakes in every function of the core are found by a unit test or lose a goal."""
-    t.command(MAKE, "--no-print-directory", "prove-mutants", env=CLEAN)
-
-
 @case(full=True, cost=400, limit=3600)
 def proofs_fresh(t):
     """The provers find every proof again, without the kept verdicts."""
