@@ -833,7 +833,7 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
         r = worker_does(i, BH_M_thread_status, 0, 0, 0);
         must("status", r);
         state = (uint32_t)r.value & 0xff;
-        if (now - since[i] > info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 5ull : 100ull)) {
+        if (now - since[i] > info()->tsc_khz * (state == BH_THREAD_BLOCKED ? 1ull : 50ull)) {
             /* It waits for ever, or somebody has given it no time. */
             must("stop", worker_does(i, BH_M_thread_stop, 0, 0, 0));
             unless("configure", context(i), BH_ERR_BUSY);
@@ -853,7 +853,7 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
 static void run(uint64_t until, uint32_t running, uint32_t reset)
 {
     uint64_t seen[WORKERS_MAX] = {0}, since[WORKERS_MAX] = {0}, next, said = SHARED->ops;
-    uint64_t moved = said, moved_at = rt_tsc();
+    uint64_t moved = said, moved_at = rt_tsc(), check_at = 0;
 
     SHARED->strict = running == 1;
     while (SHARED->ops < until) {
@@ -863,12 +863,15 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
         SHARED->spoiled = 0;
         while (SHARED->ops < until && SHARED->ops < next && SHARED->spoiled == 0) {
             tend(seen, since, running);
-            check("while workers run");
+            /* A check holds the kernel's lock: several CPUs want it in between. */
+            if (running <= WORKERS || rt_tsc() > check_at) {
+                check("while workers run");
+                check_at = rt_tsc() + info()->tsc_khz * 4;
+            }
             if (SHARED->ops != moved) moved = SHARED->ops, moved_at = rt_tsc();
             if (rt_tsc() - moved_at > info()->tsc_khz * 10000ull)
                 fail("no worker has invoked anything for 10 s");
-            /* A check holds the kernel's lock: several CPUs want it in between. */
-            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2 * (running > WORKERS ? 8 : 1));
+            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
         }
         SHARED->clearing = 1;
         clear();

@@ -403,7 +403,8 @@ static void help(uint64_t index, uint64_t thread, uint64_t sc, uint64_t call, ui
 
 static void helped(uint64_t index, uint64_t ntfn, uint64_t want)
 {
-    for (uint32_t i = 0; i < 2000 && __atomic_load_n(&jobs[index].done, __ATOMIC_ACQUIRE) == 0; i++)
+    for (uint32_t i = 0; i < 10000 && __atomic_load_n(&jobs[index].done, __ATOMIC_ACQUIRE) == 0;
+         i++)
         sleep_us(ntfn, 1000);
     if (jobs[index].done == 0) fail("call %lu of a helper does not end", jobs[index].call);
     hit_call((uint32_t)jobs[index].call, want, jobs[index].err);
