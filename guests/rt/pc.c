@@ -50,6 +50,8 @@ void pit_oneshot(uint16_t ticks)
     outb(PIT_CH0, (uint8_t)(ticks >> 8));
 }
 
+enum { POLL_LOOPS = 500 };
+
 /* Channel 2 in mode 0: port 0x61 bit 0 is its gate, bit 5 its output. */
 static void pit_start(uint32_t us)
 {
@@ -61,9 +63,12 @@ static void pit_start(uint32_t us)
     outb(PIT_CH2, (uint8_t)(ticks >> 8));
 }
 
+/* Each look at the port costs an emulator as much as hundreds of instructions, an exit below a
+ * hypervisor: a microsecond or so passes in between. */
 static void pit_finish(void)
 {
-    while (!(inb(PORT_B) & 0x20)) pause();
+    while (!(inb(PORT_B) & 0x20))
+        for (unsigned i = 0; i < POLL_LOOPS; i++) __asm__ volatile("" ::: "memory");
 }
 
 void pit_wait_us(uint32_t us)

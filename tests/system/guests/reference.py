@@ -4,7 +4,7 @@
 Every fact must hold there, except those that qemu.gaps names; and every fact named there must fail,
 so a gap that a newer emulator has closed shows up. Reads build/tests/guests, writes nothing.
 
-The clock counts instructions where it can, so that a busy machine changes nothing.
+The clock counts instructions, so that a busy machine changes nothing.
 
 usage: reference.py [TEXT]     TEXT: only guests with that in their name
 """
@@ -20,8 +20,6 @@ QEMU = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC", "-m", "64",
         "-nodefaults", "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
         "-nic", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
 ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
-# Polls the timer for 200 ms, which at one nanosecond an instruction takes minutes.
-REAL_TIME = ["hlt_timer"]
 APPEND = {"spin": "spin_ms=100"}
 # The guest's end is not its own verdict: the status that says it worked.
 ENDS = {"triple_fault": 0}
@@ -41,8 +39,7 @@ def read_gaps():
 
 def run(guest, timeout):
     """Exit status (None after the timeout) and output."""
-    clock = ["-accel", "tcg"] if guest in REAL_TIME else ICOUNT
-    command = QEMU + clock + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
+    command = QEMU + ICOUNT + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
                       "-append", APPEND.get(guest, "")]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
