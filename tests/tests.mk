@@ -48,9 +48,10 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 # tests/unit/test_X.c says in its first lines what it is linked with:
 #   // sources: kernel/core/x.c kernel/core/y.c     (.c, .S, .o or .a; built when make knows how)
 #   // flags: -Ikernel/core -lfdt                  (optional)
+# Linked out of the way of a monitor's fixed addresses (bulkhead/monitor.h), which some of them map.
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -no-pie \
-    -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu
+    -Wl,-Ttext-segment=0x10000000 -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
 # $(call unit_says,KEYWORD,FILE)

@@ -83,15 +83,6 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now)
     return 1;
 }
 
-void sc_pace(struct sc_time *t, uint64_t now, uint64_t share)
-{
-    uint64_t rest = sat_sub(t->refill_at, now), most;
-
-    if (rest > t->p.period) rest = t->p.period;
-    most = rest * share / SC_SHARE_ONE;
-    if (t->floor_left > most) t->floor_left = most;
-}
-
 uint64_t sc_share(uint64_t floor, uint64_t period)
 {
     return (floor * SC_SHARE_ONE + (period - 1u)) / period;

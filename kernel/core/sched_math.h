@@ -101,7 +101,14 @@ uint32_t sc_refill(struct sc_time *t, uint64_t now);
     ensures less: t->floor_left <= \old(t->floor_left);
     ensures pace: t->floor_left == \min(\old(t->floor_left),
         \min(pos(t->refill_at - now), t->p.period) * share / SC_SHARE_ONE); */
-void sc_pace(struct sc_time *t, uint64_t now, uint64_t share);
+static inline void sc_pace(struct sc_time *t, uint64_t now, uint64_t share)
+{
+    uint64_t rest = t->refill_at > now ? t->refill_at - now : 0u, most;
+
+    if (rest > t->p.period) rest = t->p.period;
+    most = rest * share / SC_SHARE_ONE;
+    if (t->floor_left > most) t->floor_left = most;
+}
 
 /** Which class it competes in now: enum sc_class. */
 /*@ requires \valid_read(t);

@@ -12,61 +12,44 @@
     ensures range: 1 <= \result <= 0x40000; */
 static uint64_t pow2(uint32_t bits)
 {
-    switch (bits) {
-    case 0: return 0x1;
-    case 1: return 0x2;
-    case 2: return 0x4;
-    case 3: return 0x8;
-    case 4: return 0x10;
-    case 5: return 0x20;
-    case 6: return 0x40;
-    case 7: return 0x80;
-    case 8: return 0x100;
-    case 9: return 0x200;
-    case 10: return 0x400;
-    case 11: return 0x800;
-    case 12: return 0x1000;
-    case 13: return 0x2000;
-    case 14: return 0x4000;
-    case 15: return 0x8000;
-    case 16: return 0x10000;
-    case 17: return 0x20000;
-    default: return 0x40000;
-    }
+    uint64_t n = 1;
+    uint32_t i;
+
+    /*@ loop invariant 0 <= i <= RETYPE_ALIGN_BITS_MAX && (bits <= RETYPE_ALIGN_BITS_MAX ==> i <= bits);
+        loop invariant value: n == p2(i) && 1 <= n <= 0x40000;
+        loop assigns i, n;
+        loop variant RETYPE_ALIGN_BITS_MAX - i; */
+    for (i = 0; i < bits && i < RETYPE_ALIGN_BITS_MAX; i++) n = n * 2u;
+    return n;
 }
 
-/* Size of one CNode or space of 2^bits slots or pages; 0: not allowed. */
-/*@ predicate space_units(integer u) = u == 0x200 || u == 0x400 || u == 0x800 || u == 0x1000 ||
-      u == 0x2000 || u == 0x4000 || u == 0x8000 || u == 0x10000 || u == 0x20000 || u == 0x40000; */
-
-/*@ requires type == BH_CAP_CNODE || t_space(type);
-    assigns \nothing;
-    ensures value: \result == u_kernel(type, bits);
-    ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result == 0 || space_units(\result); */
-static uint64_t sized_units(uint32_t type, uint32_t bits)
+/* Size of one CNode of 2^bits slots; 0: not allowed. */
+/*@ assigns \nothing;
+    ensures value: \result == u_kernel(BH_CAP_CNODE, bits);
+    ensures cnode: \result <= CNODE_SLOTS_MAX; */
+static uint64_t cnode_units(uint32_t bits)
 {
     uint64_t n;
 
     if (bits > RETYPE_ALIGN_BITS_MAX) return 0;
     n = pow2(bits);
-    if (type == BH_CAP_CNODE) return n < CNODE_SLOTS_MIN || n > CNODE_SLOTS_MAX ? 0 : n;
-    if (n < BH_HOSTSPACE_MIN_PAGES || n > BH_SPACE_MAX_PAGES) return 0;
-    return n * PAGE_UNITS;
+    return n < CNODE_SLOTS_MIN || n > CNODE_SLOTS_MAX ? 0 : n;
 }
 
-/* Units of one object made from a KUNTYPED (of a KUNTYPED: of one page); 0: not allowed. */
+/* Units of one object made from a KUNTYPED (of a KUNTYPED or a space: of one page); 0: not allowed.
+ */
 /*@ assigns \nothing;
     ensures value: \result == u_kernel(type, bits);
     ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result == 0 || space_units(\result);
-    ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
+    ensures space: t_space(type) ==> \result == 0 || \result == PAGE_UNITS;
+    ensures range: \result <= CNODE_SLOTS_MAX; */
 static uint64_t kernel_units(uint32_t type, uint32_t bits)
 {
-    if (type == BH_CAP_CNODE || type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE)
-        return sized_units(type, bits);
+    if (type == BH_CAP_CNODE) return cnode_units(bits);
     if (bits != 0u) return 0;
     switch (type) {
+    case BH_CAP_HOSTSPACE:
+    case BH_CAP_GUESTSPACE:
     case BH_CAP_KUNTYPED: return PAGE_UNITS;
     case BH_CAP_THREAD: return THREAD_UNITS;
     case BH_CAP_SC: return SC_UNITS;
@@ -82,14 +65,14 @@ static uint64_t kernel_units(uint32_t type, uint32_t bits)
     assigns \nothing;
     ensures value: \result == u_units(from, type, bits);
     ensures cnode: type == BH_CAP_CNODE ==> \result <= CNODE_SLOTS_MAX;
-    ensures space: t_space(type) ==> \result == 0 || space_units(\result);
+    ensures space: t_space(type) ==> \result == 0 || \result == PAGE_UNITS;
     ensures page: type == BH_CAP_KUNTYPED ==> \result <= PAGE_UNITS;
     ensures frame: from == BH_CAP_FUNTYPED ==> \result <= 1;
     ensures kind: \result != 0 && (type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME) ==>
         from == BH_CAP_FUNTYPED && \result == 1 && bits <= RETYPE_ALIGN_BITS_MAX;
     ensures other: \result != 0 && !(type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME) ==>
         from == BH_CAP_KUNTYPED && 0 < type < BH_CAP_NTYPES;
-    ensures range: \result <= BH_SPACE_MAX_PAGES * PAGE_UNITS; */
+    ensures range: \result <= CNODE_SLOTS_MAX; */
 static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
 {
     if (from == BH_CAP_KUNTYPED) return kernel_units(type, bits);
@@ -97,7 +80,7 @@ static uint64_t retype_units(uint32_t from, uint32_t type, uint32_t bits)
     return bits > RETYPE_ALIGN_BITS_MAX ? 0 : 1;
 }
 
-/* 1: `count` pages make one object; 0: there are `count` objects. */
+/* 1: an extent of memory, which lives in its capability alone. */
 /*@ assigns \nothing;
     ensures value: \result != 0 <==> is_extent(type); */
 static uint32_t type_is_extent(uint32_t type)
@@ -105,12 +88,32 @@ static uint32_t type_is_extent(uint32_t type)
     return type == BH_CAP_KUNTYPED || type == BH_CAP_FUNTYPED || type == BH_CAP_FRAME ? 1u : 0u;
 }
 
+/* 1: `count` pages make one object; 0: there are `count` objects. */
+/*@ assigns \nothing;
+    ensures value: \result != 0 <==> t_pages(type); */
+static uint32_t type_is_pages(uint32_t type)
+{
+    return type_is_extent(type) != 0u || type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE ? 1u
+                                                                                               : 0u;
+}
+
+/* The smallest count for a type. */
+/*@ assigns \nothing;
+    ensures value: \result == u_min(type);
+    ensures range: 0 < \result; */
+static uint64_t retype_min(uint32_t type)
+{
+    if (type == BH_CAP_HOSTSPACE) return BH_HOSTSPACE_MIN_PAGES;
+    return type == BH_CAP_GUESTSPACE ? BH_GUESTSPACE_MIN_PAGES : 1u;
+}
+
 /* The largest count for a type whose objects take `units` each. */
-/*@ requires 0 < units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+/*@ requires 0 < units <= CNODE_SLOTS_MAX;
     assigns \nothing;
     ensures value: \result == u_max(type, units);
     ensures extent: is_extent(type) ==> \result <= PFN_MAX;
-    ensures object: !is_extent(type) ==> \result <= RETYPE_MAX;
+    ensures space: t_space(type) ==> \result == BH_SPACE_MAX_PAGES;
+    ensures object: !t_pages(type) ==> \result <= RETYPE_MAX;
     ensures pool: type == BH_CAP_KUNTYPED ==> \result <= POOL_PAGES_MAX; */
 static uint64_t retype_max(uint32_t type, uint64_t units)
 {
@@ -118,6 +121,8 @@ static uint64_t retype_max(uint32_t type, uint64_t units)
     case BH_CAP_KUNTYPED: return POOL_PAGES_MAX;
     case BH_CAP_FUNTYPED: return PFN_MAX;
     case BH_CAP_FRAME: return FRAME_PAGES_MAX;
+    case BH_CAP_HOSTSPACE:
+    case BH_CAP_GUESTSPACE: return BH_SPACE_MAX_PAGES;
     case BH_CAP_CNODE: /* so that setting up the cells stays bounded */
         return CNODE_SLOTS_MAX / units < RETYPE_MAX ? CNODE_SLOTS_MAX / units : RETYPE_MAX;
     default: return RETYPE_MAX;
@@ -176,30 +181,14 @@ static err_t retype_check_source(uint32_t ut)
     return BH_OK;
 }
 
-/*@ ghost
-  /@ requires space_units(units) && x % units == 0;
-     assigns \nothing;
-     ensures x % PAGE_UNITS == 0 && units % PAGE_UNITS == 0; @/
-  void lemma_pages(uint64_t x, uint64_t units)
-  {
-     /@ assert units == 0x200 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x400 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x800 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x1000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x2000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x4000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x8000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x10000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x20000 ==> x % PAGE_UNITS == 0; @/
-     /@ assert units == 0x40000 ==> x % PAGE_UNITS == 0; @/
-  } */
-
 /* Object index and payload of what is to be made: how types.h wants them. */
 /*@ requires \valid(p);
     requires sizes: 0 < p->obj_units && 0 < p->count <= RETYPE_MAX && p->start <= PFN_MAX + 0x40000;
     requires small: !is_extent(p->type) ==> p->start < POOL_UNITS_MAX &&
-        p->obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS && p->start % p->obj_units == 0;
-    requires pages: t_space(p->type) ==> space_units(p->obj_units);
+        p->obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    requires aligned: !t_pages(p->type) ==> p->start % p->obj_units == 0;
+    requires pages: t_space(p->type) ==> p->count == 1 && p->start % PAGE_UNITS == 0 &&
+        p->obj_units % PAGE_UNITS == 0;
     assigns p->obj, p->obj_step, p->a, p->b;
     ensures extent: is_extent(p->type) ==> p->a == p->start && p->b == p->obj_units;
     ensures range: p->obj <= POOL_UNITS_MAX && (is_extent(p->type) ==> p->obj_step == 0) &&
@@ -219,9 +208,7 @@ static void plan_payload(struct retype_plan *p)
         p->obj_step = p->obj_units;
         p->a = p->obj_units;
     } else if (p->type == BH_CAP_HOSTSPACE || p->type == BH_CAP_GUESTSPACE) {
-        /*@ ghost lemma_pages(p->start, p->obj_units); */
         p->obj = p->start / PAGE_UNITS;
-        p->obj_step = p->obj_units / PAGE_UNITS;
         p->a = p->obj_units / PAGE_UNITS;
     } else {
         p->obj = p->start / p->obj_units;
@@ -233,10 +220,11 @@ static void plan_payload(struct retype_plan *p)
     requires sizes: 0 < obj_units <= PFN_MAX && 0 < ncells <= RETYPE_MAX &&
         start <= PFN_MAX + 0x40000;
     requires small: !is_extent(type) ==> start < POOL_UNITS_MAX &&
-        obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS && start % obj_units == 0;
-    requires pages: t_space(type) ==> space_units(obj_units);
+        obj_units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    requires aligned: !t_pages(type) ==> start % obj_units == 0;
+    requires pages: t_space(type) ==> start % PAGE_UNITS == 0 && obj_units % PAGE_UNITS == 0;
     requires fit: mark(ut) <= start && start + ncells * obj_units <= limit(ut);
-    requires one: is_extent(type) ==> ncells == 1;
+    requires one: t_pages(type) ==> ncells == 1;
     requires kind: 0 < type < BH_CAP_NTYPES &&
         (type == BH_CAP_KUNTYPED ==> c_type(cells[ut].w0) == BH_CAP_KUNTYPED);
     assigns *p;
@@ -258,15 +246,17 @@ static void plan_make(struct retype_plan *p, uint32_t ut, uint32_t type, uint32_
 }
 
 /* Is `count` allowed for a type whose objects take `units` each (0: not allowed at all)? */
-/*@ requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+/*@ requires units <= CNODE_SLOTS_MAX;
     assigns \nothing;
-    ensures value: \result != 0 <==> units != 0 && 0 < count <= u_max(type, units);
+    ensures value: \result != 0 <==> units != 0 && u_min(type) <= count <= u_max(type, units);
+    ensures some: \result != 0 ==> 0 < count;
     ensures extent: \result != 0 && is_extent(type) ==> count <= PFN_MAX;
-    ensures object: \result != 0 && !is_extent(type) ==> count <= RETYPE_MAX;
+    ensures space: \result != 0 && t_space(type) ==> count <= BH_SPACE_MAX_PAGES;
+    ensures object: \result != 0 && !t_pages(type) ==> count <= RETYPE_MAX;
     ensures pool: \result != 0 && type == BH_CAP_KUNTYPED ==> count <= POOL_PAGES_MAX; */
 static uint32_t count_ok(uint32_t type, uint64_t units, uint64_t count)
 {
-    if (units == 0u || count == 0u) return 0;
+    if (units == 0u || count < retype_min(type)) return 0;
     return count <= retype_max(type, units) ? 1u : 0u;
 }
 
@@ -279,7 +269,7 @@ static uint32_t count_ok(uint32_t type, uint64_t units, uint64_t count)
 static uint64_t span(uint64_t count, uint64_t units) { return count * units; }
 
 /*@ requires t_untyped(from) && units == u_units(from, type, bits) && units != 0;
-    requires units <= BH_SPACE_MAX_PAGES * PAGE_UNITS;
+    requires units <= CNODE_SLOTS_MAX;
     assigns \nothing;
     ensures value: \result == u_align(from, type, bits);
     ensures kernel: from == BH_CAP_KUNTYPED ==> \result == units;
@@ -300,15 +290,17 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
     if (e != BH_OK) return e;
     units = retype_units(from, type, size_bits);
     if (count_ok(type, units, count) == 0u) return BH_ERR_RANGE;
-    ncells = type_is_extent(type) != 0u ? 1u : (uint32_t)count;
+    /*@ assert page: t_space(type) ==> units == PAGE_UNITS; */
+    ncells = type_is_pages(type) != 0u ? 1u : (uint32_t)count;
     if (ncells > dst_avail || cells_empty(dst, ncells) == 0u) return BH_ERR_SLOT;
     total = span(count, units);
     start = align_up(cells[ut].a + cells[ut].c, retype_align(from, type, size_bits, units));
-    /*@ assert one: is_extent(type) ==> ncells == 1; */
-    /*@ assert many: !is_extent(type) ==> ncells * units == total; */
+    /*@ assert one: t_pages(type) ==> ncells == 1; */
+    /*@ assert many: !t_pages(type) ==> ncells * units == total; */
+    /*@ assert whole_pages: t_space(type) ==> total == count * PAGE_UNITS; */
     /*@ assert fits: start + total <= limit(ut) <==> fits(ut, type, size_bits, count); */
     if (start + total > cells[ut].a + cells[ut].b) return BH_ERR_MEMORY;
-    size = type_is_extent(type) != 0u ? total : units;
+    size = type_is_pages(type) != 0u ? total : units;
     /*@ assert whole: ncells * size == total; */
     /*@ assert above: mark(ut) <= start; */
     /*@ assert below: start + ncells * size <= limit(ut); */

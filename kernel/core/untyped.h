@@ -37,26 +37,33 @@ struct retype_plan {
 
   predicate t_untyped(integer t) = t == BH_CAP_KUNTYPED || t == BH_CAP_FUNTYPED;
   predicate t_space(integer t) = t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE;
+  // a count of pages makes one object
+  predicate t_pages(integer t) = is_extent(t) || t_space(t);
 
-  // size of one object (of extents: of one page) in units or pages of the source; 0: not allowed
+  // size of one object (of extents and spaces: of one page) in units or pages of the source;
+  // 0: not allowed
   logic integer u_kernel(integer t, integer b) =
       t == BH_CAP_CNODE ? (4 <= b <= 16 ? p2(b) : 0) :
-      t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE ? (3 <= b <= 12 ? p2(b) * 64 : 0) :
       b != 0 ? 0 :
-      t == BH_CAP_KUNTYPED ? 64 : t == BH_CAP_THREAD ? 8 : t == BH_CAP_SC ? 4 :
+      t == BH_CAP_KUNTYPED || t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE ? 64 :
+      t == BH_CAP_THREAD ? 8 : t == BH_CAP_SC ? 4 :
       t == BH_CAP_ENDPOINT ? 1 : t == BH_CAP_NTFN ? 1 : t == BH_CAP_VCPU ? 256 : 0;
   logic integer u_units(integer from, integer t, integer b) =
       from == BH_CAP_KUNTYPED ? u_kernel(t, b) :
       t != BH_CAP_FUNTYPED && t != BH_CAP_FRAME ? 0 : b <= 18 ? 1 : 0;
   logic integer u_align(integer from, integer t, integer b) =
       from == BH_CAP_FUNTYPED ? p2(b) : u_units(from, t, b);
+  logic integer u_min(integer t) = t == BH_CAP_HOSTSPACE ? BH_HOSTSPACE_MIN_PAGES :
+      t == BH_CAP_GUESTSPACE ? BH_GUESTSPACE_MIN_PAGES : 1;
   logic integer u_max(integer t, integer units) =
       t == BH_CAP_KUNTYPED ? POOL_PAGES_MAX : t == BH_CAP_FUNTYPED ? PFN_MAX :
       t == BH_CAP_FRAME ? FRAME_PAGES_MAX :
+      t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE ? BH_SPACE_MAX_PAGES :
       t == BH_CAP_CNODE && CNODE_SLOTS_MAX / units < RETYPE_MAX ? CNODE_SLOTS_MAX / units :
       RETYPE_MAX;
   logic integer u_cells(integer t, integer count) =
-      t == BH_CAP_KUNTYPED || t == BH_CAP_FUNTYPED || t == BH_CAP_FRAME ? 1 : count;
+      t == BH_CAP_KUNTYPED || t == BH_CAP_FUNTYPED || t == BH_CAP_FRAME ||
+      t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE ? 1 : count;
   logic integer up(integer x, integer a) = x % a == 0 ? x : x + (a - x % a);
   // first free unit or page
   logic integer mark{L}(integer ut) = cells[ut].a + cells[ut].c;
@@ -66,7 +73,7 @@ struct retype_plan {
       c_grant(cells[ut].w0) != 0 && c_frozen(cells[ut].w0) == 0 &&
       cells[ut].depth < CDT_DEPTH_MAX;
   predicate shape_ok(integer from, integer t, integer b, integer count) =
-      u_units(from, t, b) != 0 && 0 < count <= u_max(t, u_units(from, t, b));
+      u_units(from, t, b) != 0 && u_min(t) <= count <= u_max(t, u_units(from, t, b));
   predicate all_empty{L}(integer dst, integer n) =
       \forall integer k; dst <= k < dst + n ==> empty(k);
   predicate fits{L}(integer ut, integer t, integer b, integer count) =
@@ -96,7 +103,7 @@ struct retype_plan {
   predicate plan_index(struct retype_plan p) =
       (p.type == BH_CAP_CNODE ==> p.obj == p.start && p.obj_step == p.obj_units == p.a) &&
       (t_space(p.type) ==> p.obj == p.start / PAGE_UNITS && p.start % PAGE_UNITS == 0 &&
-          p.obj_step * PAGE_UNITS == p.obj_units && p.a == p.obj_step) &&
+          p.a * PAGE_UNITS == p.obj_units && p.count == 1) &&
       (!is_extent(p.type) && p.type != BH_CAP_CNODE && !t_space(p.type) ==>
           p.obj * p.obj_units == p.start && p.obj_step == 1);
 */
@@ -107,10 +114,12 @@ struct retype_plan {
  * @param ut        source cell
  * @param type      object type: from a KUNTYPED: KUNTYPED, CNODE, THREAD, SC, ENDPOINT, NTFN,
  *                  HOSTSPACE, GUESTSPACE, VCPU; from a FUNTYPED: FUNTYPED, FRAME
- * @param size_bits CNODE: log2 slots; spaces: log2 pages; FUNTYPED, FRAME: log2 of the alignment in
- *                  pages (0..18); else 0
+ * @param size_bits CNODE: log2 slots; FUNTYPED, FRAME: log2 of the alignment in pages (0..18);
+ *                  else 0
  * @param count     objects (1..RETYPE_MAX; all CNodes together <= CNODE_SLOTS_MAX slots), or pages
- *                  of the one FRAME (<= FRAME_PAGES_MAX), FUNTYPED or KUNTYPED
+ *                  of the one FRAME (<= FRAME_PAGES_MAX), FUNTYPED, KUNTYPED, HOSTSPACE
+ *                  (BH_HOSTSPACE_MIN_PAGES..BH_SPACE_MAX_PAGES) or GUESTSPACE
+ *                  (from BH_GUESTSPACE_MIN_PAGES)
  * @param dst       first destination cell, @dst_avail = cells there up to the CNode's end
  * @param[out] p    the plan; written on success only
  * @return BH_ERR_CAP not an untyped; BH_ERR_RIGHTS no GRANT; BH_ERR_STATE under revocation;

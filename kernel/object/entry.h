@@ -30,7 +30,9 @@ __attribute__((noreturn)) void resume(void);
 __attribute__((noreturn)) void syscall_hazard(uint64_t result, uint64_t value);
 
 __attribute__((noreturn)) void trap_user(struct frame *f);
-void trap_kernel(struct frame *f);
+__attribute__((noreturn)) void trap_kernel(struct frame *f);
+/** Handle an interrupt, from user mode or in a window. */
+void interrupt(uint32_t vector);
 void trap_ist(struct frame *f);
 __attribute__((noreturn)) void ap_main(void);
 __attribute__((noreturn)) void boot_main(uint32_t magic, uint64_t phys);

@@ -27,7 +27,7 @@ static void ntfn_deliver(struct ntfn *n)
 
 __attribute__((noinline)) static void ntfn_signal_afar(uint32_t i, struct ntfn *n)
 {
-    struct percpu *home = &percpus[n->cpu];
+    struct percpu *home = held(&percpus[n->cpu]);
     uint64_t head;
 
     if (__atomic_exchange_n(&n->queued, 1, __ATOMIC_SEQ_CST) != 0)
@@ -38,12 +38,12 @@ __attribute__((noinline)) static void ntfn_signal_afar(uint32_t i, struct ntfn *
     while (!__atomic_compare_exchange_n(&home->signals, &head, (uint64_t)i + 1, false,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     percpu()->ipis++;
-    apic_ipi(home->apic_id, VEC_KICK);
+    apic_kick(home->apic_id);
 }
 
 void ntfn_signal(uint32_t i, uint64_t bits)
 {
-    struct ntfn *n = &ntfns[i];
+    struct ntfn *n = held(&ntfns[i]);
 
     if (__atomic_fetch_or(&n->bits, bits, __ATOMIC_SEQ_CST) != 0)
         return; /* whoever listens has been told and has not looked yet */
@@ -58,7 +58,7 @@ void ntfn_signals_from_afar(void)
     uint64_t head = __atomic_exchange_n(&percpu()->signals, 0, __ATOMIC_SEQ_CST);
 
     while (head != 0) {
-        struct ntfn *n = &ntfns[head - 1];
+        struct ntfn *n = held(&ntfns[head - 1]);
         head = n->next;
         __atomic_store_n(&n->queued, 0, __ATOMIC_SEQ_CST);
         ntfn_deliver(n);

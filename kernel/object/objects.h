@@ -15,6 +15,14 @@
 
 #define NONE 0xffffffffu
 
+/** An object's address, computed once: the compiler knows the arrays' addresses and would rather
+ * shift the index again at each use. */
+static inline void *held(void *p)
+{
+    __asm__ volatile("" : "+r"(p));
+    return p;
+}
+
 /** What to do when the thread runs next; its registers are in its save area. */
 enum cont {
     CONT_SYSCALL = 0, /* return from a system call: result, value */

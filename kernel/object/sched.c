@@ -36,6 +36,20 @@ static void heap_put(struct heap *h, uint32_t id, uint64_t key)
     invariant(e == BH_OK, "a heap handle is queued once (error %u)", e);
 }
 
+/* Into and out of the heaps of what comes at a time. */
+static void event_put(struct runq *q, struct heap *h, uint32_t id, uint64_t key)
+{
+    heap_put(h, id, key);
+    if (key < q->event) q->event = key;
+}
+
+__attribute__((noinline)) static void event_take(struct runq *q, struct heap *h, uint32_t id)
+{
+    heap_remove(h, id);
+    q->event = heap_top_key(&q->deadline);
+    if (heap_top_key(&q->release) < q->event) q->event = heap_top_key(&q->release);
+}
+
 /* Whoever goes before all others stays in front of the heap. */
 static void ready_put(struct runq *q, struct sc *s)
 {
@@ -78,16 +92,16 @@ static void sc_enqueue(struct runq *q, struct sc *s, uint64_t now)
         ready_put(q, s);
     }
     if (class != SC_FLOOR && (class == SC_EMPTY || s->time.p.floor != 0))
-        heap_put(&q->release, s->handle, s->time.refill_at);
+        event_put(q, &q->release, s->handle, s->time.refill_at);
 }
 
-static void sc_dequeue(struct runq *q, struct sc *s)
+static inline void sc_dequeue(struct runq *q, struct sc *s)
 {
     if (q->first == s)
         q->first = NULL;
     else
         heap_remove(&q->ready, s->handle);
-    if (q->release.count != 0) heap_remove(&q->release, s->handle);
+    if (q->release.count != 0) event_take(q, &q->release, s->handle);
 }
 
 /* The leftover is shared in steps of 2 ms. */
@@ -105,7 +119,7 @@ static void wake(struct thread *t, bool slept)
         return;
     }
     t->state = BH_THREAD_READY;
-    s = &scs[t->sc];
+    s = held(&scs[t->sc]);
     if (slept && s->share != 0) {
         if (s->time.refill_at <= now) (void)sc_refill(&s->time, now);
         sc_pace(&s->time, now, s->share);
@@ -131,7 +145,7 @@ void sched_remove(struct thread *t)
     struct runq *q = percpu()->runq;
 
     if (t->timed) {
-        heap_remove(&q->deadline, t->handle);
+        event_take(q, &q->deadline, t->handle);
         t->timed = 0;
     }
     if (t->sc != NONE && scs[t->sc].thread == thread_index(t)) sc_dequeue(q, &scs[t->sc]);
@@ -151,7 +165,7 @@ void sched_block(struct thread *t, uint64_t deadline)
 {
     t->state = BH_THREAD_BLOCKED;
     if (deadline != BH_FOREVER) {
-        heap_put(&percpu()->runq->deadline, t->handle, deadline);
+        event_put(percpu()->runq, &percpu()->runq->deadline, t->handle, deadline);
         t->timed = 1;
     }
 }
@@ -160,8 +174,8 @@ void thread_unblock(struct thread *t, uint64_t result, uint64_t value)
 {
     bool slept;
 
-    if (t->timed) {
-        heap_remove(&percpu()->runq->deadline, t->handle);
+    if (__builtin_expect(t->timed, 0)) {
+        event_take(percpu()->runq, &percpu()->runq->deadline, t->handle);
         t->timed = 0;
     }
     slept = wait_sleeps(t->wait);
@@ -182,11 +196,6 @@ void sched_charge(void)
         sc_charge(&scs[pc->current->sc].time, used);
 }
 
-static bool due(const struct runq *q, uint64_t now)
-{
-    return heap_top_key(&q->deadline) <= now || heap_top_key(&q->release) <= now;
-}
-
 /* Deadlines and releases that have come. */
 static void sched_expire(struct runq *q, uint64_t now)
 {
@@ -195,7 +204,7 @@ static void sched_expire(struct runq *q, uint64_t now)
 
     while (heap_top_key(&q->deadline) <= now) {
         struct thread *t = &threads[q->thread_of[heap_top(&q->deadline)]];
-        heap_remove(&q->deadline, t->handle);
+        event_take(q, &q->deadline, t->handle);
         t->timed = 0;
         slept = wait_sleeps(t->wait);
         thread_cancel_wait(t);
@@ -233,11 +242,8 @@ void thread_switch(struct thread *next)
 
 static void arm_next(struct percpu *pc, uint64_t until)
 {
-    uint64_t next = heap_top_key(&pc->runq->deadline);
-
-    if (heap_top_key(&pc->runq->release) < next) next = heap_top_key(&pc->runq->release);
-    if (until < next) next = until;
-    if (next < pc->armed) timer_arm(next);
+    if (pc->runq->event < until) until = pc->runq->event;
+    if (until < pc->armed) timer_arm(until);
 }
 
 static void idle(struct percpu *pc)
@@ -248,7 +254,7 @@ static void idle(struct percpu *pc)
         write_cr3(kernel_cr3);
     }
     arm_next(pc, BH_FOREVER);
-    if ((pc->hazard & ~HAZARD_VERW) == 0) __asm__ volatile("sti; hlt; cli" : : : "memory");
+    if ((pc->hazard & ~HAZARD_VERW) == 0) idle_irq_window();
     sched_charge();
 }
 
@@ -264,14 +270,14 @@ void schedule(void)
     /* From here on nobody runs: a deadline may take the context back that the thread ran on. */
     pc->current = NULL;
     if (t != NULL && t->state == BH_THREAD_READY) sc_enqueue(q, &scs[t->sc], pc->switch_tsc);
-    if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
+    if (q->event <= pc->switch_tsc) sched_expire(q, pc->switch_tsc);
     for (;;) {
         pc->hazard &= ~HAZARD_RESCHED;
         if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();
         s = ready_top(q);
         if (s == NULL) {
             idle(pc);
-            if (due(q, pc->switch_tsc)) sched_expire(q, pc->switch_tsc);
+            if (q->event <= pc->switch_tsc) sched_expire(q, pc->switch_tsc);
             continue;
         }
         sc_dequeue(q, s);
@@ -279,7 +285,7 @@ void schedule(void)
         sc_enqueue(q, s, pc->switch_tsc); /* its period ended while it waited */
     }
     if (s->key >= KEY_LEFTOVER && s->time.vtime > q->vtime) q->vtime = s->time.vtime;
-    t = &threads[s->thread];
+    t = held(&threads[s->thread]);
     pc->switches++;
     thread_switch(t);
     slice = sc_slice(&s->time);
@@ -298,6 +304,8 @@ void resume(void)
     struct thread *t = pc->current;
     struct frame *f;
 
+    if (__builtin_expect(pc->hazard == 0 && t->cont == CONT_SYSCALL, 1))
+        return_syscall(t->result, t->value);
     if ((pc->hazard & HAZARD_FLUSH) != 0) hazard_work();
     if ((pc->hazard & HAZARD_RESCHED) != 0) schedule();
     if ((pc->hazard & HAZARD_VERW) != 0) cpu_verw();
@@ -354,5 +362,6 @@ __attribute__((noreturn)) void syscall_hazard(uint64_t result, uint64_t value)
 void sched_init_cpu(struct percpu *pc, struct runq *q)
 {
     pc->runq = q;
+    q->event = BH_FOREVER;
     for (uint32_t i = 0; i < HEAP_MAX; i++) q->sc_of[i] = q->thread_of[i] = NONE;
 }

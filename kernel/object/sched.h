@@ -14,6 +14,7 @@ struct runq {
     struct heap ready;    /* the other contexts with a thread that can run, by class and key */
     struct heap release;  /* those whose next period changes what they may do, by its start */
     struct heap deadline; /* blocked threads, by deadline */
+    uint64_t event;       /* the first of the releases and deadlines; all ones: none */
     uint32_t sc_of[HEAP_MAX], thread_of[HEAP_MAX];
     uint64_t vtime;  /* of the leftover: where newcomers start */
     uint64_t floors; /* sum of the guaranteed shares, in millionths of the CPU */

@@ -12,6 +12,9 @@
 #include "arch/x86/vcpu_ops.h"
 #include "core/ptab.h"
 
+_Static_assert(HOST_FIRST_FREE == BH_HOSTSPACE_MIN_PAGES, "no table left is the least");
+_Static_assert(GUEST_FIRST_FREE == BH_GUESTSPACE_MIN_PAGES, "no table left is the least");
+
 #define HOST_TABLE (PTE_P | PTE_W | PTE_U | PTE_A)
 
 static uint64_t table_flags(const struct space *s)

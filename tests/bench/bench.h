@@ -39,5 +39,6 @@
 #define BENCH_ID_DOORBELL_AFAR 31
 #define BENCH_ID_DOORBELL_HERE 32
 #define BENCH_ID_UNMAP         33
+#define BENCH_ID_HOST_IRQ      34
 
 #endif

@@ -89,9 +89,6 @@ BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
 # Functions that may hold a locked instruction on an exit's way: a doorbell sets bits that another CPU
 # may be setting too.
 LOCKED_ALLOWED = re.compile(r"^ntfn_")
-# Kernel pool bytes of a VM's objects that are no page tables: vCPU, CNode of 32 slots, thread,
-# scheduling context, notification (bulkhead/cap.h).
-OBJECTS_BYTES = 16384 + 32 * 64 + 512 + 256 + 64
 
 
 class Table:
@@ -147,41 +144,58 @@ def measure_vmx(table):
     machine = trace.start("guest", "guest-vmx", append="n=500", emulator="bochs", timeout=400)
     table.read(machine.console.decode("utf-8", "replace"), GUEST_PRINTS)
     table.rows = {n: r for n, r in table.rows.items() if n.startswith(("exit.", "timer."))}
+    wrong = []
+    for kind, windows in (("root", trace.ROOT_WINDOWS), ("guest", trace.GUEST_WINDOWS)):
+        # An interrupt's window is mostly guest, and longer than the debugger can write.
+        windows = {n: w for n, w in windows.items() if n in table.rows and n != "exit.host_irq"}
+        traces, symbols = trace.traces_bochs(kind, windows.values()), trace.symbols_of(kind)
+        for name, window in windows.items():
+            table.rows[name]["expensive"] = traces[window].expensive()
+            wrong += locks(name + " on VMX", traces[window], symbols)
+    return wrong
 
 
-def measure_traces(table):
+def locks(name, found, symbols):
+    """An exit holds no locked instruction but where it is allowed."""
+    bad = [f for f in found.locked_at(symbols) if not LOCKED_ALLOWED.match(f)]
+    return [f"{name}: locked instructions in {', '.join(bad)}"] if bad else []
+
+
+def measure_traces(table, count):
     """Cost of one iteration by function and by kind; the functions that lock on an exit's way."""
     wrong = []
     parts = [("root", trace.traces("root"), trace.ROOT_WINDOWS),
-             ("root", trace.traces("root", cpus=2), trace.ROOT_2_WINDOWS),
+             ("root", trace.traces("root", cpus=2, count=count), trace.ROOT_2_WINDOWS),
+             ("root", trace.traces("root", cpus=4, count=200), trace.ROOT_4_WINDOWS),
              ("guest", trace.traces("guest"), trace.GUEST_WINDOWS)]
     for kind, traces, windows in parts:
         symbols = trace.symbols_of(kind)
         for name, window in windows.items():
             if window not in traces:
+                wrong.append(f"{name}: not traced, so nobody has looked for locks")
                 continue
             found = traces[window]
             if name == "unmap.shootdown":
-                table.put(name, len(found.insns), cpus=2,
-                          by_cpu=[sum(1 for i in found.insns if i[0] == c) for c in (0, 1)])
+                by_cpu = [round(found.cost.get(c, 0), 2) for c in range(4)]
+                table.put(name, round(sum(by_cpu), 2), operations=found.times, cpus=4, by_cpu=by_cpu)
             row = table.rows.get(name)
             if row is None:
+                wrong.append(f"{name}: traced, not measured")
                 continue
             if name == "exit.doorbell.wakes_elsewhere":
                 # Two sides: CPU 0 was timed; CPU 1 from the kick to the thread. What CPU 0 does after
                 # the pair, while it waits, is neither.
                 pairs = [k for k, i in enumerate(found.insns) if i[0] == 0 and i[2] == b"\x0f\x31"]
                 found.insns = [i for k, i in enumerate(found.insns) if i[0] == 1 or k <= pairs[1]]
-                woken = sum(1 for i in found.insns if i[0] == 1)
+                woken = round(found.cost[1], 2)
                 row["by_cpu"] = [row["value"], woken]
-                row["value"] += woken
+                row["value"] = round(row["value"] + woken, 2)
             row["expensive"] = found.expensive()
-            top = sorted(found.by_function(symbols).items(), key=lambda x: -x[1])[:6]
-            row["spent_on"] = {f"{n}": count for (_, n), count in top}
+            top = sorted(((f, times) for f, times in found.by_function(symbols).items()
+                          if f[0] != "guest"), key=lambda x: -x[1])[:6]
+            row["spent_on"] = {n: times for (_, n), times in top}
             if name.startswith("exit."):
-                bad = [f for f in found.locked_at(symbols) if not LOCKED_ALLOWED.match(f)]
-                if bad:
-                    wrong.append(f"{name}: locked instructions in {', '.join(bad)}")
+                wrong += locks(name, found, symbols)
     return wrong
 
 
@@ -192,9 +206,9 @@ def measure_linux(table):
               exits=exits, exits_by_reason={k: v for k, v in ours["exits"].items() if v},
               up_s=ours["up_s"], alone=alone["count"][0], total_to_alone=round(total / alone["count"][0], 4))
     started = ours["started"]
-    tables = started["kernel_bytes"] - OBJECTS_BYTES
-    table.put("memory.kernel_objects", OBJECTS_BYTES)
-    table.put("memory.kernel_objects.tables", tables, audit=started)
+    # What root took from its kernel memory for the VM, page tables that stay empty included.
+    table.put("memory.kernel_objects", started["kernel_bytes"] - started["table_bytes"])
+    table.put("memory.kernel_objects.tables", started["table_bytes"], audit=started)
     table.put("memory.monitor", started["monitor_bytes"])
 
 
@@ -312,7 +326,7 @@ def main():
     table = Table("QEMU EPYC -icount shift=0", "SVM")
     steps = [("kernel", lambda: measure_root(table, args.n)),
              ("guest", lambda: measure_guest(table, args.n)),
-             ("traces", lambda: measure_traces(table)),
+             ("traces", lambda: measure_traces(table, args.n)),
              ("size", lambda: measure_size(table))]
     if not args.no_linux:
         steps.append(("Linux boot", lambda: measure_linux(table)))

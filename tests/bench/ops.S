@@ -224,14 +224,17 @@ GUEST ring_here, BENCH_ID_DOORBELL_HERE, OP_OUT, OP_CPUID
 guest_gaps:
     rdtsc
     movl %eax, %esi
+    addr32 nopl 0x42480000 + BENCH_ID_HOST_IRQ(%eax)
 1:  rdtsc
     movl %eax, %ebx
     subl %esi, %eax
     movl %ebx, %esi
     cmpl $100, %eax
     jb 1b
+    addr32 nopl 0x4248ffff(%eax)
     movl %eax, (%di)
     addw $4, %di
+    addr32 nopl 0x42480000 + BENCH_ID_HOST_IRQ(%eax)
     decl %ecx
     jnz 1b
     hlt

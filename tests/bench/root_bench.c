@@ -60,7 +60,7 @@ enum {
     SPACE_PAGES = 16,
     PERIOD_TICKS = 1000000000,
     FLOOR_TICKS = PERIOD_TICKS / 4,
-    IRQ_PERIOD_TICKS = 1000000 /* of the row that counts host interrupts */
+    IRQ_PERIOD_TICKS = 100000 /* of the row that counts host interrupts */
 };
 struct board {
     uint64_t count; /* operations each */
@@ -108,11 +108,15 @@ static void must(uint64_t err, const char *what)
 
 static uint64_t overhead, guest_overhead;
 
+/* Where every instruction is written down: no second VM, and nothing said about rows. */
+static bool tracing;
+
 /* Mean in hundredths, and max, of samples[WARM_UP..]; an empty pair of @off ticks is taken off. */
 static void report(const char *name, const uint32_t *samples, uint64_t n, uint64_t off)
 {
     uint64_t total = 0, max = 0;
 
+    if (tracing) return;
     for (uint64_t i = 0; i < n; i++) {
         uint64_t t = samples[i] > off ? samples[i] - off : 0;
 
@@ -161,6 +165,14 @@ static uint64_t object(unsigned type, unsigned bits, unsigned cpu, const char *w
     return slot;
 }
 
+static uint64_t space(unsigned type, uint64_t pages, const char *what)
+{
+    uint64_t slot = slots_take(1);
+
+    must(retype(BH_SLOT_KUNTYPED, type, 0, 0, pages, slot), what);
+    return slot;
+}
+
 static uint64_t frame(uint64_t pages, const char *what)
 {
     uint64_t slot = slots_take(1);
@@ -194,7 +206,7 @@ static struct worker worker_make(uint64_t ep, uint64_t a, uint64_t b)
                 {done_ntfn, BENCH_DONE, 1},
                 {object(BH_CAP_NTFN, 0, 0, "notification"), BENCH_NEVER, 1}};
 
-    w.space = object(BH_CAP_HOSTSPACE, 4, 0, "HostSpace");
+    w.space = space(BH_CAP_HOSTSPACE, SPACE_PAGES, "HostSpace");
     w.cnode = object(BH_CAP_CNODE, 5, 0, "CNode");
     (void)share(image_frame, w.space, BH_ROOT_BASE, image_pages, BH_MAP_READ | BH_MAP_EXEC);
     (void)share(board_frame, w.space, BENCH_BOARD, BOARD_PAGES, BH_MAP_READ | BH_MAP_WRITE);
@@ -335,7 +347,7 @@ static struct guest guest_make(uint64_t a, unsigned doorbell_width, const uint8_
                                uint64_t period)
 {
     struct guest g;
-    uint64_t gspace = object(BH_CAP_GUESTSPACE, 3, 0, "GuestSpace");
+    uint64_t gspace = space(BH_CAP_GUESTSPACE, 8, "GuestSpace");
     uint64_t own = object(BH_CAP_NTFN, 0, 0, "notification");
 
     g.worker = worker_make(0, a, 0);
@@ -360,11 +372,10 @@ static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned 
     struct guest g = guest_make(a, kind == RAW || kind == GAPS ? 0 : 1, code, code_end, guest_frame,
                                 guest_ram, kind == GAPS ? IRQ_PERIOD_TICKS / 2 : FLOOR_TICKS,
                                 kind == GAPS ? IRQ_PERIOD_TICKS : PERIOD_TICKS);
-    uint64_t off = guest_overhead, count = board->count;
+    uint64_t off = guest_overhead;
     uint32_t *samples = (uint32_t *)(guest_ram + BENCH_GUEST_SAMPLES) + WARM_UP;
 
     board->woken = 0;
-    if (kind == GAPS) board->count = 30;
     thread_go(g.thread, 0, monitor, exit | length << 8 | (uint64_t)kind << 16);
     done(g.thread, name);
     if (board->final_exit != BH_EXIT_HLT) {
@@ -372,11 +383,10 @@ static void guest_row(const char *name, enum kind kind, unsigned exit, unsigned 
         end(1, "a guest did not finish");
     }
     if (guest_overhead == 0) {
-        guest_overhead = least(samples, count);
+        guest_overhead = least(samples, board->count);
         off = 0;
     }
     report(name, samples, board->count, off);
-    board->count = count;
     thread_end(g.thread);
 }
 
@@ -417,7 +427,7 @@ static void guest_rows(uint64_t second)
     guest_row("doorbell_here", RING_HERE, 0, 2, CODE(ring_here), a);
     thread_end(t);
     /* Interrupts by the end of its own budget, alone: nobody else gets the CPU then. */
-    thread_end(second);
+    if (second) thread_end(second);
     guest_row("host_irq", GAPS, 0, 2, CODE(gaps), a);
 }
 
@@ -446,13 +456,9 @@ void root_service(uint64_t cpu)
 /* What is timed is the signalling side; the woken CPU's side is counted by tests/bench/trace.c. */
 static void afar_row(uint64_t nobody)
 {
-    uint64_t count = board->count;
-
     while (!afar_waits) (void)bh_wait(nobody, rt_tsc() + 20000);
-    board->count = count < 1000 ? count : 1000;
     guest_row("raw_empty_afar", RAW, BH_EXIT_CPUID, 2, CODE(empty), 0);
     guest_row("doorbell_afar", RING_AFAR, 0, 2, CODE(ring_afar), info()->cnode_slots - 1u);
-    board->count = count;
 }
 
 static void ipc_rows(void)
@@ -507,6 +513,7 @@ void root_main(void)
 {
     uint64_t second = 0, count = argument("n", SAMPLES), err = BH_ERR_MEMORY;
 
+    tracing = argument("trace", 0) != 0;
     image_pages = (uint64_t)(root_data - root_image) / PAGE;
     for (unsigned i = 0; i < info()->funtyped_count && err; i++) {
         funtyped = BH_SLOT_FUNTYPED + i;
@@ -540,7 +547,7 @@ void root_main(void)
         if (info()->backend != BH_BACKEND_NONE) afar_row(nobody);
         end(0, "measured");
     }
-    if (info()->backend != BH_BACKEND_NONE) second = second_vm();
+    if (info()->backend != BH_BACKEND_NONE && !tracing) second = second_vm();
     ipc_rows();
     if (info()->backend != BH_BACKEND_NONE) guest_rows(second);
     end(0, "measured");

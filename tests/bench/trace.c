@@ -6,19 +6,19 @@
  *
  * Arguments (key=value, separated by commas):
  *   out=FILE     where the result goes
- *   skip=N       the N+1st time that a window opens is recorded (default 8)
- *   start=HEX    address of the instruction that begins the count, a CLD
- *   end=HEX      code bytes that end it
- *   nested=1     both of these mean code inside of VMRUN..#VMEXIT only
- *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
+ *   skip=N       the N+1st time that a window opens is recorded (default 8); from then on, what
+ * each CPU executes in it is counted start=HEX    address of the instruction that begins the count,
+ * a CLD end=HEX      code bytes that end it nested=1     both of these mean code inside of
+ * VMRUN..#VMEXIT only watch=HEX    address of a function of ring 3: how often the host enters it
+ * (may be repeated)
  *
  * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
  * nothing that is counted (they stand outside of the RDTSC pair):
  *   nopl 0x42480000 + id(%rax)   window `id` opens       nopl 0x4248ffff(%rax)   it closes
  *
  * Output, a line each:  insn ID CPU ADDRESS BYTES   in order of execution
- *                       count TOTAL GUEST EXITS     instructions from start to end
- *                       watch ADDRESS TIMES
+ *                       cost ID CPU TOTAL TIMES     instructions of a CPU in all of a window's
+ * times count TOTAL GUEST EXITS     instructions from start to end watch ADDRESS TIMES
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -56,6 +56,7 @@ enum { NO_REGS = 0, ADD_U64 = 0 };
 #define MARK       0x42480000u
 #define MARK_END   0xffffu
 #define WINDOWS    64u
+#define CPUS       8u
 #define RECORDS    (1u << 20)
 #define RETURNS    8u
 #define WATCHES    32u
@@ -74,7 +75,10 @@ static struct {
 } records[RECORDS];
 static size_t nrecords;
 static unsigned seen[WINDOWS], skip = 8;
-static int window = -1;
+static int window = -1;               /* that is recorded */
+static int open_window = -1;          /* that is counted */
+static uint64_t costs[WINDOWS][CPUS]; /* instructions */
+static uint64_t times[WINDOWS];
 static bool armed; /* a mark has been met: all instructions are looked at from then on */
 static plugin_id_t plugin;
 
@@ -99,6 +103,7 @@ static const char *out_path;
  * -----------------------------------------------------------------------------*/
 static void on_insn(unsigned cpu, void *data)
 {
+    if (open_window >= 0 && cpu < CPUS) costs[open_window][cpu]++;
     if (window >= 0 && nrecords < RECORDS) {
         records[nrecords].insn = data;
         records[nrecords].window = (uint8_t)window;
@@ -118,10 +123,15 @@ static void on_mark(unsigned cpu, void *data)
         armed = true;
         qemu_plugin_reset(plugin, on_ready_again);
     }
-    if (id == MARK_END)
-        window = -1;
-    else if (id < WINDOWS && seen[id]++ == skip)
-        window = (int)id;
+    if (id == MARK_END || id >= WINDOWS) {
+        window = open_window = -1;
+        return;
+    }
+    if (seen[id] == skip) window = (int)id;
+    if (seen[id]++ >= skip) {
+        open_window = (int)id;
+        times[id]++;
+    }
 }
 
 /* The callback of an instruction runs before `executed` counts it, or after: one too many or too
@@ -253,6 +263,11 @@ static void on_exit_of_emulator(plugin_id_t id, void *data)
         for (unsigned b = 0; b < d->size; b++) (void)fprintf(f, "%02x", d->bytes[b]);
         (void)fputc('\n', f);
     }
+    for (unsigned w = 0; w < WINDOWS; w++)
+        for (unsigned c = 0; c < CPUS; c++)
+            if (costs[w][c] != 0)
+                (void)fprintf(f, "cost %u %u %" PRIu64 " %" PRIu64 "\n", w, c, costs[w][c],
+                              times[w]);
     if (done) (void)fprintf(f, "count %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", total, guest, exits);
     for (size_t i = 0; i < nwatches; i++)
         (void)fprintf(f, "watch %" PRIx64 " %" PRIu64 "\n", watches[i].address, watches[i].times);

@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import emu  # noqa: E402  (the path above)
@@ -30,9 +31,10 @@ ROOT_WINDOWS = {
     "syscall.null": 21, "ipc.call_reply.cross_space": 22, "notification.signal": 23,
     "notification.signal_wait": 24, "exit.raw.monitor": 26, "exit.raw.monitor.in": 27,
     "exit.raw.monitor.hypercall": 28, "exit.doorbell.kernel": 29, "exit.doorbell.kernel.set": 30,
-    "exit.doorbell.wakes_here": 32,
+    "exit.doorbell.wakes_here": 32, "exit.host_irq": 34,
 }
-ROOT_2_WINDOWS = {"exit.doorbell.wakes_elsewhere": 31, "unmap.shootdown": 33}  # on two CPUs
+ROOT_2_WINDOWS = {"exit.doorbell.wakes_elsewhere": 31}  # on two CPUs
+ROOT_4_WINDOWS = {"unmap.shootdown": 33}  # on four
 GUEST_WINDOWS = {
     "exit.cpuid.monitor": 1, "exit.pio_read.monitor": 2, "exit.pio_read.absent": 3,
     "exit.hypercall.monitor": 5, "exit.mmio_read.monitor.first": 6, "exit.mmio_read.monitor.again": 7,
@@ -125,6 +127,8 @@ class Trace:
 
     def __init__(self):
         self.insns = []  # (cpu, address, bytes)
+        self.cost = {}  # cpu: instructions, mean of all iterations but the first
+        self.times = 0
 
     def where(self, address):
         if address >= HOST_BASE:
@@ -162,6 +166,9 @@ def read_trace(path):
             if words[0] == "insn":
                 traces[int(words[1])].insns.append(
                     (int(words[2]), int(words[3], 16), bytes.fromhex(words[4])))
+            elif words[0] == "cost":
+                trace, times = traces[int(words[1])], int(words[4])
+                trace.cost[int(words[2])], trace.times = int(words[3]) / times, times
     return traces
 
 
@@ -210,15 +217,92 @@ def trace_path(kind, cpus):
     return f"{OUT}/{kind}-{cpus}.trace"
 
 
-def traces(kind, cpus=1):
+def traces(kind, cpus=1, count=30):
     """Traces of all windows of a measuring program: {window: Trace}."""
     out = trace_path(kind, cpus)
     plugin = f"file={OUT}/trace.so,out={out},skip=20"
     if kind == "root":
-        start(kind, f"trace-root-{cpus}", cmdline="n=30", cpus=cpus, plugin=plugin)
+        start(kind, f"trace-root-{cpus}", cmdline=f"n={count}", cpus=cpus, plugin=plugin)
     else:
         start(kind, "trace-guest", append="n=30", plugin=plugin)
     return read_trace(out)
+
+
+BOCHS_LINE = re.compile(r"\(0\)\.\[\d+\] \[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) .*; ([0-9a-f]+)\s*$")
+BOCHS_SKIP = 5  # iterations of a window before the one that is kept
+
+
+def mark_of(code):
+    """Number of the window that an instruction opens; None: it is no mark."""
+    if len(code) >= 7 and code[-7:-5] == b"\x0f\x1f" and code[-2:] == b"\x48\x42":
+        return code[-4] | code[-3] << 8
+    return None
+
+
+def read_bochs(lines, found, state):
+    """Add what Bochs' debugger has written to {window: Trace}; state goes on in the next call."""
+    for line in lines:
+        m = BOCHS_LINE.match(line)
+        if not m:
+            continue
+        code = bytes.fromhex(m[2])
+        mark = mark_of(code)
+        if mark is None:
+            if state["trace"]:
+                state["trace"].insns.append((0, int(m[1], 16), code))
+            continue
+        if mark == 0xFFFF:
+            if state["trace"]:
+                found[state["window"]] = state["trace"]
+            state["trace"] = None
+            continue
+        state["seen"][mark] += 1
+        state["window"] = mark
+        state["trace"] = Trace() if state["seen"][mark] == BOCHS_SKIP else None
+
+
+def address_of(elf, name):
+    for line in subprocess.run(["nm", elf], capture_output=True, text=True,
+                               check=True).stdout.splitlines():
+        if line.split()[-1] == name:
+            return int(line.split()[0], 16)
+    sys.exit(f"bench: {elf}: no symbol {name}")
+
+
+def traces_bochs(kind, wanted, timeout=300):
+    """{window: Trace} of those windows, on VMX: Bochs' debugger writes every instruction."""
+    directory = os.path.join(OUT, f"trace-{kind}-vmx")
+    os.makedirs(directory, exist_ok=True)
+    boot, mem = boot_of(kind, directory, "n=1 trace=1")
+    root = ROOT_BENCH + ".elf" if kind == "root" else run.ROOT.replace(".bin", ".elf")
+    start_at = [address_of(root, "root_main")]
+    start_at.append(address_of(root, "op_empty") if kind == "root" else
+                    address_of(GUEST, "measure_cpuid_and_ports"))
+    machine = emu.Emulator(emu.Settings(
+        kernel=KERNEL, boot=boot, emu="bochs", icount=True, mem=mem, cmdline="n=1 trace=1",
+        directory=directory, timeout=timeout, bochs_trace=start_at))
+    path = os.path.join(directory, "trace")
+    if os.path.exists(path):
+        os.remove(path)
+    found, state = {}, {"trace": None, "window": None, "seen": collections.Counter()}
+    rest, offset, last = "", 0, time.monotonic()
+    with machine:
+        while not set(wanted) <= set(found):
+            if time.monotonic() > last + timeout:
+                sys.exit(f"bench: {directory}: not all was reached on VMX")
+            for _ in range(1000):  # lets the debugger's output go on
+                machine.step(0)
+            if not os.path.exists(path):
+                continue
+            with open(path, encoding="ascii", errors="replace") as f:
+                f.seek(offset)
+                rest += f.read()
+                offset = f.tell()
+            lines = rest.split("\n")
+            rest = lines.pop()
+            read_bochs(lines, found, state)
+    os.remove(path)
+    return found
 
 
 def symbols_of(kind):
@@ -228,7 +312,8 @@ def symbols_of(kind):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("row", help=", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *GUEST_WINDOWS]))
+    parser.add_argument("row", help=", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS,
+                                              *GUEST_WINDOWS]))
     parser.add_argument("--list", action="store_true", help="every instruction, with its function")
     parser.add_argument("--again", action="store_true", help="use the last run's trace")
     args = parser.parse_args()
@@ -237,11 +322,13 @@ def main():
         kind, window = "root", ROOT_WINDOWS[args.row]
     elif args.row in ROOT_2_WINDOWS:
         kind, window, cpus = "root", ROOT_2_WINDOWS[args.row], 2
+    elif args.row in ROOT_4_WINDOWS:
+        kind, window, cpus = "root", ROOT_4_WINDOWS[args.row], 4
     elif args.row in GUEST_WINDOWS:
         kind, window = "guest", GUEST_WINDOWS[args.row]
     else:
         sys.exit(f"bench-trace: unknown row '{args.row}'; there are: " +
-                 ", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *GUEST_WINDOWS]))
+                 ", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS, *GUEST_WINDOWS]))
     found = read_trace(trace_path(kind, cpus)) if args.again else traces(kind, cpus)
     if window not in found:
         sys.exit(f"bench-trace: the run did not reach {args.row}")

@@ -78,7 +78,7 @@ static void enter_trap(const void *vector)
     struct frame f = {.vector = *(const uint64_t *)vector}, *to;
 
     if (percpu()->current == NULL) { /* idle */
-        trap_kernel(&f);
+        interrupt((uint32_t)f.vector);
         schedule();
     }
     to = save_frame(percpu()->current->save);
@@ -157,8 +157,9 @@ static void arena(void)
     retype(BH_SLOT_KUNTYPED, BH_CAP_SC, 0, 0, 4, S_SC);
     retype(BH_SLOT_KUNTYPED, BH_CAP_ENDPOINT, 0, 0, 2, S_EP);
     retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 4, S_NTFN);
-    retype(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 4, 0, 2, S_HOST);
-    retype(BH_SLOT_KUNTYPED, BH_CAP_GUESTSPACE, 4, 0, 1, S_GUEST);
+    retype(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 0, 0, 16, S_HOST);
+    retype(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 0, 0, 16, S_HOST + 1);
+    retype(BH_SLOT_KUNTYPED, BH_CAP_GUESTSPACE, 0, 0, 16, S_GUEST);
     retype(BH_SLOT_KUNTYPED, BH_CAP_VCPU, 0, 0, 1, S_VCPU);
     retype(BH_SLOT_KUNTYPED, BH_CAP_CNODE, 4, 0, 1, S_CNODE);
     retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 1, 1, S_NTFN1);

@@ -152,9 +152,9 @@ uint64_t rdtsc(void) { return host.tsc += 50; }
 
 void timer_arm(uint64_t when) { percpu()->armed = when; }
 
-void apic_ipi(uint32_t id, uint8_t vector)
+void apic_kick(uint32_t id)
 {
-    CHECK(id < HOST_CPUS && vector == VEC_KICK);
+    CHECK(id < HOST_CPUS);
     host.kicked |= 1u << id;
 }
 
@@ -177,7 +177,7 @@ void cpus_flush_if_owed(void)
     epoch_kicked = epoch_now;
     percpu()->hazard |= HAZARD_FLUSH;
     for (uint32_t i = 0; i < epoch_cpus; i++)
-        if (i != percpu()->cpu) apic_ipi(percpus[i].apic_id, VEC_KICK);
+        if (i != percpu()->cpu) apic_kick(percpus[i].apic_id);
 }
 
 uint64_t host_pending(void)
@@ -192,10 +192,12 @@ uint64_t host_pending(void)
 /* Interrupts are on for a moment: take what is pending. */
 void exit_irq_window(void)
 {
-    struct frame f = {.vector = host_pending()};
+    uint64_t vector = host_pending();
 
-    if (f.vector != 0) trap_kernel(&f);
+    if (vector != 0) interrupt((uint32_t)vector);
 }
+
+void idle_irq_window(void) { longjmp(host_leave, HOST_IDLE); }
 
 void host_asm(const char *text)
 {

@@ -63,6 +63,7 @@ error: action=report
 info: action=ignore
 log: {dir}/bochs.log
 magic_break: enabled=0
+{more}
 """
 
 
@@ -70,12 +71,14 @@ class Settings:
     """What to run. kernel and boot are files; iso replaces both (Bochs, or QEMU's CD).
 
     uefi: QEMU starts the iso by UEFI; the firmware talks on COM1, too. stick: the iso is a USB stick.
+    bochs_trace: linear addresses, each executed after the one before; from the last one on Bochs
+    writes every instruction to the file "trace" of the directory.
     """
 
     def __init__(self, kernel=None, boot=None, iso=None, emu="auto", cpus=1, mem=1024, cpu=None,
                  icount=False, timeout=None, cmdline="", interactive=False, directory=None,
                  gdb=False, qemu_args=(), log_to_stderr=False, uefi=False,
-                 stick=False):
+                 stick=False, bochs_trace=None):
         self.kernel, self.boot, self.iso = kernel, boot, iso
         self.emu = "qemu" if emu == "auto" else emu
         self.accelerate = emu == "auto" and not icount and not cpu and nested_vmx()
@@ -85,6 +88,7 @@ class Settings:
         self.qemu_args = list(qemu_args)
         self.log_to_stderr = log_to_stderr
         self.uefi, self.stick = uefi, stick
+        self.bochs_trace = bochs_trace
         self.directory = directory or new_run_directory()
         os.makedirs(self.directory, exist_ok=True)
 
@@ -230,9 +234,14 @@ class Emulator:
             f.write(BOCHSRC.format(
                 mem=s.mem, host_mem=min(s.mem, 2048), iso=iso,
                 cpu=s.cpu or "corei7_skylake_x", cpus=s.cpus, com1=name, com2=self.log_path,
-                dir=self.directory, sync="none", time0=1700000000 if s.icount else "utc"))
+                dir=self.directory, sync="none", time0=1700000000 if s.icount else "utc",
+                more=f"debugger_log: {self.directory}/trace" if s.bochs_trace else ""))
         go = os.path.join(self.directory, "debugger")
         with open(go, "w", encoding="ascii") as f:
+            if s.bochs_trace:
+                for number, address in enumerate(s.bochs_trace, 1):
+                    f.write(f"lb 0x{address:x}\nc\ndel {number}\n")
+                f.write("trace on\n")
             f.write("c\n")
         # Bochs insists on a screen. Its VNC display listens on every network interface, so it gets
         # a text display on a pseudo-terminal that nobody looks at (but _look() drains).

@@ -14,19 +14,11 @@
 #include "arch/x86/trap.h"
 
 extern uint64_t sim_now;
-void sim_halt(void);
 
 #define rdtsc()      sim_now
 #define write_cr3(v) ((void)(v))
 #define percpu()     (&percpus[0])
 
 #include "object/lookup.h"
-
-/* In sched.c (SIM_SCHED) the only statement that is assembly is the `sti; hlt; cli` of idle(); what
- * its headers have is parsed before. */
-#ifdef SIM_SCHED
-#define __asm__                                                                                    \
-    if (sim_halt(), 0) __asm
-#endif
 
 #endif

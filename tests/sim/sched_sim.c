@@ -68,8 +68,8 @@ void return_ipc(uint64_t result, uint64_t badge, const uint64_t *words) { never(
 void vcpu_resume(struct thread *t) { never("vcpu_resume"); }
 void vcpu_unbind(struct vcpu *v) { never("vcpu_unbind"); }
 void vcpu_fpu_save(void) { never("vcpu_fpu_save"); }
-void apic_ipi(uint32_t id, uint8_t vector);
-void apic_ipi(uint32_t id, uint8_t vector) { never("apic_ipi"); }
+void apic_kick(uint32_t id);
+void apic_kick(uint32_t id) { never("apic_kick"); }
 void cpu_domain_flush(void) {}
 void cpu_verw(void);
 void cpu_verw(void) {}
@@ -283,7 +283,7 @@ static void take_interrupts(void)
 static bool finished;
 
 /* idle(): nothing runs until something happens. */
-void sim_halt(void)
+void idle_irq_window(void)
 {
     uint32_t i;
     uint64_t next = next_event(&i);

@@ -23,7 +23,7 @@ $(SIM_OUT)/obj/%.o: kernel/%.c $(SIM_HEADERS) $(SIM_GEN) tests/sim/sim.mk
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(SIM_CFLAGS) $(if $(filter $*,$(SIM_COUNTED)),-fsanitize-coverage=trace-pc) \
-	    $(if $(filter object/sched,$*),-DSIM_SCHED) -include tests/sim/host.h -c -o $@ $(if $(filter core/heap,$*),$(SIM_OUT)/gen/core/heap.c,$<)
+	    -include tests/sim/host.h -c -o $@ $(if $(filter core/heap,$*),$(SIM_OUT)/gen/core/heap.c,$<)
 
 $(SIM_OUT)/sched_sim: tests/sim/sched_sim.c $(SIM_OBJECTS) $(SIM_HEADERS) $(SIM_GEN)
 	$(call say,HOSTCC,$<)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -46,11 +47,23 @@ static void errors(void **state)
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 15, 3, 4, 10, &p), BH_ERR_RANGE);
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 0xffffffffu, 1, 4, 10, &p),
                      BH_ERR_RANGE);
-    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 2, 1, 4, 10, &p), BH_ERR_RANGE);
-    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 13, 1, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 3, 8, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 1, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 4097, 4, 10, &p),
+                     BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 5, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 0, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 4097, 4, 10, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, ~0ull, 4, 10, &p),
+                     BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 6, 4, 0, &p), BH_ERR_SLOT);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 6, 4, 1, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 2, 4, 1, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 1024, 4, 1, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 1025, 4, 1, &p),
+                     BH_ERR_MEMORY);
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_SC, 0, 11, 4, 10, &p), BH_ERR_SLOT);
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_SC, 0, 1, FU, 10, &p), BH_ERR_SLOT);
-    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 11, 1, 4, 10, &p), BH_ERR_MEMORY);
     assert_int_equal(untyped_decode_retype(FU, BH_CAP_FRAME, 0, 0x40001, 4, 10, &p), BH_ERR_RANGE);
     assert_int_equal(untyped_decode_retype(FU, BH_CAP_FUNTYPED, 0, 0x100001, 4, 10, &p),
                      BH_ERR_MEMORY);
@@ -96,8 +109,10 @@ static void no_overlap(void **state)
     memset(taken, 0, sizeof(taken));
     srand(2);
     for (int step = 0; step < 4000; step++) {
-        uint32_t type = types[(size_t)rand() % 9], bits = (uint32_t)rand() % 8;
-        uint64_t count = 1 + (uint64_t)rand() % 6;
+        uint32_t type = types[(size_t)rand() % 9];
+        bool space = type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE;
+        uint32_t bits = space ? 0 : (uint32_t)rand() % 8;
+        uint64_t count = 1 + (uint64_t)rand() % (space ? 24 : 6);
         err_t e = untyped_decode_retype(KU, type, bits, count, next, N - next, &p);
 
         if (e != BH_OK) continue;
@@ -108,10 +123,7 @@ static void no_overlap(void **state)
             assert_int_equal(cap_type(cells[next + i].w0), type);
             assert_int_equal(cdt_parent(next + i), KU);
             assert_true(start >= 0x1000 && start + n <= 0x1000 + KSIZE);
-            if (type != BH_CAP_KUNTYPED)
-                assert_int_equal(start % n, 0);
-            else
-                assert_int_equal(start % 64, 0);
+            assert_int_equal(start % (type == BH_CAP_KUNTYPED || space ? 64 : n), 0);
             for (uint64_t u = start; u < start + n; u++) {
                 assert_int_equal(taken[u], 0);
                 taken[u] = 1;
@@ -121,6 +133,30 @@ static void no_overlap(void **state)
     }
     assert_true(next > 100);
     assert_true(untyped_left(KU) < KSIZE / 8);
+    (void)state;
+}
+
+/* A space is one object of any number of pages, on a page, with nothing lost but up to there. */
+static void spaces(void **state)
+{
+    struct retype_plan p;
+
+    reset();
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_NTFN, 0, 1, 4, 1, &p), BH_OK);
+    untyped_commit_retype(&p);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_HOSTSPACE, 0, 11, 5, 1, &p), BH_OK);
+    assert_int_equal(p.count, 1);
+    untyped_commit_retype(&p);
+    assert_int_equal(cap_obj(cells[5].w0), 0x1000 / 64 + 1);
+    assert_int_equal(cells[5].a, 11);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_GUESTSPACE, 0, 5, 6, 1, &p), BH_OK);
+    untyped_commit_retype(&p);
+    assert_int_equal(cap_obj(cells[6].w0), 0x1000 / 64 + 1 + 11);
+    assert_int_equal(cells[6].a, 5);
+    assert_int_equal(untyped_left(KU), KSIZE - 17 * 64);
+    /* What is aligned to its size still is, behind them. */
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_VCPU, 0, 1, 7, 1, &p), BH_OK);
+    assert_int_equal(p.start % 256, 0);
     (void)state;
 }
 
@@ -196,7 +232,8 @@ static void scrub(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(errors), cmocka_unit_test(no_overlap),
-                                       cmocka_unit_test(frames), cmocka_unit_test(scrub)};
+                                       cmocka_unit_test(spaces), cmocka_unit_test(frames),
+                                       cmocka_unit_test(scrub)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,9 +58,9 @@ static bool read_index(uint64_t window)
         memcpy(f->name, m.name, sizeof(f->name));
         f->bytes = m.size;
         f->pages = (m.size + PAGE - 1u) / PAGE;
-        f->frame = m.data / PAGE; /* page, until carve_files() */
+        f->page = m.data / PAGE;
         f->above_large =
-            (info()->boot_misalign + info()->boot_archive + f->frame * PAGE) % LARGE_BYTES;
+            (info()->boot_misalign + info()->boot_archive + f->page * PAGE) % LARGE_BYTES;
         nfiles++;
         offset = m.next;
     }
@@ -75,11 +75,8 @@ static bool carve_files(void)
         struct archive_file *f = &files[i];
         uint64_t err;
 
-        if (f->pages == 0) {
-            f->frame = 0;
-            continue;
-        }
-        err = carve(archive_frame, f->frame, f->pages, slot);
+        if (f->pages == 0) continue;
+        err = carve(archive_frame, f->page, f->pages, slot);
         if (err) {
             say("boot archive: %s: no frame: %s", f->name, error_name(err));
             return false;

@@ -16,6 +16,7 @@ struct archive_file {
     char name[CPIO_NAME_MAX + 1u];
     uint64_t bytes;
     uint64_t frame; /* slot; 0: empty file */
+    uint64_t page;  /* of the archive, where it begins */
     uint64_t pages;
     uint64_t above_large; /* bytes of its physical start above a 2 MiB boundary */
 };

@@ -8,6 +8,8 @@
 #include "string.h"
 #include "bulkhead/monitor.h"
 
+_Static_assert(BH_MONITOR_PROGRAM_BYTES <= ROOT_LOAD_BYTES, "the window takes all of it");
+
 static const uint8_t *elf;
 static uint64_t elf_bytes, pages;
 static struct elf_header header;
@@ -24,9 +26,9 @@ static bool segment_valid(const struct elf_segment *p)
 {
     uint64_t at = p->vaddr - BH_MONITOR_BASE;
 
-    return p->vaddr >= BH_MONITOR_BASE && p->vaddr % PAGE == 0 && p->memsz <= ROOT_LOAD_BYTES &&
-           at <= ROOT_LOAD_BYTES - p->memsz && p->filesz <= p->memsz && p->offset <= elf_bytes &&
-           p->filesz <= elf_bytes - p->offset &&
+    return p->vaddr >= BH_MONITOR_BASE && p->vaddr % PAGE == 0 &&
+           p->memsz <= BH_MONITOR_PROGRAM_BYTES && at <= BH_MONITOR_PROGRAM_BYTES - p->memsz &&
+           p->filesz <= p->memsz && p->offset <= elf_bytes && p->filesz <= elf_bytes - p->offset &&
            (p->flags & (ELF_WRITE | ELF_EXEC)) != (ELF_WRITE | ELF_EXEC);
 }
 

@@ -50,62 +50,66 @@ uint64_t vm_memory_bytes(const struct manifest_vm *config)
 struct images {
     const struct archive_file *kernel, *initrd; /* NULL: none */
     uint64_t kernel_va, initrd_va, end_va;
+    uint64_t tables; /* page tables of the lowest level, for ends that fill no large entry */
 };
 
-static void place_image(const struct archive_file *f, uint64_t *va, uint64_t *end)
+static bool cuts(uint64_t va) { return va % LARGE_BYTES != 0; }
+
+/* The image after what lies before it (NULL: RAM). If it begins in the large page that the one
+ * before ends in, as it does in the archive, they have that page's table in common. */
+static uint64_t place_image(struct images *m, const struct archive_file *f,
+                            const struct archive_file *before)
 {
-    if (!f) return;
-    *va = round_up(*end, LARGE_BYTES) + f->above_large;
-    *end = *va + f->pages * PAGE;
+    uint64_t va, gap, end = m->end_va;
+
+    if (!f) return 0;
+    gap = before ? (f->page - before->page - before->pages) * PAGE : 0;
+    if (before && f->page >= before->page + before->pages && cuts(end) &&
+        gap < LARGE_BYTES - end % LARGE_BYTES) {
+        va = end + gap;
+    } else {
+        va = round_up(end, LARGE_BYTES) + f->above_large;
+        m->tables += cuts(va) ? 1 : 0;
+    }
+    m->end_va = va + f->pages * PAGE;
+    if (cuts(m->end_va) && (va / LARGE_BYTES != m->end_va / LARGE_BYTES || !cuts(va))) m->tables++;
+    return va;
 }
 
 static struct images find_images(const struct manifest_vm *c)
 {
-    struct images m = {.kernel = archive_find(c->kernel), .end_va = BH_MONITOR_IMAGES};
+    /* A large page between RAM and images that nothing reaches. */
+    struct images m = {.kernel = archive_find(c->kernel),
+                       .end_va = BH_MONITOR_RAM + c->memory_mib * MIB + LARGE_BYTES};
 
     if (c->initrd) m.initrd = archive_find(c->initrd);
-    place_image(m.kernel, &m.kernel_va, &m.end_va);
-    place_image(m.initrd, &m.initrd_va, &m.end_va);
+    m.kernel_va = place_image(&m, m.kernel, NULL);
+    m.initrd_va = place_image(&m, m.initrd, m.kernel);
     return m;
-}
-
-/* Page tables of the lowest level: for the ends of an image that fill no large entry. */
-static uint64_t image_tables(const struct archive_file *f)
-{
-    uint64_t end;
-
-    if (!f) return 0;
-    end = f->above_large + f->pages * PAGE;
-    if (end <= LARGE_BYTES) return 1;
-    return (f->above_large ? 1u : 0u) + (end % LARGE_BYTES ? 1u : 0u);
 }
 
 static uint64_t gibs(uint64_t bytes) { return round_up(bytes, GIB) / GIB; }
 
-/* The kernel's own: header, three levels down to the private area, that area's table, save areas.
- */
-#define HOSTSPACE_KERNEL_PAGES 6u
-
-static uint64_t hostspace_pages(const struct manifest_vm *c, const struct images *m)
+static uint64_t hostspace_pages(const struct images *m)
 {
-    /* Start block, report, console and vCPU page share one table; the monitor's program has one;
-     * RAM takes large entries. */
-    uint64_t n = HOSTSPACE_KERNEL_PAGES + 1u + 1u + gibs(c->memory_mib * MIB) +
-                 gibs(m->end_va - BH_MONITOR_IMAGES) + image_tables(m->kernel) +
-                 image_tables(m->initrd);
-
-    return n < BH_HOSTSPACE_MIN_PAGES ? BH_HOSTSPACE_MIN_PAGES : n;
+    /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
+     * other from the first GiB on, whose table is among the kernel's own. */
+    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(m->end_va) - 1u + m->tables;
 }
 
 static uint64_t guestspace_pages(const struct manifest_vm *c)
 {
-    /* Header, root table, third level, small entries around the hole below 1 MiB, the hole below
-     * 4 GiB splits a GiB. */
-    uint64_t n = 2u + 1u + 1u + 1u + gibs(c->memory_mib * MIB);
+    /* Third level, and second level for each GiB: the hole below 4 GiB begins on one. Small entries
+     * around the hole below 1 MiB, or everywhere. */
+    uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
 
-    if ((info()->prot_on & BH_PROT_EXEC_4K) != 0) n += c->memory_mib / 2u + 1u;
+    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small;
+}
 
-    return n < BH_GUESTSPACE_MIN_PAGES ? BH_GUESTSPACE_MIN_PAGES : n;
+/* Page tables among the pages of both spaces: all but two headers and the save areas. */
+static uint64_t table_pages(uint64_t host_pages, uint64_t guest_pages)
+{
+    return host_pages - 2u + guest_pages - 1u;
 }
 
 static bool failed(const struct vm *vm, const char *what, uint64_t err)
@@ -118,11 +122,11 @@ static bool failed(const struct vm *vm, const char *what, uint64_t err)
  */
 static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
 {
-    uint64_t largest = host_pages > guest_pages ? host_pages : guest_pages;
-    /* Spaces are aligned to their size in the pool, which ends on a 2 MiB boundary: so much is lost
-     * before the largest, and nothing between the others. Small objects share a page. */
-    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % largest;
-    uint64_t kpages = skipped + host_pages + guest_pages + BH_VCPU_BYTES / PAGE + 1u;
+    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE;
+    /* A vCPU is aligned to its size in the pool, which ends on a 2 MiB boundary: so much is lost
+     * before it. Small objects share a page. */
+    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % vcpu_pages;
+    uint64_t kpages = skipped + vcpu_pages + host_pages + guest_pages + 1u;
     uint64_t fpages = vm_memory_bytes(vm->config) / PAGE - LARGE_PAGES;
     uint64_t err = BH_ERR_MEMORY;
 
@@ -148,18 +152,12 @@ static bool make_objects(struct vm *vm, unsigned cpu, uint64_t host_pages, uint6
     uint64_t s = vm->slots, k = vm->slots + VS_KUNTYPED;
     uint64_t period = (uint64_t)info()->tsc_khz * PERIOD_US / 1000u;
     const struct manifest_vm *c = vm->config;
-    /* The larger space first: each is aligned to its size. */
-    bool host_first = host_pages >= guest_pages;
 
-    return !(host_first &&
-             failed(vm, "monitor's address space",
-                    retype(k, BH_CAP_HOSTSPACE, log2_up(host_pages), cpu, 1, s + VS_HOSTSPACE))) &&
+    return !failed(vm, "vCPU", retype(k, BH_CAP_VCPU, 0, cpu, 1, s + VS_VCPU)) &&
+           !failed(vm, "monitor's address space",
+                   retype(k, BH_CAP_HOSTSPACE, 0, cpu, host_pages, s + VS_HOSTSPACE)) &&
            !failed(vm, "guest's address space",
-                   retype(k, BH_CAP_GUESTSPACE, log2_up(guest_pages), cpu, 1, s + VS_GUESTSPACE)) &&
-           !(!host_first &&
-             failed(vm, "monitor's address space",
-                    retype(k, BH_CAP_HOSTSPACE, log2_up(host_pages), cpu, 1, s + VS_HOSTSPACE))) &&
-           !failed(vm, "vCPU", retype(k, BH_CAP_VCPU, 0, cpu, 1, s + VS_VCPU)) &&
+                   retype(k, BH_CAP_GUESTSPACE, 0, cpu, guest_pages, s + VS_GUESTSPACE)) &&
            !failed(vm, "CNode",
                    retype(k, BH_CAP_CNODE, log2_up(BH_MONITOR_SLOTS), cpu, 1, s + VS_CNODE)) &&
            !failed(vm, "thread", retype(k, BH_CAP_THREAD, 0, cpu, 1, s + VS_THREAD)) &&
@@ -332,8 +330,7 @@ static uint64_t build(void *arg)
     struct vm *vm = plan->vm;
     const struct manifest_vm *c = vm->config;
     const struct images m = find_images(c);
-    uint64_t host_pages = (uint64_t)1 << log2_up(hostspace_pages(c, &m));
-    uint64_t guest_pages = (uint64_t)1 << log2_up(guestspace_pages(c));
+    uint64_t host_pages = hostspace_pages(&m), guest_pages = guestspace_pages(c);
     uint64_t s = vm->slots;
 
     if (!make_untypeds(vm, host_pages, guest_pages) ||
@@ -343,6 +340,7 @@ static uint64_t build(void *arg)
         (c->initrd && !map_image(vm, c->initrd, m.initrd, VS_INITRD_MONITOR, m.initrd_va)))
         return BH_ERR_STATE;
     fill_start(vm, &m);
+    vm->table_bytes = table_pages(host_pages, guest_pages) * PAGE;
     if (failed(vm, "fault notification",
                bh_thread_set_fault_ntfn(s + VS_THREAD, s + VS_FAULT).err) ||
         failed(vm, "vCPU: bind",
@@ -406,6 +404,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     audit_number("memory_mib", config->memory_mib);
     audit_number("kernel_bytes",
                  vm->kuntyped_bytes - bh_untyped_left(vm->slots + VS_KUNTYPED).value);
+    audit_number("table_bytes", vm->table_bytes);
     audit_number("monitor_bytes", (program_pages() + SHARED_PAGES) * PAGE);
     audit_number("host_tables_left", bh_hostspace_tables_left(vm->slots + VS_HOSTSPACE).value);
     audit_number("guest_tables_left", bh_guestspace_tables_left(vm->slots + VS_GUESTSPACE).value);

@@ -50,6 +50,7 @@ struct vm {
     const struct manifest_vm *config;
     uint64_t slots;
     uint64_t kuntyped_bytes, funtyped_bytes; /* of the sub-untypeds, when nothing is made of them */
+    uint64_t table_bytes;                    /* page tables among its kernel objects */
     struct bh_monitor_start *start;          /* root's mappings of the shared pages */
     struct bh_monitor_report *report;
     struct bh_console *console;

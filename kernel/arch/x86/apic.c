@@ -33,10 +33,12 @@ uint32_t tsc_khz;
 static bool tsc_deadline;
 static uint64_t timer_ratio; /* timer counts per TSC tick, 32.32 fixed point */
 
+#define XAPIC(reg) (*(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + (reg)))
+
 static uint32_t reg_read(uint32_t reg)
 {
     if (apic_x2) return (uint32_t)rdmsr(MSR_X2APIC_BASE + reg / 16);
-    return *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg);
+    return XAPIC(reg);
 }
 
 static void reg_write(uint32_t reg, uint32_t v)
@@ -44,7 +46,7 @@ static void reg_write(uint32_t reg, uint32_t v)
     if (apic_x2)
         wrmsr(MSR_X2APIC_BASE + reg / 16, v);
     else
-        *(volatile uint32_t *)(FIX_BASE + FIX_LAPIC * 4096ul + reg) = v;
+        XAPIC(reg) = v;
 }
 
 uint32_t apic_id(void) { return apic_x2 ? reg_read(REG_ID) : reg_read(REG_ID) >> 24; }
@@ -81,21 +83,22 @@ void apic_init_cpu(void)
     percpu()->apic_id = apic_id();
 }
 
-static void icr_write(uint32_t dest, uint32_t low)
+__attribute__((always_inline)) static inline void icr_write(uint32_t dest, uint32_t low)
 {
     if (apic_x2) {
         wrmsr(MSR_X2APIC_BASE + REG_ICR / 16, (uint64_t)dest << 32 | low);
         return;
     }
-    while ((reg_read(REG_ICR) & 0x1000u) != 0) cpu_relax();
-    reg_write(REG_ICR2, dest << 24);
-    reg_write(REG_ICR, low);
+    while ((XAPIC(REG_ICR) & 0x1000u) != 0) cpu_relax();
+    XAPIC(REG_ICR2) = dest << 24;
+    XAPIC(REG_ICR) = low;
 }
 
-void apic_ipi(uint32_t id, uint8_t vector)
+void apic_kick(uint32_t id)
 {
-    __asm__ volatile("mfence" : : : "memory"); /* x2APIC ICR writes are not serialising */
-    icr_write(id, 0x4000u | vector);
+    /* A WRMSR to the x2APIC does not wait for stores before it, an uncached store does. */
+    if (apic_x2) __asm__ volatile("mfence" : : : "memory");
+    icr_write(id, 0x4000u | VEC_KICK);
 }
 
 void apic_stop_others(void) { icr_write(0, 0xc4400u); /* NMI, all excluding self */ }

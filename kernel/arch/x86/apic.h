@@ -13,7 +13,7 @@ void apic_init_cpu(void);
 bool apic_calibrate(void); /* BSP: TSC and timer against the PIT; false: it stands still */
 uint32_t apic_id(void);
 void apic_eoi(void);
-void apic_ipi(uint32_t apic_id, uint8_t vector);
+void apic_kick(uint32_t apic_id); /* VEC_KICK to another CPU, after all stores before it */
 void apic_start_cpu(uint32_t apic_id, uint8_t page); /* INIT, SIPI, SIPI */
 void apic_stop_others(void);                         /* NMI to all others: panic only */
 /** Interrupt this CPU at the absolute TSC @when (sooner if far away); keeps percpu.armed. */

@@ -290,6 +290,6 @@ void cpus_flush_if_owed(void)
     epoch_kicked = epoch_now;
     percpu()->hazard |= HAZARD_FLUSH;
     for (uint32_t i = 0; i < epoch_cpus; i++) {
-        if (i != percpu()->cpu) apic_ipi(percpus[i].apic_id, VEC_KICK);
+        if (i != percpu()->cpu) apic_kick(percpus[i].apic_id);
     }
 }

@@ -193,8 +193,7 @@ resume_current:                 /* whoever calls this leaves its frames behind: 
 return_syscall:                 /* (result, value) */
     mov %rdi, %rax
     mov %rsi, %rdx
-    ZERO ebx, ebp, r12d, r13d, r14d, r15d
-    jmp exit_clean
+    SYSRET ebx, ebp, r12d, r13d, r14d, r15d, edi, esi, r8d, r9d, r10d
 
     .globl return_ipc
 return_ipc:                     /* (result, badge, words[4]) */
@@ -230,11 +229,22 @@ vec = 0
     push $vec
     .if (vec == 2) || (vec == 8) || (vec == 18)
     jmp ist_common
+    .elseif vec >= 32
+    jmp irq_common
     .else
     jmp trap_common
     .endif
 vec = vec + 1
     .endr
+
+/* The kernel lets interrupts in at its two windows only. There is nothing to go back to in a window: the
+   handler returns in its place, to its caller, with interrupts off again. */
+irq_common:
+    testb $3, 24(%rsp)          /* CS */
+    jnz trap_common
+    mov (%rsp), %edi            /* vector */
+    mov 40(%rsp), %rsp          /* as the window had it: its return address on top */
+    jmp interrupt
 
 trap_common:
     PUSH_REGS
@@ -249,13 +259,9 @@ trap_common:
     xor %ebp, %ebp
     call trap_user              /* does not return */
     ud2
-1:  mov %rsp, %rbp
-    and $-16, %rsp
-    call trap_kernel
-    mov %rbp, %rsp
-    POP_REGS
-    add $16, %rsp
-    iretq
+1:  and $-16, %rsp
+    call trap_kernel            /* does not return */
+    ud2
 
 /* NMI, double fault, machine check: own stacks, with this CPU's percpu pointer in the word above the frame, since
    GS may hold anything. */
@@ -282,10 +288,18 @@ ist_common:
     add $16, %rsp
     iretq
 
+/* The windows: RSP points at the return address throughout (irq_common). Without an interrupt, or after
+   an NMI, they end by themselves. */
     .globl exit_irq_window
 exit_irq_window:
     sti
     nop
+    cli
+    ret
+    .globl idle_irq_window
+idle_irq_window:                /* HLT is in the shadow of STI: no interrupt is lost between them */
+    sti
+    hlt
     cli
     ret
     .section .note.GNU-stack, "", @progbits

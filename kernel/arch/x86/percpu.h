@@ -49,7 +49,7 @@ struct percpu {
     struct runq *runq;  /* sched.c */
     uint64_t signals; /* (any) atomic: head + 1 of the list of notifications signalled from afar */
     uint64_t gdt_base, idt_base, tss_base; /* for VMX host state */
-};
+} __attribute__((aligned(64)));            /* no line of two CPUs */
 
 _Static_assert(offsetof(struct percpu, fpu_owner) == 56, "entry.S");
 _Static_assert(offsetof(struct percpu, domain_flush) == 80, "entry.S");

@@ -1,7 +1,8 @@
 /*
  * C side of interrupts and exceptions. From user mode they never return here: they leave by
  * resume_current(). From the kernel only interrupts in the two windows (idle, after a guest exit)
- * are expected; all else is a broken invariant.
+ * are expected, and interrupt() returns to whoever opened the window; all else is a broken
+ * invariant.
  */
 #include "trap.h"
 #include <stddef.h>
@@ -36,21 +37,22 @@ static const char *exception_name(uint64_t vector)
     return vector < sizeof(exception_names) / 4 ? exception_names[vector] : "exception";
 }
 
-static void interrupt(uint64_t vector)
+void interrupt(uint32_t vector)
 {
     struct percpu *pc = percpu();
 
     pc->irqs++;
-    if (vector == VEC_SPURIOUS) return;
-    if (vector == VEC_TIMER) {
-        pc->armed = ~0ull;
-        pc->hazard |= HAZARD_RESCHED;
-    } else if (vector == VEC_KICK) {
+    if (vector == VEC_KICK) {
         if (__atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST) != epoch_cpu[pc->cpu])
             pc->hazard |= HAZARD_FLUSH;
         ntfn_signals_from_afar();
+    } else if (vector == VEC_TIMER) {
+        pc->armed = ~0ull;
+        pc->hazard |= HAZARD_RESCHED;
+    } else if (vector == VEC_SPURIOUS) {
+        return;
     } else if (vector >= VEC_IRQ_BASE && vector < VEC_IRQ_BASE + 24) {
-        irq_arrived((uint32_t)(vector - VEC_IRQ_BASE));
+        irq_arrived(vector - VEC_IRQ_BASE);
     }
     apic_eoi();
 }
@@ -58,19 +60,15 @@ static void interrupt(uint64_t vector)
 __attribute__((noreturn)) void trap_user(struct frame *f)
 {
     if (f->vector >= 32) {
-        interrupt(f->vector);
+        interrupt((uint32_t)f->vector);
         percpu()->current->cont = CONT_FRAME;
         resume_current();
     }
     thread_fault((uint32_t)f->vector, f->error, f->rip, f->vector == 14 ? read_cr2() : 0);
 }
 
-void trap_kernel(struct frame *f)
+__attribute__((noreturn)) void trap_kernel(struct frame *f)
 {
-    if (f->vector >= 32) {
-        interrupt(f->vector);
-        return;
-    }
     panic_frame(exception_name(f->vector), f);
 }
 

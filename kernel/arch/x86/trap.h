@@ -27,6 +27,7 @@ __attribute__((noreturn)) void return_syscall(uint64_t result, uint64_t value);
 __attribute__((noreturn)) void return_ipc(uint64_t result, uint64_t badge, const uint64_t *words);
 void syscall_entry(void);
 extern char vectors_start[];
-void exit_irq_window(void); /* sti; nop; cli */
+void exit_irq_window(void); /* interrupts that are pending */
+void idle_irq_window(void); /* halt until one comes */
 
 #endif

@@ -55,10 +55,10 @@ enum bh_call {
  */
 #define BH_INVOCATIONS(X)                                                                          \
     /* Untyped (both kinds). desc = type | size_bits << 8 | cpu << 16 (see BH_DESC); size means    \
-       CNode: log2 slots; HostSpace/GuestSpace: log2 pages; else 0. count objects go to slots      \
-       dst_slot, dst_slot+1, ... For Frame and FrameUntyped from a FrameUntyped: one object of     \
-       `count` pages with desc.size_bits = log2 of its alignment in pages. KernelUntyped from      \
-       KernelUntyped: one object of `count` pages. */                                              \
+       CNode: log2 slots; else 0. count objects go to slots dst_slot, dst_slot+1, ... For Frame    \
+       and FrameUntyped from a FrameUntyped: one object of `count` pages with desc.size_bits =     \
+       log2 of its alignment in pages. KernelUntyped, HostSpace, GuestSpace from KernelUntyped:    \
+       one object of `count` pages. */                                                             \
     X(UNTYPED, 0, untyped_retype, desc, count, dst_cnode, dst_slot)                                \
     /* Clean what deleted children left dirty; PREEMPTED until done. Needs: no children, epochs.   \
      */                                                                                            \

@@ -56,16 +56,17 @@ enum bh_root_slot {
     BH_SLOT_FREE = 160,       /* = bh_info.free_slot */
 };
 
-/** Object sizes in bytes (kernel pool). HostSpace and GuestSpace: any power of two of pages from
- *  BH_SPACE_MIN_PAGES: header page, root table, the rest is the space's page tables. */
+/** Object sizes in bytes (kernel pool). HostSpace and GuestSpace: any number of pages from the
+ * least one, which holds the kernel's own (header, root table; of a HostSpace also the private
+ * area); the rest is the space's page tables. */
 #define BH_CNODE_SLOT_BYTES     64u /* a CNode of n slots takes n * 64, n a power of two >= 16 */
 #define BH_THREAD_BYTES         512u
 #define BH_SC_BYTES             256u
 #define BH_ENDPOINT_BYTES       64u
 #define BH_NTFN_BYTES           64u
 #define BH_VCPU_BYTES           16384u
-#define BH_HOSTSPACE_MIN_PAGES  8u
-#define BH_GUESTSPACE_MIN_PAGES 8u
+#define BH_HOSTSPACE_MIN_PAGES  6u
+#define BH_GUESTSPACE_MIN_PAGES 2u
 #define BH_SPACE_MAX_PAGES      4096u
 
 #endif

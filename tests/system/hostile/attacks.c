@@ -62,7 +62,7 @@ static void cnode_filled_while_deleted(void)
 /* Many objects that are in use lie before the thread that uses them: revoke must come through. */
 static void revoke_behind_busy(void)
 {
-    make(ut, BH_CAP_HOSTSPACE, 3, 0, 3, first);
+    for (uint64_t i = 0; i < 3; i++) make(ut, BH_CAP_HOSTSPACE, 0, 0, 8, first + i);
     make_cnode(first + 3);
     make(ut, BH_CAP_THREAD, 0, 0, 40, first + 10);
     make(ut, BH_CAP_SC, 0, 0, 40, first + 60);
@@ -79,7 +79,7 @@ static void tables_overflow(void)
 {
     struct bh_result r;
 
-    make(ut, BH_CAP_GUESTSPACE, 3, 0, 1, first);
+    make(ut, BH_CAP_GUESTSPACE, 0, 0, 8, first);
     make(ut, BH_CAP_CNODE, 6, 0, 1, first + 1); /* lies right behind */
     make(ft, BH_CAP_FRAME, 9, 0, 512, first + 2);
     must("attach", bh_frame_attach(first + 2, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 3));
@@ -98,7 +98,7 @@ static void map_while_detached(void)
 {
     uint64_t e, va = 0x20000000;
 
-    make(ut, BH_CAP_GUESTSPACE, 5, 0, 1, first);
+    make(ut, BH_CAP_GUESTSPACE, 0, 0, 32, first);
     make(ft, BH_CAP_FRAME, 0, 0, 1, first + 1);
     must("attach", bh_frame_attach(first + 1, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 2));
     for (uint64_t i = 0; i < 20; i++)
@@ -117,7 +117,7 @@ static void map_beyond_frame(void)
 {
     uint64_t e;
 
-    make(ut, BH_CAP_GUESTSPACE, 4, 0, 1, first);
+    make(ut, BH_CAP_GUESTSPACE, 0, 0, 16, first);
     make(ft, BH_CAP_FRAME, 0, 0, 4, first + 1);
     must("attach", bh_frame_attach(first + 1, first, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 2));
     for (uint64_t offset = 0; offset <= 4; offset++) {

@@ -40,7 +40,7 @@ struct worker {
     uint64_t trace[8];         /* what it invoked last: method | slot << 16 */
     uint8_t type[ARENA_SLOTS]; /* what the slots held when last looked at */
     uint32_t looked;
-    uint32_t invoked_type;
+    uint32_t invoked_type, wanted_type; /* of the capability invoked; of what a retype is to make */
     uint32_t cpu;
 };
 
@@ -208,9 +208,9 @@ static uint64_t random_desc(struct worker *w)
     } else {
         type = types[below(w, sizeof(types))];
         if (type == BH_CAP_CNODE) bits = 4 + below(w, 2);
-        if (type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE) bits = 3 + below(w, 2);
     }
     if (one_in(w, 32)) type = below(w, 20);
+    w->wanted_type = (uint32_t)type;
     return BH_DESC(type, bits, cpu);
 }
 
@@ -237,6 +237,8 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
     case ARG_desc: return random_desc(w);
     case ARG_count:
         if (w->invoked_type == BH_CAP_IOPORTS) return 1 + below(w, 8);
+        if (w->wanted_type == BH_CAP_HOSTSPACE || w->wanted_type == BH_CAP_GUESTSPACE)
+            return one_in(w, 40) ? 512 : BH_HOSTSPACE_MIN_PAGES + below(w, 24);
         return one_in(w, 3) ? 1 + below(w, 24) : one_in(w, 40) ? 512 : 1 + below(w, 3);
     case ARG_dst_cnode: return one_in(w, 3) ? slot_of(w, MASK(CNODE)) : HOSTILE_SLOT_CNODE;
     case ARG_dst_slot: return one_in(w, 4) ? below(w, 16) : slot_of(w, MASK(NULL));
@@ -691,7 +693,8 @@ static void set_up(void)
     for (uint32_t i = 0; i < 3; i++) make(funtyped, BH_CAP_FRAME, 0, 0, sizes[i], S_FRAME + i);
     make(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, 512, S_ARENA_K);
     make(BH_SLOT_KUNTYPED, BH_CAP_CNODE, 8, 0, 1, S_CNODE);
-    make(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 5, 0, 2, S_SPACE);
+    for (uint32_t i = 0; i < 2; i++)
+        make(BH_SLOT_KUNTYPED, BH_CAP_HOSTSPACE, 0, 0, 32, S_SPACE + i);
     make(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, S_NTFN);
 
     map_here(BH_SLOT_HOSTSPACE, 0, SHARED_VA, BH_MAP_READ | BH_MAP_WRITE, sizes[0]);

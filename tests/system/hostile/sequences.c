@@ -21,7 +21,10 @@ static struct bh_result hit_args(uint32_t method, uint64_t want, uint64_t cap, c
 
 static uint64_t one(uint32_t type, uint32_t bits, uint64_t slot)
 {
-    make(type == BH_CAP_FRAME ? ft : ut, type, bits, 0, 1, slot);
+    if (type == BH_CAP_HOSTSPACE || type == BH_CAP_GUESTSPACE) /* one object of so many pages */
+        make(ut, type, 0, 0, 1ul << bits, slot);
+    else
+        make(type == BH_CAP_FRAME ? ft : ut, type, bits, 0, 1, slot);
     return slot;
 }
 

@@ -12,14 +12,15 @@
 #define BH_MONITOR_VERSION   1u
 #define BH_MONITOR_MAX_VCPUS 8u
 
-/** User addresses in a monitor's HostSpace. */
-#define BH_MONITOR_START   0x200000ul    /* struct bh_monitor_start, read-only */
-#define BH_MONITOR_REPORT  0x208000ul    /* struct bh_monitor_report, read-write */
-#define BH_MONITOR_CONSOLE 0x210000ul    /* struct bh_console, read-write */
-#define BH_MONITOR_VCPU    0x220000ul    /* struct bh_vcpu_page of vCPU n at + n * 4096 */
-#define BH_MONITOR_BASE    0x400000ul    /* the monitor's ELF image is linked here */
-#define BH_MONITOR_IMAGES  0x40000000ul  /* guest kernel, then initrd, read-only */
-#define BH_MONITOR_RAM     0x100000000ul /* guest RAM, linear, read-write */
+/** User addresses in a monitor's HostSpace. Program and shared pages lie in the same 2 MiB, RAM
+ *  follows, and the guest's kernel and initrd, read-only, behind RAM: so few page tables. */
+#define BH_MONITOR_BASE          0x400000ul /* the monitor's ELF image is linked here */
+#define BH_MONITOR_PROGRAM_BYTES 0x1c0000ul /* it ends here at the latest */
+#define BH_MONITOR_START         0x5c0000ul /* struct bh_monitor_start, read-only */
+#define BH_MONITOR_REPORT        0x5c8000ul /* struct bh_monitor_report, read-write */
+#define BH_MONITOR_CONSOLE       0x5d0000ul /* struct bh_console, read-write */
+#define BH_MONITOR_VCPU          0x5e0000ul /* struct bh_vcpu_page of vCPU n at + n * 4096 */
+#define BH_MONITOR_RAM           0x800000ul /* guest RAM, linear, read-write */
 
 /** Slots of a monitor's CNode. It holds nothing else. */
 enum bh_monitor_slot {
