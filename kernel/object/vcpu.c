@@ -226,7 +226,8 @@ struct sysret inv_vcpu_bind(const struct invocation *in)
     if (v->thread != NONE || t->vcpu != NONE || t->bound == 0 ||
         (t->state != BH_THREAD_STOPPED && t != pc->current))
         return sysret(BH_ERR_STATE, 0);
-    if (ntfns[cell_obj(ntfn)].vcpu != NONE) return sysret(BH_ERR_BUSY, 0);
+    if (ntfns[cell_obj(ntfn)].vcpu != NONE || epoch_passed(v->unbound) == 0)
+        return sysret(BH_ERR_BUSY, 0);
     s = &spaces[t->space];
     for (slot = 0; slot < PRIV_VCPU_COUNT && (s->vcpu_used >> slot & 1u) != 0; slot++)
         ;
@@ -282,7 +283,7 @@ void vcpu_unbind(struct vcpu *v)
     t->vcpu = NONE;
     if (t->cont == CONT_VCPU) thread_return(t, 0 - (uint64_t)BH_ERR_ABORTED, 0);
     v->thread = v->guestspace = v->ntfn = NONE;
-    (void)epoch_charge();
+    v->unbound = epoch_charge();
 }
 
 struct sysret inv_vcpu_unbind(const struct invocation *in)

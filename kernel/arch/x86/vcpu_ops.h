@@ -40,15 +40,14 @@ struct vcpu {
     void *hw;         /* same, page 1 */
     void *xsave;      /* same, page 2 */
     uint64_t hw_phys; /* physical address of page 1 */
-    uint64_t nested_root;   /* physical address of the GuestSpace's root table */
-    uint64_t flushed_epoch; /* guest TLB is clean up to this epoch */
+    uint64_t nested_root; /* physical address of the GuestSpace's root table */
+    uint64_t unbound; /* epoch of the last unbind: until it has passed, its page may be reached */
     uint64_t guest_xcr0;
     /* What the backend also wrote to the page, for the kernel's own use: of IO, INVALID, UNKNOWN.
      */
     uint64_t qual;
     uint64_t info, rip; /* of INVALID and UNKNOWN */
     uint32_t initialised;
-    uint32_t page_slot;
     uint64_t page_va;       /* user address of the page */
     uint64_t host_rsp_slot; /* scratch of the backend's entry code */
     uint32_t asid;          /* ASID or VPID in use */

@@ -4,7 +4,7 @@
  */
 #include "svm.h"
 #include "../asm.h"
-#include "../cpu.h"
+#include "../guest_state.h"
 #include "../percpu.h"
 #include "bulkhead/error.h"
 #include "object/vcpu.h"
@@ -118,16 +118,6 @@ void svm_read_state(struct vcpu *v, uint64_t groups)
 #define CR4_VALID  0x7fffffull /* what the guest sets itself the hardware checks; no VMXE */
 #define EFER_VALID 0xfd01ull
 
-static bool canonical(uint64_t a) { return (uint64_t)((int64_t)(a << 16) >> 16) == a; }
-
-static bool pat_ok(uint64_t pat)
-{
-    for (unsigned i = 0; i < 8; i++, pat >>= 8) {
-        if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3) return false;
-    }
-    return true;
-}
-
 uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
 {
     const struct bh_vcpu_state s = *(const volatile struct bh_vcpu_state *)&v->page->state;
@@ -138,19 +128,14 @@ uint32_t svm_write_state(struct vcpu *v, uint64_t groups)
         ((s.cr0 & ~CR0_VALID) != 0 || (s.cr4 & ~CR4_VALID) != 0 || (s.cr4 >> 13 & 1) != 0 ||
          (s.efer & ~EFER_VALID) != 0 || (s.efer & EFER_SVME) != 0 || s.cr3 >> 52 != 0 ||
          ((s.cr0 >> 31 & 1) != 0 && (s.cr0 & 1) == 0) ||
-         ((s.cr0 >> 29 & 1) != 0 && (s.cr0 >> 30 & 1) == 0) || (s.xcr0 & ~host_xcr0) != 0 ||
-         (host_xcr0 != 0 && (s.xcr0 & 1) == 0) || (s.xcr0 & 6) == 4 ||
-         ((s.xcr0 & 0xe0) != 0 && (s.xcr0 & 0xe6) != 0xe6)))
+         ((s.cr0 >> 29 & 1) != 0 && (s.cr0 >> 30 & 1) == 0) || !xcr0_ok(s.xcr0)))
         return BH_ERR_RANGE;
     if ((groups & BH_STATE_SEG) != 0) {
         for (unsigned i = BH_FS; i < BH_NSEGS; i++) {
             if (!canonical(s.seg[i].base)) return BH_ERR_RANGE;
         }
     }
-    if ((groups & BH_STATE_MSR) != 0 &&
-        (!canonical(s.lstar) || !canonical(s.cstar) || !canonical(s.kernel_gs_base) ||
-         !canonical(s.sysenter_esp) || !canonical(s.sysenter_eip) || !pat_ok(s.pat)))
-        return BH_ERR_RANGE;
+    if ((groups & BH_STATE_MSR) != 0 && !msrs_ok(&s)) return BH_ERR_RANGE;
     if ((groups & BH_STATE_DR) != 0 && (s.dr6 >> 32 != 0 || s.dr7 >> 32 != 0)) return BH_ERR_RANGE;
 
     if ((groups & BH_STATE_SEG) != 0) {

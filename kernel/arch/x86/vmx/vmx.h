@@ -129,7 +129,6 @@ void vmx_read_state(struct vcpu *v, uint64_t groups);
 uint32_t vmx_write_state(struct vcpu *v, uint64_t groups);
 /** Load @s whole; it is valid. */
 void vmx_load_state(struct vcpu *v, const struct bh_vcpu_state *s, uint64_t groups);
-bool vmx_canonical(uint64_t va);
 
 /* ept.c */
 uint64_t ept_leaf_flags(uint64_t map_flags, unsigned level);

@@ -5,6 +5,7 @@
  */
 #include "vmx.h"
 #include "../cpu.h"
+#include "../guest_state.h"
 #include "bulkhead/error.h"
 
 /*
@@ -287,7 +288,7 @@ static unsigned exit_msr(struct vcpu *v, struct vmx_save *s, struct bh_vcpu_page
     uint32_t msr = (uint32_t)ONCE(page->gpr[1]);
     uint64_t value = (uint32_t)ONCE(page->gpr[0]) | ONCE(page->gpr[2]) << 32;
 
-    if (write && (msr == MSR_LSTAR || msr == MSR_CSTAR) && !vmx_canonical(value)) {
+    if (write && (msr == MSR_LSTAR || msr == MSR_CSTAR) && !canonical(value)) {
         inject_gp();
         return EXIT_RESUME;
     }

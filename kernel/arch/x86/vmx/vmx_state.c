@@ -4,7 +4,7 @@
  * VM alone. May call: the rest of the backend. Never touches the guest's memory.
  */
 #include "vmx.h"
-#include "../cpu.h"
+#include "../guest_state.h"
 #include "bulkhead/error.h"
 #include "object/vcpu.h"
 
@@ -17,8 +17,6 @@
 
 /* Fields of segment @i of enum bh_seg: the VMCS has them in the same order. */
 #define SEG_FIELD(first, i) ((first) + 2u * (i))
-
-bool vmx_canonical(uint64_t va) { return (uint64_t)((int64_t)(va << 16) >> 16) == va; }
 
 static void read_segment(struct bh_segment *seg, unsigned i)
 {
@@ -50,8 +48,8 @@ static void load_segment(const struct bh_segment *seg, unsigned i)
 /* SDM 27.3.1.2. */
 static bool segment_ok(const struct bh_segment *seg, unsigned i)
 {
-    if (i >= BH_GDTR) return vmx_canonical(seg->base) && seg->limit <= 0xffffu;
-    if ((seg->attr & 0xe000u) != 0 || !vmx_canonical(seg->base)) return false;
+    if (i >= BH_GDTR) return canonical(seg->base) && seg->limit <= 0xffffu;
+    if ((seg->attr & 0xe000u) != 0 || !canonical(seg->base)) return false;
     if (i <= BH_DS && seg->base >> 32 != 0) return false;
     return i != BH_TR ||
            ((seg->attr & (ATTR_UNUSABLE | ATTR_P)) == ATTR_P && (seg->attr & 2u) != 0);
@@ -126,13 +124,6 @@ void vmx_read_state(struct vcpu *v, uint64_t groups)
     if ((groups & BH_STATE_FLAGS) != 0) v->page->rflags = save->rflags;
 }
 
-/* SDM vol. 1, 13.3. */
-static bool xcr0_ok(uint64_t x)
-{
-    if ((x & ~host_xcr0) != 0 || (host_xcr0 != 0 && (x & 1u) == 0)) return false;
-    return (x & 6u) != 4u && ((x & 0xe0u) == 0 || (x & 0xe6u) == 0xe6u);
-}
-
 /* SDM 27.3.1.1, less what the CPU finds itself. */
 static bool control_ok(const struct bh_vcpu_state *s)
 {
@@ -148,17 +139,6 @@ static bool control_ok(const struct bh_vcpu_state *s)
     /* 32-bit PAE: the CPU has loaded the four directory entries from memory, which the kernel
      * cannot do; so such a guest keeps the CR3 it has. */
     return (s->efer & EFER_LME) != 0 || s->cr3 == vmread(GUEST_CR3);
-}
-
-static bool msrs_ok(const struct bh_vcpu_state *s)
-{
-    for (unsigned i = 0; i < 64; i += 8) {
-        uint64_t type = s->pat >> i & 0xffu;
-        if (type > 7 || type == 2 || type == 3) return false;
-    }
-    return vmx_canonical(s->lstar) && vmx_canonical(s->cstar) && vmx_canonical(s->kernel_gs_base) &&
-           vmx_canonical(s->sysenter_esp) && vmx_canonical(s->sysenter_eip) &&
-           s->sysenter_cs >> 32 == 0 && s->sfmask >> 32 == 0;
 }
 
 static bool state_ok(const struct bh_vcpu_state *s, uint64_t groups)
