@@ -64,6 +64,6 @@ def invariant(t):
 def fault(t):
     """An exception in the kernel: a write through a stray pointer in sys_yield()."""
     _, log, steps = panics(t, "BREAK_STRAY_WRITE")
-    check(re.search(r"broken invariant: no page fault in the kernel \(error 2, cr2 7ffffffff000\)", log),
+    check(re.search(r"broken invariant: no #PF in the kernel \(error 2, cr2 7ffffffff000\)", log),
           "what, and where to")
     check([name for _, name, _ in steps[:2]] == ["sys_yield", "do_yield"], "who wrote, and who called it")
