@@ -66,7 +66,7 @@ class Program:
             forced = self.forced if source in self.restored else []
             subprocess.run(["gcc"] + CFLAGS + self.flags + forced + ["-c", "-o", to, source], check=True)
             objects.insert(0, to)
-        subprocess.run(["gcc", "--coverage", "-no-pie", "-Wl,-Ttext-segment=0x50000000", "-o", f"{self.out}/program"] + objects +
+        subprocess.run(["gcc", "--coverage", "-no-pie", "-Wl,-Ttext-segment=0x60000000", "-o", f"{self.out}/program"] + objects +
                        self.link + self.libs + ([] if self.fuzz else ["-lcmocka"]), check=True)
 
     def run(self):

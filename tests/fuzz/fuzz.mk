@@ -44,7 +44,7 @@ $(FUZZ_OUT)/obj/$(1)/%.o: %.c tests/fuzz/fuzz_$(1).c tests/fuzz/fuzz.mk | $$($(1
 $(FUZZ_OUT)/bin/$(1): $$($(1)_OBJECTS) $$($(1)_LIBS)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -no-pie -Wl,-Ttext-segment=0x50000000 -o $$@ $$^ \
+	$$(Q)$$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -no-pie -Wl,-Ttext-segment=0x60000000 -o $$@ $$^ \
 	    $$(addprefix -Wl$$(comma)--defsym=,$$(call fuzz_says,link,$(1))) $$(filter -l%,$$($(1)_FLAGS))
 endef
 comma := ,
