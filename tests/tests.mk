@@ -28,12 +28,13 @@ build/make_exit.so: tests/lib/make_exit.c
 	@mkdir -p build
 	$(Q)$(HOSTCC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $<
 
+RUN_STATUS := build/run.status.$(shell echo $$PPID)
 run: run-now
-	@$(exit $(shell cat build/run.status))
+	@$(exit $(shell cat $(RUN_STATUS); rm -f $(RUN_STATUS)))
 
 run-now: all $(RUN_IMAGES) build/make_exit.so
 	@mkdir -p build
-	@tests/lib/run.py $(RUN_ARGS); echo $$? >build/run.status
+	@tests/lib/run.py $(RUN_ARGS); echo $$? >$(RUN_STATUS)
 
 debug: all $(RUN_IMAGES)
 	@tests/lib/run.py $(RUN_ARGS) --debug

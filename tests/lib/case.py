@@ -13,6 +13,7 @@ probe must show the emulator's gap right now; a case skipped in every emulator c
 Cases run from the root of the checkout, each in a process of its own; t.dir is theirs alone.
 """
 import json
+import fcntl
 import os
 import re
 import subprocess
@@ -135,8 +136,12 @@ class Context:
 def broken_kernel(t, switch):
     """Build a kernel with a test-only switch -D<switch>; its path, for kernel=."""
     out = f"build/broken/{switch.lower()}"
-    t.command(os.environ.get("MAKE", "make"), "--no-print-directory", "kernel", f"KERNEL_OUT={out}",
-              f"DEFS=-D{switch}", env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
+    os.makedirs(out, exist_ok=True)
+    with open(f"{out}/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the same case in the other emulator may want it too
+        t.command(os.environ.get("MAKE", "make"), "--no-print-directory", "kernel", f"KERNEL_OUT={out}",
+                  f"DEFS=-D{switch}",
+                  env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
     return f"{out}/bulkhead.elf"
 
 
