@@ -429,9 +429,10 @@ def report(emulator, status):
     log = emulator.log()
     if status in (IMAGE, STOPPED):
         for line in log.splitlines():
-            _, mark, rest = line.partition("audit:")
-            if mark:
-                print(mark + rest, file=sys.stderr)
+            # What root says of a VM is the reason of one that was never started.
+            found = re.search(r"(audit:|root: vm ).*", line)
+            if found:
+                print(found[0], file=sys.stderr)
     if status in (TIMEOUT, NO_END, PANIC):
         print(f"emu: {emulator.reason}; end of {emulator.log_path}:", file=sys.stderr)
         for line in log.splitlines()[-25:]:
@@ -476,6 +477,9 @@ def run(settings):
     try:
         while shown < len(emulator.console):
             shown += os.write(1, emulator.console[shown:])
+        # What follows is on a line of its own, not after a guest's prompt.
+        if settings.interactive and emulator.console and emulator.console[-1:] != b"\n":
+            print(file=sys.stderr)
     except OSError:
         pass
     report(emulator, status)

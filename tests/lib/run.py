@@ -92,6 +92,14 @@ def read(path):
         raise Unusable(f"{path}: {error.strerror}{hint}") from None
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the name that one gives to make: MEM, not --mem."""
+
+    def error(self, message):
+        named = re.sub(r"^argument --([a-z-]+):", lambda m: m[1].upper().replace("-", "_") + ":", message)
+        self.exit(2, named + "\n")
+
+
 class System:
     """A boot module with what is in it, ready for emu.Settings."""
 
@@ -102,7 +110,7 @@ class System:
         folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS
         shown = name or source
         files = []
-        for image in dict.fromkeys(checker("images", blob).split()):
+        for image in dict.fromkeys(checker("images", blob, "--name", shown).split()):
             files.append((image, read(images.get(image) or find_image(image, folders))))
         sizes = [f"{image}={len(data)}" for image, data in files]
         checker("check", blob, "--name", shown, *(["--images"] + sizes if sizes else []))
@@ -154,7 +162,7 @@ def write_gdb_script(directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--manifest", default="guests/demo.dts")
     parser.add_argument("--guest", help="one VM from this image instead of a manifest")
     parser.add_argument("--initrd")

@@ -58,6 +58,30 @@ def missing_image(t):
     check(status == 2 and "/nowhere/kernel" in err, "status 2, and the file is named")
 
 
+@case(("qemu",), cost=10)
+def not_started(t):
+    """A VM that root does not start: status 122, and root's reason."""
+    status, _, err = make_run(f"GUEST={GUESTS}/hello.elf", "EMU=qemu", "MEM=64M", "CPUS=2", "TIMEOUT=30")
+    check(status == 122 and re.search(r"^root: vm guest: cpus = 2", err, re.M), "status 122, and the reason")
+
+
+@case(cost=3)
+def wrong_manifest(t):
+    """Errors name the manifest that was given, not what was made of it."""
+    path = os.path.join(t.new_dir(), "wrong.dts")
+    with open("guests/demo.dts", encoding="utf-8") as f, open(path, "w", encoding="utf-8") as to:
+        to.write(f.read().replace("floor-percent", "flor-percent"))
+    status, _, err = make_run(f"MANIFEST={path}")
+    check(status == 2 and f"{path}: /vms/work: flor-percent" in err and ".dtb" not in err, "status 2, and where")
+
+
+@case(cost=3)
+def wrong_value(t):
+    """A value that is none of a variable's: status 2, and the variable as it was given."""
+    status, _, err = make_run(f"GUEST={GUESTS}/hello.elf", "MEM=lots")
+    check(status == 2 and err.startswith("MEM: 'lots'"), "status 2, and the variable")
+
+
 @case(("qemu", "bochs"), cost=15)
 def terminal(t):
     """On a terminal the run is interactive, and Ctrl-A X ends it with 130 and a sane terminal."""
