@@ -246,13 +246,17 @@ static void arm_next(struct percpu *pc, uint64_t until)
     if (until < pc->armed) timer_arm(until);
 }
 
+void sched_leave(struct percpu *pc)
+{
+    if (pc->cr3 == kernel_cr3) return;
+    if (pc->domain_flush != 0) domain_leave(pc);
+    pc->cr3 = kernel_cr3;
+    write_cr3(kernel_cr3);
+}
+
 static void idle(struct percpu *pc)
 {
-    if (pc->cr3 != kernel_cr3) {
-        if (pc->domain_flush != 0) domain_leave(pc);
-        pc->cr3 = kernel_cr3;
-        write_cr3(kernel_cr3);
-    }
+    sched_leave(pc);
     arm_next(pc, BH_FOREVER);
     if ((pc->hazard & ~HAZARD_VERW) == 0) idle_irq_window();
     sched_charge();

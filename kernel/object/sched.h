@@ -44,6 +44,8 @@ void sched_block(struct thread *t, uint64_t deadline);
 __attribute__((noreturn)) void schedule(void);
 /** Charge the time since the last switch to the current context. */
 void sched_charge(void);
+/** Leave the domain whose tables are loaded, for the kernel's own tables. */
+void sched_leave(struct percpu *pc);
 /** Give @t's processor to @next, context included (IPC). */
 void thread_switch(struct thread *next);
 /** Finish a system call of a thread that is not current: it will return these. */

@@ -66,8 +66,7 @@ void thread_fini(struct thread *t)
     }
     if (t == percpu()->current) {
         percpu()->current = NULL;
-        percpu()->cr3 = kernel_cr3; /* its tables may go next */
-        write_cr3(kernel_cr3);
+        sched_leave(percpu()); /* its tables may go next */
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 #include "ring3.h"
+#include "bulkhead/vcpu.h"
 
 #define PAGE 4096ul
 
@@ -319,6 +320,36 @@ static void deadline_of_a_server(void)
     if (late_err != 1 + BH_ERR_TIMEOUT) fail("a server's own deadline: error %lu - 1", late_err);
 }
 
+/* A thread deletes itself while the FPU state of a guest of its space is in the registers. */
+__attribute__((noreturn)) static void deletes_itself(uint64_t slot)
+{
+    (void)bh_cnode_delete(BH_SLOT_CNODE, slot);
+    for (;;)
+        ;
+}
+
+static void deleted_with_guest_fpu(void)
+{
+    uint64_t period = info()->tsc_khz * 10ul, e;
+
+    make(ut, BH_CAP_VCPU, 0, 0, 1, first);
+    make(ut, BH_CAP_GUESTSPACE, 0, 0, 2, first + 1);
+    make(ut, BH_CAP_NTFN, 0, 0, 2, first + 2);
+    make(ut, BH_CAP_SC, 0, 0, 1, first + 4);
+    make(ut, BH_CAP_THREAD, 0, 0, 1, first + 5);
+    must("vcpu", bh_vcpu_bind(first, BH_SLOT_THREAD, first + 1, first + 2, 0x300b8000));
+    must("configure", bh_sc_configure(first + 4, 0, period, period, 1));
+    must("bind", bh_thread_bind(first + 5, BH_SLOT_CNODE, BH_SLOT_HOSTSPACE));
+    must("set_sc", bh_thread_set_sc(first + 5, first + 4));
+    must("start", bh_thread_start(first + 5, (uint64_t)deletes_itself, chain_stack(0), first + 5));
+    e = bh_vcpu_run(rt_tsc() + info()->tsc_khz * 1000ul, 0).err;
+    if (e != BH_EXIT_MEMORY) fail("a guest without memory exits for %lx", e);
+    (void)bh_wait(first + 3, rt_tsc() + period); /* its turn */
+    e = err(bh_thread_status(first + 5));
+    if (e != BH_ERR_CAP) fail("the thread has not deleted itself: %lu", e);
+    must("unbind", bh_vcpu_unbind(first));
+}
+
 static const struct hostile_act list[] = {
     {"cnode_holds_its_memory", cnode_holds_its_memory},
     {"cnode_holds_itself", cnode_holds_itself},
@@ -332,6 +363,7 @@ static const struct hostile_act list[] = {
     {"deadlines_meet", deadlines_meet},
     {"servers_left_alone", servers_left_alone},
     {"deadline_of_a_server", deadline_of_a_server},
+    {"deleted_with_guest_fpu", deleted_with_guest_fpu},
 };
 
 static uint64_t memory; /* bytes that every act finds */
