@@ -31,8 +31,8 @@ import tty
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT, NO_END, QUIT = 124, 125, 130
-# Given by the system itself: a VM's images are unusable, a VM was stopped, the kernel panicked.
-IMAGE, STOPPED, PANIC = 122, 123, 70
+# Given by the system itself: a VM's images are unusable, a VM was stopped, the kernel panicked, root cannot start.
+IMAGE, STOPPED, PANIC, BROKEN = 122, 123, 70, 121
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
@@ -427,10 +427,10 @@ class Terminal:
 def report(emulator, status):
     """On stderr: why a run did not end well."""
     log = emulator.log()
-    if status in (IMAGE, STOPPED):
+    if status in (IMAGE, STOPPED, BROKEN):
         for line in log.splitlines():
-            # What root says of a VM is the reason of one that was never started.
-            found = re.search(r"(audit:|root: vm ).*", line)
+            # What root says of a VM, or of all, is the reason why it was never started.
+            found = re.search(r"(audit:|root: (?!protection)).*" if status == BROKEN else r"(audit:|root: vm ).*", line)
             if found:
                 print(found[0], file=sys.stderr)
     if status in (TIMEOUT, NO_END, PANIC):

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from case import case, check
+from run import manifest_source
 
 MAKE = os.environ.get("MAKE", "make")
 GUESTS = "build/tests/guests"
@@ -73,6 +74,16 @@ def wrong_manifest(t):
         to.write(f.read().replace("floor-percent", "flor-percent"))
     status, _, err = make_run(f"MANIFEST={path}")
     check(status == 2 and f"{path}: /vms/work: flor-percent" in err and ".dtb" not in err, "status 2, and where")
+
+
+@case(("qemu",), cost=10)
+def refused(t):
+    """A manifest that root refuses, because the machine is too small: status 121, and the rule."""
+    path = os.path.join(t.new_dir(), "large.dts")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(manifest_source({"large": {"memory-mib": 512, "kernel": "hello.elf"}}))
+    status, _, err = make_run(f"MANIFEST={path}", "EMU=qemu", "HOST_MEM=256M", "TIMEOUT=30")
+    check(status == 121 and "[memory-fits-host]" in err and "protection" not in err, "status 121, and the rule")
 
 
 @case(cost=3)
