@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from case import case, check
+from case import case, check, start_guest, to_the_end
 from run import manifest_source
 
 MAKE = os.environ.get("MAKE", "make")
@@ -21,6 +21,16 @@ def make_run(*arguments):
                           stdin=subprocess.DEVNULL, check=False)
     print(f"$ make run {' '.join(arguments)}\n{done.stdout}\n{done.stderr}\n-> {done.returncode}")
     return done.returncode, done.stdout, done.stderr
+
+
+@case(("qemu", "bochs"), cost=10, limit=200)
+def pasted(t):
+    """What is typed at once, and is more than any UART holds, arrives whole."""
+    with start_guest(t, f"{GUESTS}/typed.elf", append="typed=200", mem=64, interactive=True, timeout=150) as system:
+        check(system.expect("BH-EXPECT typing", 100), "the guest is ready")
+        system.send(bytes(ord("a") + i % 26 for i in range(200)))
+        result = to_the_end(system)
+    check(result.status == 33, "all of it arrived", result)
 
 
 @case(("qemu", "bochs"), cost=10)
