@@ -319,7 +319,9 @@ static void invoke_something(struct worker *w)
     const struct hostile_method *x = &hostile_methods[m];
     uint32_t mask = 1u << x->type;
     uint64_t slot, args[4], number = one_in(w, 64) ? garbage(w) : x->number;
-    bool right = true;
+    /* While the arena is taken down, another of its threads may start a worker: what it invokes may
+     * go between its look and its call. */
+    bool right = SHARED->clearing == 0;
     struct bh_result r;
 
     /* What costs much or repairs little is drawn less often. */
@@ -336,7 +338,7 @@ static void invoke_something(struct worker *w)
     if (SHARED->strict != 0) { /* nobody else runs: what the slot holds now is what is invoked */
         r = bh_cnode_type(HOSTILE_SLOT_CNODE, slot);
         w->invoked_type = (uint32_t)(r.err == BH_OK ? r.value & 0xff : 0);
-        right = (mask >> w->invoked_type & 1u) != 0;
+        right = right && (mask >> w->invoked_type & 1u) != 0;
     } else {
         w->invoked_type = slot < ARENA_SLOTS ? w->type[slot] : 0;
     }
@@ -347,7 +349,7 @@ static void invoke_something(struct worker *w)
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
     learn_home(m, slot, args, r);
-    if (SHARED->strict != 0 && right) count_hit(m, r.err);
+    if (SHARED->strict != 0 && right && SHARED->clearing == 0) count_hit(m, r.err);
     if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
         r.err == BH_OK && r.value != 0)
         SHARED->broken = r.value;
