@@ -80,7 +80,7 @@ static void wire_event(void *ctx) {}
 
 static void wire_value(void *ctx, uint32_t value) {}
 
-static const struct dev_host host = {NULL, wire_irq, wire_now};
+static const struct dev_host host = {.irq = wire_irq, .now_ns = wire_now};
 static const struct lapic_host lapic_hosts[CPUS] = {{&lapics[0], wire_tsc, wire_ipi, wire_eoi},
                                                     {&lapics[1], wire_tsc, wire_ipi, wire_eoi}};
 

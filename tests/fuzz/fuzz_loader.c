@@ -1,5 +1,6 @@
 // sources: vmm/monitor/loader_any.c vmm/monitor/loader_elf.c vmm/monitor/loader_linux.c
 // sources: vmm/monitor/loader_mem.c vmm/monitor/loader_multiboot.c vmm/monitor/loader_pvh.c
+// sources: vmm/monitor/dev/guest_mem.c
 // flags: -Ivmm/monitor
 /*
  * Boot loaders: any bytes as a bzImage, PVH or multiboot image, with an initrd and a command line

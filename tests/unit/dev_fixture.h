@@ -37,7 +37,7 @@ static uint64_t fixture_now(void *ctx)
     return now;
 }
 
-static const struct dev_host host = {NULL, fixture_irq, fixture_now};
+static const struct dev_host host = {.irq = fixture_irq, .now_ns = fixture_now};
 
 static void fixture_reset(void)
 {

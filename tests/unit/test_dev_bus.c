@@ -91,11 +91,33 @@ static void test_clock(void **state)
     assert_true(ns_add(UINT64_MAX, 1) == NO_DEADLINE_NS);
 }
 
+/* A BAR that moves: its place in the table and its ports are free again. */
+static void test_remove(void **state)
+{
+    (void)state;
+    memset(&bus, 0, sizeof(bus));
+    for (unsigned round = 0; round < 3u * BUS_MAX_RANGES; round++) {
+        uint64_t base = 0x1000u + round % 7u * 0x100u;
+
+        assert_true(bus_add(&bus, BUS_PIO, base, 0x20, &probe, NULL, "io"));
+        assert_false(bus_add(&bus, BUS_PIO, base + 0x1fu, 1, &probe, NULL, "over"));
+        assert_true(bus_add(&bus, BUS_MMIO, base << 12, 0x1000, &probe, NULL, "mem"));
+        assert_int_equal(bus.port[base + 0x1fu], bus.port[base]);
+        bus_remove(&bus, BUS_PIO, base);
+        bus_remove(&bus, BUS_MMIO, base << 12);
+        bus_remove(&bus, BUS_MMIO, base << 12); /* nothing there */
+        assert_int_equal(bus.port[base], 0);
+        assert_int_equal(bus_read(&bus, BUS_PIO, base, 1), 0xff);
+    }
+    assert_int_equal(bus.count[BUS_PIO], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add),
         cmocka_unit_test(test_access),
+        cmocka_unit_test(test_remove),
         cmocka_unit_test(test_clock),
     };
 

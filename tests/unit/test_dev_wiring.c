@@ -68,7 +68,7 @@ static void wire_value(void *ctx, uint32_t value)
     (void)value;
 }
 
-static const struct dev_host wired = {NULL, wire_irq, fixture_now};
+static const struct dev_host wired = {.irq = wire_irq, .now_ns = fixture_now};
 static const struct lapic_host lhost = {NULL, wire_tsc, NULL, wire_eoi};
 
 static void setup(void)

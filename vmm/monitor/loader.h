@@ -10,25 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define GUEST_LOW_RAM_END   0xC0000000ull  /* RAM ends here at the latest; devices up to 4 GiB */
-#define GUEST_HIGH_RAM_BASE 0x100000000ull /* where RAM continues */
-
-/**
- * Guest RAM as the monitor sees it: one piece of size_bytes at base. Guest-physical 0 is base;
- * what is beyond 3 GiB appears to the guest from 4 GiB on. size_bytes is a multiple of 4096.
- */
-struct guest_mem {
-    uint8_t *base;
-    uint64_t size_bytes;
-};
-
-/** @return where [gpa, gpa + length) is, or NULL when it is not wholly inside RAM (or wraps). */
-void *guest_mem_ptr(const struct guest_mem *gm, uint64_t gpa, uint64_t length);
-
-/** End of RAM below 4 GiB, and RAM above 4 GiB, in bytes. */
-uint64_t guest_mem_low_end(const struct guest_mem *gm);
-uint64_t guest_mem_high_bytes(const struct guest_mem *gm);
+#include "dev/guest_mem.h"
 
 /* Same values as the manifest's enum manifest_protocol. */
 enum boot_protocol {

@@ -43,31 +43,6 @@ void le32_put(uint8_t *p, uint32_t value) { memcpy(p, &value, sizeof(value)); }
 
 void le64_put(uint8_t *p, uint64_t value) { memcpy(p, &value, sizeof(value)); }
 
-uint64_t guest_mem_low_end(const struct guest_mem *gm)
-{
-    return gm->size_bytes < GUEST_LOW_RAM_END ? gm->size_bytes : GUEST_LOW_RAM_END;
-}
-
-uint64_t guest_mem_high_bytes(const struct guest_mem *gm)
-{
-    return gm->size_bytes - guest_mem_low_end(gm);
-}
-
-void *guest_mem_ptr(const struct guest_mem *gm, uint64_t gpa, uint64_t length)
-{
-    const uint64_t low_end = guest_mem_low_end(gm);
-    const uint64_t high_bytes = guest_mem_high_bytes(gm);
-
-    if (gpa <= low_end && length <= low_end - gpa) {
-        return gm->base + gpa;
-    }
-    if (gpa >= GUEST_HIGH_RAM_BASE && gpa - GUEST_HIGH_RAM_BASE <= high_bytes &&
-        length <= high_bytes - (gpa - GUEST_HIGH_RAM_BASE)) {
-        return gm->base + GUEST_LOW_RAM_END + (gpa - GUEST_HIGH_RAM_BASE);
-    }
-    return NULL;
-}
-
 unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEMORY_MAP_MAX])
 {
     const uint64_t low_end = guest_mem_low_end(gm);

@@ -21,7 +21,6 @@
 #define ACPI_TABLES_GPA     0xf0000u
 #define PIT_CONTROL_PORT    0x61u
 #define LAPIC_CURRENT_COUNT 0x390u
-#define PORTS               65536u
 
 struct guest_mem guest_mem;
 
@@ -39,8 +38,6 @@ static struct ioapic ioapic;
 static bool lint_level;
 static int64_t wall_s;
 
-/* Index of a port's range in bus.ranges[BUS_PIO], plus one; 0: none. */
-static uint8_t port_range[PORTS];
 /* DIRTY_* that an access to a port range causes; interrupt lines report themselves. Those in
  * read_first are caused by reads of the first port only. */
 static uint8_t read_dirty[BUS_MAX_RANGES + 1u], read_first[BUS_MAX_RANGES + 1u];
@@ -69,7 +66,11 @@ static void wire_deliver(void *ctx, const struct apic_msg *msg)
     vcpu.dirty |= DIRTY_IRQ;
 }
 
-static const struct dev_host host = {NULL, wire_irq, wire_now};
+static const struct dev_host host = {
+    .irq = wire_irq,
+    .now_ns = wire_now,
+    .mem = &guest_mem,
+};
 static const struct lapic_host lapic_host = {NULL, wire_tsc, NULL, wire_eoi};
 
 static void wire_reset(void *ctx) { vm_end(BH_END_RESET, 0, ""); }
@@ -126,7 +127,7 @@ void platform_signalled(uint64_t bits)
 
 uint64_t pio_read(unsigned port, unsigned size_bytes)
 {
-    unsigned n = port_range[port & 0xffffu];
+    unsigned n = bus.port[port & 0xffffu];
     uint64_t offset;
 
     if (n) {
@@ -145,7 +146,7 @@ uint64_t pio_read(unsigned port, unsigned size_bytes)
 
 void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 {
-    unsigned n = port_range[port & 0xffffu];
+    unsigned n = bus.port[port & 0xffffu];
     uint64_t offset;
 
     if (n) {
@@ -248,13 +249,11 @@ int platform_ack(void)
 
 /* ---- setup ---- */
 
-static void ports_index(void)
+static void ports_mark(void)
 {
     for (unsigned i = 0; i < bus.count[BUS_PIO]; i++) {
         const struct bus_range *r = &bus.ranges[BUS_PIO][i];
 
-        for (uint64_t port = r->base; port < r->base + r->size; port++)
-            port_range[port] = (uint8_t)(i + 1u);
         if (r->dev == &pic) {
             /* Of the reads only a poll changes anything (8259A data sheet, "poll command"). */
             read_first[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
@@ -300,6 +299,6 @@ bool platform_init(void)
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
     lapic_virtual_wire(&lapic);
-    ports_index();
+    ports_mark();
     return ok && acpi_init();
 }

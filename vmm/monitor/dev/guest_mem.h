@@ -1,0 +1,35 @@
+/*
+ * Guest RAM as the monitor sees it, and the one way from a guest-physical address to it: every
+ * address and length that comes from a guest passes here. May call: nothing but memcpy.
+ */
+#ifndef VMM_MONITOR_DEV_GUEST_MEM_H
+#define VMM_MONITOR_DEV_GUEST_MEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GUEST_LOW_RAM_END   0xC0000000ull  /* RAM ends here at the latest; devices up to 4 GiB */
+#define GUEST_HIGH_RAM_BASE 0x100000000ull /* where RAM continues */
+
+/**
+ * One piece of size_bytes at base. Guest-physical 0 is base; what is beyond 3 GiB appears to the
+ * guest from 4 GiB on. size_bytes is a multiple of 4096.
+ */
+struct guest_mem {
+    uint8_t *base;
+    uint64_t size_bytes;
+};
+
+/** @return where [gpa, gpa + length) is, or NULL when it is not wholly inside RAM (or wraps). The
+ *  guest may change it at any time: what is checked is copied first. */
+void *guest_mem_ptr(const struct guest_mem *gm, uint64_t gpa, uint64_t length);
+
+/** End of RAM below 4 GiB, and RAM above 4 GiB, in bytes. */
+uint64_t guest_mem_low_end(const struct guest_mem *gm);
+uint64_t guest_mem_high_bytes(const struct guest_mem *gm);
+
+/** Copy between guest RAM and a device. @return false when not wholly inside RAM: nothing copied. */
+bool guest_mem_read(const struct guest_mem *gm, uint64_t gpa, void *buf, uint64_t length);
+bool guest_mem_write(const struct guest_mem *gm, uint64_t gpa, const void *buf, uint64_t length);
+
+#endif
