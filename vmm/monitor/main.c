@@ -301,39 +301,6 @@ static void state_init(const struct boot_state *b)
     vcpu.flags = BH_STATE_ALL | BH_RUN_RIP | BH_RUN_SHADOW;
 }
 
-/* The guest's RAM at its guest-physical addresses: a hole for VGA, and from 3 GiB to 4 GiB. */
-static bool map_ram(void)
-{
-    uint64_t low = guest_mem_low_end(&guest_mem), high = guest_mem_high_bytes(&guest_mem);
-    const struct {
-        uint64_t gpa, offset, end;
-    } parts[] = {
-        {0, 0, low < GUEST_VGA_HOLE ? low : GUEST_VGA_HOLE},
-        {GUEST_VGA_END, GUEST_VGA_END, low},
-        {GUEST_HIGH_RAM_BASE, low, low + high},
-    };
-
-    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        uint64_t gpa = parts[i].gpa, at = parts[i].offset;
-
-        while (at < parts[i].end) {
-            uint64_t pages = (parts[i].end - at) / 4096u;
-            struct bh_result r;
-
-            if (pages > BH_MAP_MAX_PAGES) pages = BH_MAP_MAX_PAGES;
-            r = bh_attach_map(BH_MONITOR_SLOT_RAM, gpa,
-                              at | BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC, pages);
-            if (r.err == BH_ERR_PREEMPTED)
-                pages = r.value;
-            else if (r.err)
-                return false;
-            gpa += pages * 4096u;
-            at += pages * 4096u;
-        }
-    }
-    return true;
-}
-
 static void load_images(struct boot_state *state)
 {
     const struct bh_monitor_start *st = start_block();
@@ -374,7 +341,7 @@ void monitor_main(unsigned number)
     if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
     cpuid_init();
     load_images(&state);
-    if (!map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
+    if (!memory_map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
     if (!want_groups()) vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
     state_init(&state);
     vcpu.dirty = DIRTY_TIME | DIRTY_IRQ;

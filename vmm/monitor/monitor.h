@@ -103,6 +103,19 @@ uint64_t clock_ns(void);
 /** Host TSC at which clock_ns() reaches @ns; BH_FOREVER for NO_DEADLINE_NS. */
 uint64_t clock_ns_to_tsc(uint64_t ns);
 
+/* ---- memory.c: what the guest sees where ---- */
+
+/** First of all: guest_mem. */
+void memory_init(void);
+/** Guest RAM at its guest-physical addresses: a hole for VGA, and below 4 GiB. */
+bool memory_map_ram(void);
+/** Memory for a device, zero, of what root has given for devices; 2 MiB aligned if taken before
+ *  anything smaller. @return false: not that much left */
+bool memory_take(struct dev_ram *ram, uint64_t bytes);
+/** dev_host.map, see bus.h. */
+bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, uint64_t bytes,
+                       uint64_t gpa, unsigned access);
+
 /* ---- platform.c: devices and their wiring ---- */
 
 bool platform_init(void);

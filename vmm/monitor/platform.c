@@ -22,8 +22,6 @@
 #define PIT_CONTROL_PORT    0x61u
 #define LAPIC_CURRENT_COUNT 0x390u
 
-struct guest_mem guest_mem;
-
 static struct bus bus;
 static struct pic pic;
 static struct pit pit;
@@ -70,6 +68,7 @@ static const struct dev_host host = {
     .irq = wire_irq,
     .now_ns = wire_now,
     .mem = &guest_mem,
+    .map = memory_map_device,
 };
 static const struct lapic_host lapic_host = {NULL, wire_tsc, NULL, wire_eoi};
 
@@ -282,8 +281,7 @@ bool platform_init(void)
     const struct bh_monitor_start *st = start_block();
     bool ok;
 
-    guest_mem.base = (uint8_t *)BH_MONITOR_RAM;
-    guest_mem.size_bytes = st->ram_bytes;
+    memory_init();
     if (st->wall_clock_s)
         wall_s = (int64_t)(st->wall_clock_s +
                            (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));

@@ -16,6 +16,8 @@
 #define GIB         0x40000000ull
 #define LARGE_PAGES (LARGE_BYTES / PAGE)
 #define PERIOD_US   10000u
+/* Guest page tables for device memory: below 4 GiB, above RAM, and what ends within 2 MiB. */
+#define DEVICE_TABLES 8u
 
 /* Exit status of the system when a VM did not end by itself; documented in README. */
 enum { STATUS_STOPPED = 123, STATUS_IMAGE = 122 };
@@ -40,9 +42,20 @@ static unsigned log2_up(uint64_t n)
     return bits;
 }
 
+/* What the VM's devices need beside RAM; see bh_monitor_start. */
+static uint64_t device_ram_bytes(const struct manifest_vm *config) { return 0; }
+
+/* The Frame of guest RAM and device memory, each from a 2 MiB boundary on. */
+static uint64_t ram_frame_bytes(const struct manifest_vm *config)
+{
+    uint64_t ram = config->memory_mib * MIB, devices = device_ram_bytes(config);
+
+    return devices ? round_up(ram, LARGE_BYTES) + devices : ram;
+}
+
 uint64_t vm_memory_bytes(const struct manifest_vm *config)
 {
-    return config->memory_mib * MIB + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
+    return ram_frame_bytes(config) + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
 }
 
 /* Where the images lie for the monitor: each as far above a 2 MiB boundary as in memory, so that it
@@ -80,7 +93,7 @@ static struct images find_images(const struct manifest_vm *c)
 {
     /* A large page between RAM and images that nothing reaches. */
     struct images m = {.kernel = archive_find(c->kernel),
-                       .end_va = BH_MONITOR_RAM + c->memory_mib * MIB + LARGE_BYTES};
+                       .end_va = BH_MONITOR_RAM + ram_frame_bytes(c) + LARGE_BYTES};
 
     if (c->initrd) m.initrd = archive_find(c->initrd);
     m.kernel_va = place_image(&m, m.kernel, NULL);
@@ -103,7 +116,9 @@ static uint64_t guestspace_pages(const struct manifest_vm *c)
      * around the hole below 1 MiB, or everywhere. */
     uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
 
-    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small;
+    uint64_t devices = device_ram_bytes(c) ? DEVICE_TABLES : 0;
+
+    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small + devices;
 }
 
 /* Page tables among the pages of both spaces: all but two headers and the save areas. */
@@ -189,7 +204,7 @@ static bool make_objects(struct vm *vm, unsigned cpu, uint64_t host_pages, uint6
 static bool make_memory(struct vm *vm)
 {
     uint64_t s = vm->slots, f = vm->slots + VS_FUNTYPED;
-    uint64_t ram_pages = vm->config->memory_mib * MIB / PAGE;
+    uint64_t ram_pages = ram_frame_bytes(vm->config) / PAGE;
     uint64_t rw = BH_RIGHT_READ | BH_RIGHT_WRITE;
 
     return !failed(vm, "guest RAM",
@@ -275,6 +290,7 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->flags = c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0;
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
+    st->device_ram_bytes = device_ram_bytes(c);
     st->kernel_va = m->kernel_va;
     st->kernel_bytes = m->kernel->bytes;
     st->initrd_va = m->initrd_va;

@@ -58,6 +58,9 @@ struct bh_monitor_start {
     uint32_t protocol; /* enum bh_monitor_protocol */
     uint32_t reserved0;
     uint64_t ram_bytes; /* a multiple of 2 MiB, at BH_MONITOR_RAM */
+    /** Behind RAM, from the next multiple of 2 MiB on, in the same Frame: memory of devices (frame
+     *  buffer, firmware, disk overlays). A multiple of 2 MiB; 0: none. */
+    uint64_t device_ram_bytes;
     uint64_t kernel_va, kernel_bytes;
     uint64_t initrd_va, initrd_bytes; /* 0: none */
     uint64_t wall_clock_s;            /* seconds since 1970 at wall_clock_tsc; 0: not known */
