@@ -120,7 +120,7 @@ static void reset(void)
     CHECK(pit_init(&pit, &bus, &host));
     CHECK(rtc_init(&rtc, &bus, &host, 1700000000, 1u << 28, (uint64_t)1 << 32));
     CHECK(uart16550_init(&uart, &bus, &host, 0x3f8, 4, wire_tx, NULL));
-    CHECK(i8042_init(&keyboard, &bus, &host, wire_event, NULL));
+    CHECK(i8042_init(&keyboard, &bus, &host, true, wire_event, NULL));
     CHECK(pci_stub_init(&pci, &bus, &host, wire_event, NULL));
     CHECK(acpi_pm_init(&pm, &bus, &host, false, wire_event, NULL));
     CHECK(debug_exit_init(&debug_exit, &bus, &host, wire_value, NULL));
@@ -161,6 +161,7 @@ static void check_all(void)
     CHECK(pit.irq_level == line[0] && rtc.irq_level == line[8] && pm.sci_level == line[9]);
     CHECK(rtc.index < RTC_CMOS_BYTES && rtc.phase_ns < NS_PER_S);
     CHECK(keyboard.irq_level[0] == line[1] && keyboard.irq_level[1] == line[12]);
+    CHECK(ps2_keyboard_valid(&keyboard.keyboard) && ps2_mouse_valid(&keyboard.mouse));
     for (unsigned i = 0; i < IOAPIC_PINS; i++)
         if (!(ioapic.rte[i] & 0x8000u))
             CHECK(!(ioapic.rte[i] & 0x4000u)); /* remote IRR: level only */
@@ -190,6 +191,10 @@ static void tick(void)
         rtc_tick(&rtc, now);
         CHECK(rtc.deadline_ns > now);
     }
+    if (keyboard.deadline_ns <= now) {
+        i8042_tick(&keyboard, now);
+        CHECK(keyboard.deadline_ns > now);
+    }
     if (pm.deadline_ns <= now) {
         acpi_pm_tick(&pm, now);
         CHECK(pm.deadline_ns > now);
@@ -201,6 +206,7 @@ static uint64_t next_deadline(void)
     uint64_t ns =
         ns_min(ns_min(pit.deadline_ns, rtc.deadline_ns), ns_min(uart.deadline_ns, pm.deadline_ns));
 
+    ns = ns_min(ns, keyboard.deadline_ns);
     for (unsigned i = 0; i < CPUS; i++) ns = ns_min(ns, lapics[i].deadline_ns);
     return ns;
 }
@@ -285,6 +291,13 @@ static void event(struct input *in)
     case 8:
         if (l->init_pending) lapic_reset(l);
         break;
+    case 9: (void)i8042_key(&keyboard, (uint8_t)take(in, 1), (what & 0x10u) != 0); break;
+    case 10: {
+        int32_t dx = (int32_t)take(in, 4), dy = (int8_t)take(in, 1), dz = (int8_t)take(in, 1);
+
+        i8042_move(&keyboard, dx, dy, dz, (uint8_t)take(in, 1));
+        break;
+    }
     default: local_apic(in); break;
     }
 }

@@ -1,6 +1,7 @@
 // sources: vmm/monitor/dev/bus.c vmm/monitor/dev/pic.c vmm/monitor/dev/pit.c
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/ioapic.c vmm/monitor/dev/uart16550.c
 // sources: vmm/monitor/dev/rtc.c vmm/monitor/dev/acpi_pm.c vmm/monitor/dev/i8042.c
+// sources: vmm/monitor/dev/ps2_keyboard.c vmm/monitor/dev/ps2_mouse.c
 // sources: vmm/monitor/dev/pci_stub.c vmm/monitor/dev/debug_exit.c
 /* All devices on one bus: no two ranges collide, and a timer tick reaches the CPU on each of the
  * ways an operating system tries: 8259 through LINT0, I/O APIC, local timer against the PIT. */
@@ -80,7 +81,7 @@ static void setup(void)
     assert_true(pit_init(&pit, &bus, &wired));
     assert_true(rtc_init(&rtc, &bus, &wired, 1700000000, 1u << 28, 0));
     assert_true(uart16550_init(&uart, &bus, &wired, 0x3f8, 4, wire_tx, NULL));
-    assert_true(i8042_init(&kbd, &bus, &wired, wire_event, NULL));
+    assert_true(i8042_init(&kbd, &bus, &wired, true, wire_event, NULL));
     assert_true(pci_stub_init(&pci, &bus, &wired, wire_event, NULL));
     assert_true(acpi_pm_init(&pm, &bus, &wired, true, wire_event, NULL));
     assert_true(debug_exit_init(&dbg, &bus, &wired, wire_value, NULL));

@@ -291,7 +291,7 @@ bool platform_init(void)
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
-         i8042_init(&keyboard, &bus, &host, wire_reset, NULL) &&
+         i8042_init(&keyboard, &bus, &host, false, wire_reset, NULL) &&
          pci_stub_init(&pci, &bus, &host, wire_reset, NULL) &&
          acpi_pm_init(&pm, &bus, &host, false, wire_power_off, NULL) &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
