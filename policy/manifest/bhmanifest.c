@@ -101,6 +101,21 @@ static void add_image(struct archive *a, const char *arg)
     a->count++;
 }
 
+static void show_disk(const struct manifest_disk *d)
+{
+    printf("  disk %s: image %s, %s", d->name, d->image != NULL ? d->image : "-",
+           d->cdrom != 0 ? "cdrom on " : "");
+    printf("%s", d->bus == MANIFEST_BUS_AHCI ? "ahci" : "virtio");
+    if (d->bytes != 0) {
+        printf(", %llu KiB", (unsigned long long)(d->bytes + 1023) / 1024);
+    }
+    if (d->cdrom != 0 || d->read_only != 0) {
+        printf(", read-only\n");
+    } else {
+        printf(", overlay %llu KiB\n", (unsigned long long)d->overlay_bytes / 1024);
+    }
+}
+
 static void show(const struct manifest *m)
 {
     static const char *const protocols[] = {"detect", "linux", "pvh", "multiboot"};
@@ -124,6 +139,9 @@ static void show(const struct manifest *m)
                vm->console == MANIFEST_CONSOLE_SERIAL ? "serial" : "none",
                vm->debug_exit != 0 ? "on" : "off",
                vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM ? "end-system" : "none");
+        for (uint32_t k = 0; k < vm->disk_count; k++) {
+            show_disk(&vm->disks[k]);
+        }
     }
 }
 
@@ -133,6 +151,11 @@ static void list_images(const struct manifest *m)
         printf("%s\n", m->vms[i].kernel);
         if (m->vms[i].initrd != NULL) {
             printf("%s\n", m->vms[i].initrd);
+        }
+        for (uint32_t k = 0; k < m->vms[i].disk_count; k++) {
+            if (m->vms[i].disks[k].image != NULL) {
+                printf("%s\n", m->vms[i].disks[k].image);
+            }
         }
     }
 }

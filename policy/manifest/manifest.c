@@ -37,9 +37,11 @@ static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboo
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
 static const char *const log_words[] = {"com1", "com2", NULL};
+static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
-#define VM(member)  offsetof(struct manifest_vm, member)
-#define SYS(member) offsetof(struct manifest, member)
+#define VM(member)   offsetof(struct manifest_vm, member)
+#define DISK(member) offsetof(struct manifest_disk, member)
+#define SYS(member)  offsetof(struct manifest, member)
 
 static const struct prop root_props[] = {
     {"compatible", PROP_FORMAT, true, RULE_FORMAT_VERSION, 0, 0, 0, 0, "", NULL},
@@ -74,6 +76,19 @@ static const struct prop vm_props[] = {
     {"weight", PROP_CELL, false, RULE_SHARE_RANGE, 1, 1000, 100, VM(weight), "", NULL},
     {"on-stop", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_ON_STOP_NONE, VM(on_stop),
      "", on_stop_words},
+};
+
+static const struct prop disk_props[] = {
+    {"image", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, DISK(image), "",
+     NULL},
+    {"size-mib", PROP_CELL, false, RULE_DISK_RANGE, 1, MANIFEST_MAX_DISK_MIB, 0, DISK(size_mib),
+     " MiB", NULL},
+    {"overlay-mib", PROP_CELL, false, RULE_DISK_RANGE, 1, MANIFEST_MAX_DISK_MIB, 0,
+     DISK(overlay_mib), " MiB", NULL},
+    {"bus", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_BUS_VIRTIO, DISK(bus), "",
+     bus_words},
+    {"cdrom", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, DISK(cdrom), "", NULL},
+    {"read-only", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, DISK(read_only), "", NULL},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -140,9 +155,9 @@ static bool is_file_name(const char *text)
     return true;
 }
 
-static bool is_vm_name(const char *text)
+static bool is_node_name(const char *text, size_t max)
 {
-    if (text[0] < 'a' || text[0] > 'z' || strlen(text) > MANIFEST_MAX_NAME) {
+    if (text[0] < 'a' || text[0] > 'z' || strlen(text) > max) {
         return false;
     }
     for (; *text != '\0'; text++) {
@@ -339,6 +354,53 @@ static const char *node_name(const void *blob, int offset)
     return name != NULL ? name : "?";
 }
 
+static void node_twice(struct report *r, const char *parent, const char *node)
+{
+    report_begin(r, parent, node, NULL);
+    report_text(r, "is there twice; merge the two nodes");
+    report_end(r, RULE_NODE_ONCE);
+}
+
+static void parse_disk(struct report *r, const void *blob, int offset, struct manifest_vm *vm)
+{
+    const char *name = node_name(blob, offset);
+    char path[MANIFEST_DISK_PATH_BYTES];
+    int child;
+
+    manifest_disk_path(path, vm->name);
+    if (vm->disk_count == MANIFEST_MAX_DISKS) {
+        report_begin(r, path, name, NULL);
+        report_text(r, "is one disk too many; give a VM 4 at most");
+        report_end(r, RULE_DISK_COUNT);
+        return;
+    }
+    struct manifest_disk *disk = &vm->disks[vm->disk_count++];
+    struct node n = {blob, offset, path, name, disk_props, COUNT(disk_props), disk, 0};
+    if (!is_node_name(name, MANIFEST_MAX_DISK_NAME)) {
+        begin(r, &n, NULL);
+        report_text(r, "the name of a disk is a-z, then a-z, 0-9 or '-', 20 characters at most: "
+                       "guests see it as the serial number; rename it");
+        report_end(r, RULE_DISK_NAME);
+    }
+    parse_node(r, &n);
+    disk->name = name;
+    fdt_for_each_subnode(child, blob, offset)
+    {
+        unknown_node(r, path, name, node_name(blob, child));
+    }
+}
+
+static void parse_disks(struct report *r, const void *blob, int offset, struct manifest_vm *vm)
+{
+    char path[MANIFEST_DISK_PATH_BYTES];
+    int child;
+
+    manifest_disk_path(path, vm->name);
+    struct node n = {blob, offset, path, NULL, NULL, 0, NULL, 0};
+    parse_node(r, &n);
+    fdt_for_each_subnode(child, blob, offset) { parse_disk(r, blob, child, vm); }
+}
+
 static void parse_vm(struct report *r, const void *blob, int offset, struct manifest *m)
 {
     const char *name = node_name(blob, offset);
@@ -352,7 +414,7 @@ static void parse_vm(struct report *r, const void *blob, int offset, struct mani
     }
     struct manifest_vm *vm = &m->vms[m->vm_count++];
     struct node n = {blob, offset, "/vms/", name, vm_props, COUNT(vm_props), vm, 0};
-    if (!is_vm_name(name)) {
+    if (!is_node_name(name, MANIFEST_MAX_NAME)) {
         begin(r, &n, NULL);
         report_text(r, "the name of a VM is a-z, then a-z, 0-9 or '-', 31 characters at most; "
                        "rename it and use label for what people see");
@@ -365,9 +427,18 @@ static void parse_vm(struct report *r, const void *blob, int offset, struct mani
     for (uint32_t i = 0; i < MANIFEST_MAX_VCPUS; i++) {
         vm->vcpu_cpu[i] = MANIFEST_CPU_ANY;
     }
+    unsigned disks = 0;
     fdt_for_each_subnode(child, blob, offset)
     {
-        unknown_node(r, "/vms/", name, node_name(blob, child));
+        if (strcmp(node_name(blob, child), "disks") != 0) {
+            unknown_node(r, "/vms/", name, node_name(blob, child));
+        } else if (disks++ == 0) {
+            parse_disks(r, blob, child, vm);
+        } else {
+            char path[MANIFEST_DISK_PATH_BYTES];
+            manifest_disk_path(path, name);
+            node_twice(r, path, NULL);
+        }
     }
 }
 
@@ -411,9 +482,7 @@ static void parse_root(struct report *r, const void *blob, struct manifest *m)
         if (count == NULL) {
             unknown_node(r, "/", NULL, name);
         } else if (++*count == 2) {
-            report_begin(r, "/", name, NULL);
-            report_text(r, "is there twice; merge the two nodes");
-            report_end(r, RULE_NODE_ONCE);
+            node_twice(r, "/", name);
         } else if (*count == 1 && count == &vms) {
             parse_vms(r, blob, child, m);
         } else if (*count == 1) {

@@ -23,6 +23,9 @@
 #define MANIFEST_MAX_IMAGE_NAME 63u   /* characters of an image's file name */
 #define MANIFEST_MAX_APPEND     2047u /* Linux: COMMAND_LINE_SIZE is 2048 with the NUL on x86 */
 #define MANIFEST_CPU_ANY        UINT32_MAX
+#define MANIFEST_MAX_DISKS      4u     /* of a VM */
+#define MANIFEST_MAX_DISK_NAME  20u    /* characters: guests see it as the serial number */
+#define MANIFEST_MAX_DISK_MIB   65536u /* they lie in memory */
 
 enum manifest_protocol {
     MANIFEST_PROTOCOL_DETECT,
@@ -33,6 +36,20 @@ enum manifest_protocol {
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
 enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
+enum manifest_bus { MANIFEST_BUS_VIRTIO, MANIFEST_BUS_AHCI };
+
+/** A disk: an image that is never written, under an overlay that lives as long as the VM. */
+struct manifest_disk {
+    const char *name;
+    const char *image;    /* file name in the boot archive or NULL */
+    uint32_t size_mib;    /* 0: the image's */
+    uint32_t overlay_mib; /* 0: the disk's */
+    uint32_t bus;         /* enum manifest_bus */
+    uint32_t cdrom;       /* 1: read-only, 2048-byte sectors */
+    uint32_t read_only;
+    uint64_t bytes;         /* whole sectors; 0 when the image's size is not known */
+    uint64_t overlay_bytes; /* whole blocks of 4 KiB; 0: none, or not known */
+};
 
 /** One VM. Strings are NUL-terminated printable ASCII inside the blob; absent ones are NULL. */
 struct manifest_vm {
@@ -52,6 +69,8 @@ struct manifest_vm {
     uint32_t on_stop;                      /* enum manifest_on_stop */
     uint32_t debug_exit;                   /* 1: guest port 0xf4 ends the VM with a status */
     uint32_t vcpu_cpu[MANIFEST_MAX_VCPUS]; /* placement; MANIFEST_CPU_ANY when CPUs are unknown */
+    uint32_t disk_count;
+    struct manifest_disk disks[MANIFEST_MAX_DISKS]; /* in the order they are written */
 };
 
 struct manifest {
@@ -122,6 +141,13 @@ enum manifest_rule_id {
     RULE_IMAGE_PRESENT,
     RULE_IMAGES_FIT_MEMORY,
     RULE_APPEND_TEXT,
+    RULE_DISK_COUNT,
+    RULE_DISK_NAME,
+    RULE_DISK_NAME_UNIQUE,
+    RULE_DISK_RANGE,
+    RULE_DISK_SIZE,
+    RULE_DISK_OVERLAY,
+    RULE_DISK_CDROM,
     RULE_COUNT,
 };
 

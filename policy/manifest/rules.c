@@ -11,7 +11,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_BLOB_WELL_FORMED] = {"blob-well-formed", "the file is a device tree blob made by dtc"},
     [RULE_FORMAT_VERSION] = {"format-version", "/ says compatible = \"" MANIFEST_COMPATIBLE "\""},
     [RULE_NODE_KNOWN] = {"node-known", "every node is one this version knows"},
-    [RULE_NODE_ONCE] = {"node-once", "vms and system are there once at most"},
+    [RULE_NODE_ONCE] = {"node-once", "vms, system and a VM's disks are there once at most"},
     [RULE_PROPERTY_KNOWN] = {"property-known", "every property is one its node knows"},
     [RULE_PROPERTY_ONCE] = {"property-once", "a node gives a property once"},
     [RULE_PROPERTY_TYPE] = {"property-type", "a property has the type and size it should"},
@@ -23,7 +23,9 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_LABEL_TEXT] = {"label-text", "a label has 1 to 63 printable ASCII characters"},
     [RULE_LABEL_UNIQUE] = {"label-unique", "no two VMs show the same label"},
     [RULE_MEMORY_RANGE] = {"memory-range", "a VM has 1 MiB to 1 TiB of memory"},
-    [RULE_MEMORY_FITS_HOST] = {"memory-fits-host", "all VMs together fit the host's memory"},
+    [RULE_MEMORY_FITS_HOST] =
+        {"memory-fits-host",
+         "all VMs together, with the overlays of their disks, fit the host's memory"},
     [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs, each on a CPU of its own"},
     [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
     [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
@@ -34,6 +36,15 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_IMAGE_PRESENT] = {"image-present", "every image is in the boot archive"},
     [RULE_IMAGES_FIT_MEMORY] = {"images-fit-memory", "a VM's images fit its memory"},
     [RULE_APPEND_TEXT] = {"append-text", "a command line has up to 2047 printable characters"},
+    [RULE_DISK_COUNT] = {"disk-count", "a VM has at most 4 disks"},
+    [RULE_DISK_NAME] = {"disk-name",
+                        "a disk's name is a-z, then a-z, 0-9, '-', 20 characters at most"},
+    [RULE_DISK_NAME_UNIQUE] = {"disk-name-unique", "no two disks of a VM have the same name"},
+    [RULE_DISK_RANGE] = {"disk-range", "a disk and its overlay have 1 to 65536 MiB"},
+    [RULE_DISK_SIZE] = {"disk-size", "a disk has an image or a size, and holds its image"},
+    [RULE_DISK_OVERLAY] = {"disk-overlay",
+                           "an overlay is of a disk that is written, and no larger than it"},
+    [RULE_DISK_CDROM] = {"disk-cdrom", "a CD is on the AHCI bus and has an image"},
 };
 
 static const char vms_path[] = "/vms/";
@@ -70,6 +81,16 @@ static void check_labels(struct report *r, struct manifest *m)
     }
 }
 
+/* Memory of the VM's guest and of its disks. */
+static uint64_t vm_mib(const struct manifest_vm *vm)
+{
+    uint64_t mib = vm->memory_mib;
+    for (uint32_t i = 0; i < vm->disk_count; i++) {
+        mib += (vm->disks[i].overlay_bytes + 0xfffffu) >> 20;
+    }
+    return mib;
+}
+
 static void check_host_memory(struct report *r, struct manifest *m)
 {
     uint64_t sum_mib = 0;
@@ -77,7 +98,7 @@ static void check_host_memory(struct report *r, struct manifest *m)
         return;
     }
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        sum_mib += m->vms[i].memory_mib;
+        sum_mib += vm_mib(&m->vms[i]);
         if (sum_mib > r->env->host_memory_mib) {
             report_begin(r, vms_path, m->vms[i].name, "memory-mib");
             report_text(r, "with this VM the manifest asks for ");
@@ -212,13 +233,13 @@ static void check_shares(struct report *r, struct manifest *m)
     }
 }
 
-static bool image_known(struct report *r, const struct manifest_vm *vm, const char *property,
-                        const char *image, uint64_t *size_bytes)
+static bool image_known(struct report *r, const char *parent, const char *node,
+                        const char *property, const char *image, uint64_t *size_bytes)
 {
     if (r->env->image_size(r->env->ctx, image, size_bytes)) {
         return true;
     }
-    report_begin(r, vms_path, vm->name, property);
+    report_begin(r, parent, node, property);
     report_text(r, "\"");
     report_text(r, image);
     report_text(r, "\" is not in the boot archive; add the file or correct the name");
@@ -236,9 +257,10 @@ static void check_images(struct report *r, struct manifest *m)
         const uint64_t memory_bytes = (uint64_t)vm->memory_mib << 20;
         uint64_t kernel_bytes = 0;
         uint64_t initrd_bytes = 0;
-        bool known = image_known(r, vm, "kernel", vm->kernel, &kernel_bytes);
+        bool known = image_known(r, vms_path, vm->name, "kernel", vm->kernel, &kernel_bytes);
         if (vm->initrd != NULL) {
-            known = image_known(r, vm, "initrd", vm->initrd, &initrd_bytes) && known;
+            known =
+                image_known(r, vms_path, vm->name, "initrd", vm->initrd, &initrd_bytes) && known;
         }
         if (known && (kernel_bytes > memory_bytes || initrd_bytes > memory_bytes - kernel_bytes)) {
             report_begin(r, vms_path, vm->name, "memory-mib");
@@ -252,10 +274,118 @@ static void check_images(struct report *r, struct manifest *m)
     }
 }
 
+void manifest_disk_path(char path[MANIFEST_DISK_PATH_BYTES], const char *vm)
+{
+    const char *const parts[] = {vms_path, vm, "/disks/"};
+    const size_t limits[] = {sizeof(vms_path), MANIFEST_MAX_NAME, 7};
+    size_t at = 0;
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t k = 0; k < limits[i] && parts[i][k] != '\0'; k++) {
+            path[at++] = parts[i][k];
+        }
+    }
+    path[at] = '\0';
+}
+
+/* The disk whose lines are being written. */
+struct disk_place {
+    struct report *r;
+    const char *path;
+    const struct manifest_disk *disk;
+};
+
+static void disk_error(const struct disk_place *p, const char *property, const char *text,
+                       enum manifest_rule_id rule)
+{
+    report_begin(p->r, p->path, p->disk->name, property);
+    report_text(p->r, text);
+    report_end(p->r, rule);
+}
+
+/* Needs the archive where the size is the image's; without it, bytes stays 0. */
+static void disk_size(const struct disk_place *p, struct manifest_disk *d)
+{
+    const uint64_t sector = d->cdrom != 0 ? 2048 : 512;
+    uint64_t image_bytes = 0;
+
+    if (d->image == NULL && d->size_mib == 0) {
+        disk_error(p, NULL, "has neither an image nor a size; give it image or size-mib",
+                   RULE_DISK_SIZE);
+    }
+    d->bytes = (uint64_t)d->size_mib << 20;
+    if (d->image == NULL || p->r->env->image_size == NULL ||
+        !image_known(p->r, p->path, d->name, "image", d->image, &image_bytes)) {
+        return;
+    }
+    if (image_bytes > MANIFEST_MAX_DISK_MIB * 0x100000ull) {
+        disk_error(p, "image", "is larger than 65536 MiB; choose a smaller one", RULE_DISK_SIZE);
+    } else if (image_bytes == 0) {
+        disk_error(p, "image", "is empty; leave it out and give size-mib", RULE_DISK_SIZE);
+    } else if (d->size_mib == 0) {
+        d->bytes = (image_bytes + sector - 1) / sector * sector;
+    } else if (image_bytes > d->bytes) {
+        report_begin(p->r, p->path, d->name, "size-mib");
+        report_text(p->r, "the image has ");
+        report_number(p->r, (image_bytes + 0xfffff) >> 20);
+        report_text(p->r, " MiB; give at least as much, or leave size-mib out");
+        report_end(p->r, RULE_DISK_SIZE);
+    }
+}
+
+static void disk_overlay(const struct disk_place *p, struct manifest_disk *d)
+{
+    const bool writable = d->cdrom == 0 && d->read_only == 0;
+
+    d->overlay_bytes = (uint64_t)d->overlay_mib << 20;
+    if (!writable && d->overlay_mib != 0) {
+        disk_error(p, "overlay-mib", "is of no use to a disk that is only read; leave it out",
+                   RULE_DISK_OVERLAY);
+    } else if (writable && d->bytes != 0 && d->overlay_bytes >= d->bytes + 0x100000) {
+        disk_error(p, "overlay-mib", "is more than the disk's own size; give less, or leave it out",
+                   RULE_DISK_OVERLAY);
+    } else if (writable && d->overlay_mib == 0) {
+        d->overlay_bytes = (d->bytes + 4095) / 4096 * 4096;
+    }
+}
+
+static void check_vm_disks(struct report *r, struct manifest_vm *vm)
+{
+    char path[MANIFEST_DISK_PATH_BYTES];
+
+    manifest_disk_path(path, vm->name);
+    for (uint32_t i = 0; i < vm->disk_count; i++) {
+        struct manifest_disk *d = &vm->disks[i];
+        const struct disk_place p = {r, path, d};
+        bool twice = false;
+        for (uint32_t j = 0; j < i; j++) {
+            twice = twice || strcmp(d->name, vm->disks[j].name) == 0;
+        }
+        if (twice) {
+            disk_error(&p, NULL, "the name is given to two disks; rename one of them",
+                       RULE_DISK_NAME_UNIQUE);
+        }
+        if (d->cdrom != 0 && (d->bus != MANIFEST_BUS_AHCI || d->image == NULL)) {
+            disk_error(&p, "cdrom", "a CD needs bus = \"ahci\" and an image; add what is missing",
+                       RULE_DISK_CDROM);
+            continue;
+        }
+        disk_size(&p, d);
+        disk_overlay(&p, d);
+    }
+}
+
+static void check_disks(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        check_vm_disks(r, &m->vms[i]);
+    }
+}
+
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names, check_labels, check_host_memory, check_shares, check_cpus, check_images,
+        check_names,  check_labels, check_disks,  check_host_memory,
+        check_shares, check_cpus,   check_images,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         checks[i](r, m);

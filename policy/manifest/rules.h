@@ -7,6 +7,11 @@
 
 #include "report.h"
 
+/** Room for the path of a VM's disks with a NUL; the VM's name is cut to what it may have. */
+#define MANIFEST_DISK_PATH_BYTES 48u
+/** "/vms/NAME/disks/": what stands in front of a disk in an error. */
+void manifest_disk_path(char path[MANIFEST_DISK_PATH_BYTES], const char *vm);
+
 /** Place vCPUs on CPUs where the manifest leaves that open, then check every cross rule. */
 void manifest_check(struct report *r, struct manifest *m);
 

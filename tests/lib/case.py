@@ -158,10 +158,10 @@ def start_manifest(t, source, **settings):
     return start_system(t, run.System(t.new_dir(), source, {}), **settings)
 
 
-def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, **settings):
+def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, disk=None, **settings):
     """Start the system with one VM, as `make run GUEST=` does."""
     settings.setdefault("host_cpus", cpus)
-    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem)
+    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem, disk)
     return start_system(t, system, **settings)
 
 

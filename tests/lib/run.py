@@ -40,21 +40,22 @@ def mebibytes(text):
 def manifest_source(vms):
     """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
 
-    A value is a text, a number, or True for a switch; None leaves the property out.
+    A value is a text, a number, True for a switch, or a dictionary for a node; None leaves the property out.
     """
-    def line(name, value):
+    def lines_of(name, value, indent):
+        if value in (None, ""):
+            return []
+        if isinstance(value, dict):
+            inner = [line for item in value.items() for line in lines_of(*item, indent + "    ")]
+            return [f"{indent}{name} {{", *inner, f"{indent}}};"]
         if value is True:
-            return f"            {name};"
+            return [f"{indent}{name};"]
         if isinstance(value, int):
-            return f"            {name} = <{value}>;"
+            return [f"{indent}{name} = <{value}>;"]
         text = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'            {name} = "{text}";'
-    lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', "    vms {"]
-    for vm, properties in vms.items():
-        lines += [f"        {vm} {{"]
-        lines += [line(*item) for item in properties.items() if item[1] not in (None, "")]
-        lines += ["        };"]
-    return "\n".join(lines + ["    };", '    system { log = "com2"; end-when-idle; };', "};", ""])
+        return [f'{indent}{name} = "{text}";']
+    lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', *lines_of("vms", vms, "    ")]
+    return "\n".join(lines + ['    system { log = "com2"; end-when-idle; };', "};", ""])
 
 
 def compile_manifest(source, blob):
@@ -120,13 +121,13 @@ class System:
             f.write(mkboot.boot_image(read(ROOT), files))
         # Only an estimate of what the machine needs; root checks against what it really has.
         with open(source, encoding="utf-8") as f:
-            sizes_mib = re.findall(r"memory-mib\s*=\s*<\s*(\w+)\s*>", f.read())
+            sizes_mib = re.findall(r"(?:memory|size|overlay)-mib\s*=\s*<\s*(\w+)\s*>", f.read())
         self.mem = sum(int(size, 0) for size in sizes_mib) + HOST_MEM_EXTRA
         self.mem += 3 * os.path.getsize(self.boot) // (1024 * 1024)
         self.mem = (self.mem + 127) // 128 * 128
 
 
-def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256):
+def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None):
     """The System of the shortcut form."""
     images = {}
 
@@ -139,11 +140,12 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256):
         return name
     kernel_name = image(guest, "guest-kernel")
     initrd_name = image(initrd, "guest-initrd") if initrd else None
+    disks = {"disk": {"image": image(disk, "guest-disk")}} if disk else None
     source = os.path.join(directory, "manifest.dts")
     with open(source, "w", encoding="utf-8") as f:
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
-            "append": append, "debug-exit": True, "on-stop": "end-system"}}))
+            "append": append, "debug-exit": True, "on-stop": "end-system", "disks": disks}}))
     return System(directory, source, images, name="make run GUEST=...")
 
 
@@ -167,6 +169,7 @@ def main():
     parser.add_argument("--guest", help="one VM from this image instead of a manifest")
     parser.add_argument("--initrd")
     parser.add_argument("--append", default="")
+    parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
     parser.add_argument("--cpus", type=int, default=1, help="of the VM")
     parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")
     parser.add_argument("--host-cpus", type=int, help="of the machine")
@@ -187,7 +190,7 @@ def main():
     os.makedirs(directory, exist_ok=True)
     try:
         if args.guest:
-            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem)
+            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem, args.disk)
         else:
             if not os.path.exists(args.manifest):
                 raise Unusable(f"{args.manifest}: no such manifest")

@@ -241,9 +241,63 @@ static void misaligned_blob_is_refused(void **state)
     assert_string_equal(seen.rule, "blob-well-formed");
 }
 
+static bool image_of_3_kib(void *ctx, const char *name, uint64_t *size_bytes)
+{
+    (void)ctx;
+    *size_bytes = strcmp(name, "big.img") == 0 ? 100ull << 20 : 3000;
+    return strcmp(name, "none.img") != 0;
+}
+
+static void disk(const char *name, const char *image, uint32_t size_mib, uint32_t overlay_mib)
+{
+    assert_int_equal(fdt_begin_node(BLOB, name), 0);
+    if (image != NULL) assert_true(fdt_property(BLOB, "image", image, (int)strlen(image) + 1) == 0);
+    if (size_mib != 0) assert_true(fdt_property_u32(BLOB, "size-mib", size_mib) == 0);
+    if (overlay_mib != 0) assert_true(fdt_property_u32(BLOB, "overlay-mib", overlay_mib) == 0);
+    assert_int_equal(fdt_end_node(BLOB), 0);
+}
+
+static void disks_have_sizes(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 3; round++) {
+        const struct manifest_env env = {.file = "x.dts",
+                                         .host_memory_mib = 256u + 1u + 7u + 8u + 100u - round % 2u,
+                                         .image_size = round == 2 ? NULL : image_of_3_kib,
+                                         .report = remember,
+                                         .ctx = &seen};
+        blob_begin();
+        vm_begin("a", 256);
+        assert_int_equal(fdt_begin_node(BLOB, "disks"), 0);
+        disk("small", "small.img", 0, 0);
+        disk("more", "small.img", 9, 7);
+        disk("empty", NULL, 8, 0);
+        disk("big", "big.img", 0, 0);
+        assert_int_equal(fdt_end_node(BLOB), 0);
+        vm_end();
+        memset(&seen, 0, sizeof(seen));
+        assert_int_equal(manifest_load(BLOB, blob_end(), &env, &m), round % 2u);
+        if (round == 1) { /* what is written takes memory of the host */
+            assert_string_equal(seen.rule, "memory-fits-host");
+            continue;
+        }
+        const struct manifest_disk *d = m.vms[0].disks;
+        assert_int_equal(m.vms[0].disk_count, 4);
+        assert_string_equal(d[0].name, "small");
+        assert_int_equal(d[0].bytes, round == 2 ? 0 : 3072);
+        assert_int_equal(d[0].overlay_bytes, round == 2 ? 0 : 4096);
+        assert_int_equal(d[1].bytes, 9 << 20);
+        assert_int_equal(d[1].overlay_bytes, 7 << 20);
+        assert_int_equal(d[2].overlay_bytes, 8 << 20);
+        assert_null(d[2].image);
+        assert_int_equal(d[3].bytes, round == 2 ? 0 : 100 << 20);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(disks_have_sizes),
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(placement_balances_floors),
         cmocka_unit_test(error_names_node_property_reason_remedy),

@@ -1,10 +1,10 @@
 /* Making, watching and taking back a VM; see vm.h. */
 #include "vm.h"
-#include "archive.h"
 #include "clock.h"
 #include "console.h"
 #include "caps.h"
 #include "fmt.h"
+#include "images.h"
 #include "layout.h"
 #include "log.h"
 #include "program.h"
@@ -42,8 +42,20 @@ static unsigned log2_up(uint64_t n)
     return bits;
 }
 
+/* What a disk needs; 0: it is only read. */
+static uint64_t disk_memory_bytes(const struct manifest_disk *d)
+{
+    return d->overlay_bytes ? bh_disk_memory_bytes(d->bytes, d->overlay_bytes) : 0;
+}
+
 /* What the VM's devices need beside RAM; see bh_monitor_start. */
-static uint64_t device_ram_bytes(const struct manifest_vm *config) { return 0; }
+static uint64_t device_ram_bytes(const struct manifest_vm *config)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < config->disk_count; i++) bytes += disk_memory_bytes(&config->disks[i]);
+    return round_up(bytes, LARGE_BYTES);
+}
 
 /* The Frame of guest RAM and device memory, each from a 2 MiB boundary on. */
 static uint64_t ram_frame_bytes(const struct manifest_vm *config)
@@ -58,46 +70,12 @@ uint64_t vm_memory_bytes(const struct manifest_vm *config)
     return ram_frame_bytes(config) + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
 }
 
-/* Where the images lie for the monitor: each as far above a 2 MiB boundary as in memory, so that it
- * takes large entries. */
-struct images {
-    const struct archive_file *kernel, *initrd; /* NULL: none */
-    uint64_t kernel_va, initrd_va, end_va;
-    uint64_t tables; /* page tables of the lowest level, for ends that fill no large entry */
-};
-
-static bool cuts(uint64_t va) { return va % LARGE_BYTES != 0; }
-
-/* The image after what lies before it (NULL: RAM). If it begins in the large page that the one
- * before ends in, as it does in the archive, they have that page's table in common. */
-static uint64_t place_image(struct images *m, const struct archive_file *f,
-                            const struct archive_file *before)
-{
-    uint64_t va, gap, end = m->end_va;
-
-    if (!f) return 0;
-    gap = before ? (f->page - before->page - before->pages) * PAGE : 0;
-    if (before && f->page >= before->page + before->pages && cuts(end) &&
-        gap < LARGE_BYTES - end % LARGE_BYTES) {
-        va = end + gap;
-    } else {
-        va = round_up(end, LARGE_BYTES) + f->above_large;
-        m->tables += cuts(va) ? 1 : 0;
-    }
-    m->end_va = va + f->pages * PAGE;
-    if (cuts(m->end_va) && (va / LARGE_BYTES != m->end_va / LARGE_BYTES || !cuts(va))) m->tables++;
-    return va;
-}
-
 static struct images find_images(const struct manifest_vm *c)
 {
-    /* A large page between RAM and images that nothing reaches. */
-    struct images m = {.kernel = archive_find(c->kernel),
-                       .end_va = BH_MONITOR_RAM + ram_frame_bytes(c) + LARGE_BYTES};
+    struct images m;
 
-    if (c->initrd) m.initrd = archive_find(c->initrd);
-    m.kernel_va = place_image(&m, m.kernel, NULL);
-    m.initrd_va = place_image(&m, m.initrd, m.kernel);
+    /* A large page between RAM and images that nothing reaches. */
+    images_place(&m, c, BH_MONITOR_RAM + ram_frame_bytes(c) + LARGE_BYTES);
     return m;
 }
 
@@ -249,22 +227,6 @@ static bool share_pages(struct vm *vm)
     return true;
 }
 
-/* A file of the archive, read-only for the monitor, whole pages from @va on. */
-static bool map_image(struct vm *vm, const char *name, const struct archive_file *f, unsigned slot,
-                      uint64_t va)
-{
-    uint64_t err;
-
-    if (!f || !f->frame) {
-        say("vm %s: %s: %s in the boot archive", vm->config->name, name,
-            f ? "empty" : "no such file");
-        return false;
-    }
-    err = attach(f->frame, vm->slots + VS_HOSTSPACE, BH_RIGHT_READ, vm->slots + slot);
-    if (!err) err = map(vm->slots + slot, va, 0, f->pages, BH_MAP_READ);
-    return !failed(vm, name, err);
-}
-
 static bool load_monitor(struct vm *vm)
 {
     uint64_t s = vm->slots;
@@ -273,6 +235,26 @@ static bool load_monitor(struct vm *vm)
                    attach(s + VS_CODE, s + VS_HOSTSPACE, BH_RIGHTS_ALL, s + VS_CODE_MONITOR)) &&
            !failed(vm, "monitor's program",
                    program_load(s + VS_CODE, s + VS_CODE_MONITOR, s + VS_WINDOW));
+}
+
+static void fill_disks(struct bh_monitor_start *st, const struct manifest_vm *c,
+                       const struct images *m)
+{
+    st->ndisks = c->disk_count;
+    for (unsigned i = 0; i < c->disk_count; i++) {
+        const struct manifest_disk *d = &c->disks[i];
+        const struct image *image = &m->image[IMAGE_DISK + i];
+
+        st->disks[i] = (struct bh_monitor_disk){
+            .bytes = d->bytes,
+            .image_va = image->va,
+            .image_bytes = image_bytes(image),
+            .memory_bytes = disk_memory_bytes(d),
+            .flags = (d->read_only ? BH_DISK_READ_ONLY : 0) | (d->cdrom ? BH_DISK_CDROM : 0) |
+                     (d->bus == MANIFEST_BUS_AHCI ? BH_DISK_AHCI : 0),
+        };
+        (void)fmt_buf(st->disks[i].name, sizeof(st->disks[i].name), "%s", d->name);
+    }
 }
 
 static void fill_start(struct vm *vm, const struct images *m)
@@ -291,10 +273,11 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
     st->device_ram_bytes = device_ram_bytes(c);
-    st->kernel_va = m->kernel_va;
-    st->kernel_bytes = m->kernel->bytes;
-    st->initrd_va = m->initrd_va;
-    st->initrd_bytes = m->initrd ? m->initrd->bytes : 0;
+    st->kernel_va = m->image[IMAGE_KERNEL].va;
+    st->kernel_bytes = image_bytes(&m->image[IMAGE_KERNEL]);
+    st->initrd_va = m->image[IMAGE_INITRD].va;
+    st->initrd_bytes = image_bytes(&m->image[IMAGE_INITRD]);
+    fill_disks(st, c, m);
     st->wall_clock_s = wall_clock_s(&st->wall_clock_tsc);
     /* Each VM gets a seed that tells nothing of another's: the kernel's seed through a mixer with
      * the VM's number and the time. */
@@ -318,8 +301,7 @@ static void take_back(struct vm *vm)
     vm->report = NULL;
     vm->console = NULL;
     /* Images belong to the archive: their attachments go one by one. */
-    err = slot_delete(s + VS_KERNEL_MONITOR);
-    err = err ? err : slot_delete(s + VS_INITRD_MONITOR);
+    err = images_unmap(s + VS_IMAGES_MONITOR);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vm->cpu);
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vm->cpu);
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
@@ -352,8 +334,7 @@ static uint64_t build(void *arg)
     if (!make_untypeds(vm, host_pages, guest_pages) ||
         !make_objects(vm, vm->cpu, host_pages, guest_pages, plan->ntfn) || !make_memory(vm) ||
         !share_pages(vm) || !load_monitor(vm) ||
-        !map_image(vm, c->kernel, m.kernel, VS_KERNEL_MONITOR, m.kernel_va) ||
-        (c->initrd && !map_image(vm, c->initrd, m.initrd, VS_INITRD_MONITOR, m.initrd_va)))
+        !images_map(&m, c->name, s + VS_HOSTSPACE, s + VS_IMAGES_MONITOR))
         return BH_ERR_STATE;
     fill_start(vm, &m);
     vm->table_bytes = table_pages(host_pages, guest_pages) * PAGE;

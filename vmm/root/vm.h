@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "bulkhead/console.h"
 #include "bulkhead/monitor.h"
+#include "images.h"
 #include "manifest.h"
 
 #define VMS_MAX 8u
@@ -33,8 +34,8 @@ enum vm_slot {
     VS_CODE_MONITOR,
     VS_SHARED_MONITOR,
     VS_SHARED_ROOT,
-    VS_KERNEL_MONITOR,
-    VS_INITRD_MONITOR,
+    VS_IMAGES_MONITOR, /* of each image */
+    VS_IMAGES_END = VS_IMAGES_MONITOR + IMAGES_MAX - 1,
     VS_SIGNAL, /* the VM's notification, badged: console */
     VS_WINDOW, /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,  /* root's notification, badged with the VM's fault bit; kept for good */

@@ -46,6 +46,27 @@ enum bh_monitor_protocol {
 
 #define BH_MONITOR_CMDLINE_BYTES 2048u
 
+/** A disk in memory: the image, read-only, under what is written, in device memory. */
+#define BH_MONITOR_DISKS  4u
+#define BH_DISK_READ_ONLY 1u
+#define BH_DISK_CDROM     2u /* read-only, sectors of 2048 bytes */
+#define BH_DISK_AHCI      4u /* on the SATA controller; else virtio */
+
+struct bh_monitor_disk {
+    char name[24]; /* NUL-terminated */
+    uint64_t bytes;
+    uint64_t image_va, image_bytes; /* 0: none */
+    uint64_t memory_bytes;          /* of its own, bh_disk_memory_bytes(); 0: none */
+    uint32_t flags;                 /* BH_DISK_* */
+    uint32_t reserved0;
+};
+
+/** Memory of a disk: an index of four bytes a block of 4 KiB, then @overlay_bytes of blocks. */
+static inline uint64_t bh_disk_memory_bytes(uint64_t disk_bytes, uint64_t overlay_bytes)
+{
+    return (((disk_bytes + 4095u) / 4096u * 4u + 4095u) / 4096u + overlay_bytes / 4096u) * 4096u;
+}
+
 struct bh_monitor_start {
     uint64_t magic;
     uint32_t version;
@@ -66,6 +87,9 @@ struct bh_monitor_start {
     uint64_t wall_clock_s;            /* seconds since 1970 at wall_clock_tsc; 0: not known */
     uint64_t wall_clock_tsc;
     uint64_t seed[4]; /* for what the guest is given as entropy */
+    uint32_t ndisks;
+    uint32_t reserved1;
+    struct bh_monitor_disk disks[BH_MONITOR_DISKS];
     char cmdline[BH_MONITOR_CMDLINE_BYTES];
 };
 
