@@ -59,10 +59,14 @@ static uint64_t wire_tsc(void *ctx) { return ns_to_ticks(now, TSC_HZ); }
 static void dispatch(unsigned sender, const struct apic_msg *msg)
 {
     struct lapic *cpus[CPUS];
+    uint32_t targets;
 
     CHECK(msg->mode <= 7u && msg->shorthand <= 3u);
     for (unsigned i = 0; i < CPUS; i++) cpus[i] = &lapics[i];
-    lapic_dispatch(cpus, CPUS, sender, msg);
+    targets = lapic_targets(cpus, CPUS, sender, msg);
+    CHECK(targets >> CPUS == 0);
+    for (unsigned i = 0; i < CPUS; i++)
+        if (targets >> i & 1u) lapic_accept(&lapics[i], msg);
 }
 
 static void wire_deliver(void *ctx, const struct apic_msg *msg) { dispatch(CPUS, msg); }

@@ -25,6 +25,9 @@
 
 void monitor_main(unsigned number);
 
+_Thread_local uint32_t vcpu_self;
+struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
+
 static struct input *in;
 static jmp_buf the_end;
 static uint64_t tsc, mapped_pages;
@@ -68,7 +71,7 @@ struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t 
         mapped_pages += a2;
         return (struct bh_result){BH_OK, 0};
     }
-    CHECK(cap == BH_MONITOR_SLOT_VCPU);
+    CHECK(cap == BH_MONITOR_SLOT_VCPU + vcpu_self);
     if (method == BH_M_vcpu_read) CHECK((a0 & ~(uint64_t)BH_STATE_ALL) == 0);
     if (method == BH_M_vcpu_want) CHECK(a0 < BH_NEXITS && a1 <= BH_GROUP_FULL);
     return (struct bh_result){BH_OK, 0};
@@ -98,7 +101,7 @@ struct bh_result bh_wait(uint64_t ntfn, uint64_t deadline)
 {
     uint8_t how;
 
-    CHECK(ntfn == BH_MONITOR_SLOT_NTFN);
+    CHECK(ntfn == BH_MONITOR_SLOT_NTFN + vcpu_self);
     if (report()->kind != BH_END_NONE || !more(in) || waits++ >= WAITS) longjmp(the_end, 1);
     how = (uint8_t)take(in, 1);
     if (how < 0x80u && deadline != BH_FOREVER) {
@@ -320,7 +323,7 @@ struct bh_result bh_vcpu_run(uint64_t deadline, uint64_t flags)
 
     CHECK((flags & ~(uint64_t)BH_RUN_ALL) == 0);
     if (flags & BH_RUN_INJECT) check_event(p->inject);
-    CHECK(p->state.tsc_offset == vcpu.tsc_offset);
+    CHECK(p->state.tsc_offset == vcpus[0].tsc_offset);
     tsc += 500;
     if (exits++ >= EXITS) longjmp(the_end, 1);
     for (;;) {
@@ -392,7 +395,8 @@ static void set_up(struct input *i)
     memset((void *)BH_MONITOR_START, 0, 0x1000);
     memset((void *)BH_MONITOR_REPORT, 0, 0x1000);
     memset((void *)BH_MONITOR_CONSOLE, 0, sizeof(struct bh_console));
-    memset(page(), 0, 4096);
+    memset(vcpus, 0, sizeof(vcpus));
+    memset((void *)BH_MONITOR_VCPU, 0, 4096);
     CHECK(madvise((void *)BH_MONITOR_RAM, RAM_BYTES, MADV_DONTNEED) == 0); /* all zero */
     memcpy(image, header, sizeof(header));
     st->magic = BH_MONITOR_MAGIC;

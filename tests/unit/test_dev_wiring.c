@@ -39,7 +39,7 @@ static void wire_deliver(void *ctx, const struct apic_msg *msg)
     struct lapic *cpus[1] = {&lapic};
 
     (void)ctx;
-    lapic_dispatch(cpus, 1, 1, msg);
+    if (lapic_targets(cpus, 1, 1, msg)) lapic_accept(&lapic, msg);
 }
 
 static uint64_t wire_tsc(void *ctx)

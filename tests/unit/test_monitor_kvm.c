@@ -15,14 +15,21 @@
 
 #include "monitor.h"
 
+#define VCPUS     3u
 #define RAM_BYTES 0x10000u
-#define NOW_NS    123456789u
+#define START_TSC 123456789u
 
-struct vcpu vcpu;
+_Thread_local uint32_t vcpu_self;
+struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
 struct guest_mem guest_mem;
 static uint8_t ram[RAM_BYTES + 64] __attribute__((aligned(4096)));
 
-uint64_t clock_ns(void) { return NOW_NS; }
+uint64_t clock_start_tsc(void) { return START_TSC; }
+
+void post(struct vcpu *to, uint32_t bits)
+{
+    (void)__atomic_fetch_or(&to->post.pending, bits, __ATOMIC_SEQ_CST);
+}
 
 int64_t platform_wall_clock_s(void) { return 1700000000; }
 
@@ -37,9 +44,16 @@ static uint64_t get(uint64_t gpa, unsigned bytes)
 static int setup(void **state)
 {
     memset(ram, 0, sizeof(ram));
-    memset(&vcpu, 0, sizeof(vcpu));
+    memset(vcpus, 0, sizeof(vcpus));
+    vcpus[0].page = (struct bh_vcpu_page *)BH_MONITOR_VCPU;
     guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    for (unsigned i = 0; i < VCPUS; i++) {
+        vcpus[i].number = i;
+        vcpus[i].tsc_offset = 7;
+    }
+    vcpu_self = 0;
     ((struct bh_monitor_start *)BH_MONITOR_START)->tsc_khz = 2500000;
+    ((struct bh_monitor_start *)BH_MONITOR_START)->nvcpus = VCPUS;
     return 0;
 }
 
@@ -61,7 +75,8 @@ static void any_multiple_of_four(void **state)
         setup(state);
         assert_true(kvm_msr_write(MSR_KVM_SYSTEM_TIME, gpa | 1u));
         assert_int_equal(get(gpa, 4), 2); /* even: complete */
-        assert_int_equal(get(gpa + 16, 8), NOW_NS);
+        assert_int_equal(get(gpa + 8, 8), START_TSC + 7u);
+        assert_int_equal(get(gpa + 16, 8), 0);                  /* then */
         assert_int_equal(get(gpa + 29, 1), 1);                  /* stable */
         assert_in_range(scale_of(gpa), 1717986917, 1717986919); /* 0.4 ns a tick */
         assert_true(kvm_msr_read(MSR_KVM_SYSTEM_TIME, &value));
@@ -98,6 +113,31 @@ static void disabled(void **state)
     assert_int_equal(get(0x1000, 8), 0);
 }
 
+/* Each vCPU has a page; a TSC moved by itself ends the promise that all agree, on all pages. */
+static void several(void **state)
+{
+    for (vcpu_self = 0; vcpu_self < VCPUS; vcpu_self++)
+        assert_true(kvm_msr_write(MSR_KVM_SYSTEM_TIME, (0x1000u + 0x100u * vcpu_self) | 1u));
+    vcpu_self = 1;
+    vcpus[1].tsc_offset = 1007;
+    kvm_tsc_moved();
+    assert_int_equal(vcpus[0].post.pending, POST_CLOCK);
+    assert_int_equal(vcpus[1].post.pending, 0);
+    assert_int_equal(vcpus[2].post.pending, POST_CLOCK);
+    for (vcpu_self = 0; vcpu_self < VCPUS; vcpu_self++) {
+        uint64_t gpa = 0x1000u + 0x100u * vcpu_self;
+
+        kvm_clock_update();
+        assert_int_equal(get(gpa + 8, 8), START_TSC + vcpus[vcpu_self].tsc_offset);
+        assert_int_equal(get(gpa + 16, 8), 0);
+        assert_int_equal(get(gpa + 29, 1), 0);
+    }
+    vcpu_self = 1;
+    vcpus[1].tsc_offset = 7;
+    kvm_tsc_moved();
+    assert_int_equal(get(0x1100 + 29, 1), 1);
+}
+
 static void wall_clock(void **state)
 {
     uint64_t value;
@@ -129,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup(refused, setup),
         cmocka_unit_test_setup(last_place, setup),
         cmocka_unit_test_setup(disabled, setup),
+        cmocka_unit_test_setup(several, setup),
         cmocka_unit_test_setup(wall_clock, setup),
         cmocka_unit_test_setup(frequencies, setup),
     };

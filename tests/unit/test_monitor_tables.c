@@ -24,10 +24,9 @@ enum { CPUID_ROWS = ROWS };
 #undef ALL
 #include "vmm/monitor/msr.c"
 
-struct vcpu vcpu;
+_Thread_local uint32_t vcpu_self;
+struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
 struct guest_mem guest_mem;
-struct code_page code_page;
-static struct lapic lapic;
 static int injected, skipped;
 
 static uint64_t now(void *ctx) { return 1000; }
@@ -55,8 +54,6 @@ void insn_skip_slow(uint32_t opcode, unsigned length) { skipped++; }
 
 void insn_stepped(void) {}
 
-struct lapic *platform_lapic(void) { return &lapic; }
-
 bool kvm_msr_read(uint32_t msr, uint64_t *value)
 {
     *value = msr;
@@ -65,18 +62,22 @@ bool kvm_msr_read(uint32_t msr, uint64_t *value)
 
 bool kvm_msr_write(uint32_t msr, uint64_t value) { return true; }
 
-void kvm_clock_update(void) {}
+void kvm_tsc_moved(void) {}
+
+uint64_t clock_ns(void) { return 1000; }
 
 static int setup(void **state)
 {
     struct bh_monitor_start *st = (struct bh_monitor_start *)BH_MONITOR_START;
 
+    memset(vcpus, 0, sizeof(vcpus));
+    vcpus[0].page = (struct bh_vcpu_page *)BH_MONITOR_VCPU;
+    vcpus[0].mtrr_default = 0xc06;
     memset(page(), 0, 4096);
-    memset(&vcpu, 0, sizeof(vcpu));
     st->tsc_khz = 2500000;
     st->nvcpus = 1;
     page()->state.pat = 0x0007040600070406ull;
-    assert_true(lapic_init(&lapic, NULL, &dev_host, &apic_host, 0, true, 2500000000u));
+    assert_true(lapic_init(&vcpus[0].lapic, NULL, &dev_host, &apic_host, 0, true, 2500000000u));
     cpuid_init();
     return 0;
 }
@@ -113,7 +114,7 @@ static void cpuid_each_row(void **state)
         assert_int_equal(v.c & r->fixed.c, r->fixed.c);
         assert_int_equal(v.d & r->fixed.d, r->fixed.d);
     }
-    assert_int_equal(vcpu.holes, 0);
+    assert_int_equal(vcpus[0].holes, 0);
 }
 
 static void cpuid_absent(void **state)
@@ -126,7 +127,7 @@ static void cpuid_absent(void **state)
         struct regs v = ask(absent[i], 0);
 
         assert_int_equal(v.a | v.b | v.c | v.d, 0);
-        assert_int_equal(vcpu.holes, i + 1u);
+        assert_int_equal(vcpus[0].holes, i + 1u);
     }
 }
 
@@ -150,7 +151,8 @@ static void cpuid_follows_state(void **state)
     assert_int_equal(ask(0xd, 0).b, 832);
     assert_int_equal(ask(0xb, 0).d, 0);
     assert_int_equal(ask(0xb, 7).c, 7);
-    assert_true(lapic_msr_write(&lapic, MSR_IA32_APIC_BASE, LAPIC_DEFAULT_BASE | APIC_BASE_BSP));
+    assert_true(
+        lapic_msr_write(&vcpus[0].lapic, MSR_IA32_APIC_BASE, LAPIC_DEFAULT_BASE | APIC_BASE_BSP));
     assert_int_equal(ask(1, 0).d & L1_D_APIC, 0);
 }
 
@@ -200,7 +202,7 @@ static void msr_each_row(void **state)
             assert_true(msr_set(r->first, value)); /* what was read can be written */
         }
     }
-    assert_int_equal(vcpu.holes, 0);
+    assert_int_equal(vcpus[0].holes, 0);
 }
 
 static void msr_absent(void **state)
@@ -214,7 +216,7 @@ static void msr_absent(void **state)
     for (unsigned i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
         assert_false(msr_get(absent[i], &value));
         assert_false(msr_set(absent[i], 0));
-        assert_int_equal(vcpu.holes, 2u * (i + 1u));
+        assert_int_equal(vcpus[0].holes, 2u * (i + 1u));
     }
 }
 
@@ -239,11 +241,11 @@ static void msr_values(void **state)
     s->cr0 = CR0_PE;
     assert_true(msr_set(0xc0000080u, EFER_SCE));
     /* TSC and TSC_ADJUST move together. */
-    vcpu.tsc_offset = 0;
+    vcpus[0].tsc_offset = 0;
     assert_true(msr_set(0x3b, 0x1000));
-    assert_int_equal(vcpu.tsc_offset, 0x1000);
+    assert_int_equal(vcpus[0].tsc_offset, 0x1000);
     assert_int_equal(s->tsc_offset, 0x1000);
-    assert_true(vcpu.flags & BH_STATE_TSC);
+    assert_true(vcpus[0].flags & BH_STATE_TSC);
 }
 
 static void map_page(uint64_t at)

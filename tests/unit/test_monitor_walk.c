@@ -17,7 +17,8 @@
 
 #define RAM_BYTES 0x800000u
 
-struct vcpu vcpu;
+_Thread_local uint32_t vcpu_self;
+struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
 struct guest_mem guest_mem;
 static uint8_t ram[RAM_BYTES];
 static int injected;
@@ -53,11 +54,13 @@ static void entry(uint64_t gpa, uint64_t value, unsigned size) { memcpy(ram + gp
 
 static int setup(void **state)
 {
-    struct bh_vcpu_page *p = page();
+    struct bh_vcpu_page *p;
 
+    memset(vcpus, 0, sizeof(vcpus));
+    vcpus[0].page = (struct bh_vcpu_page *)BH_MONITOR_VCPU;
+    p = page();
     memset(ram, 0, sizeof(ram));
     memset(p, 0, sizeof(*p));
-    memset(&vcpu, 0, sizeof(vcpu));
     guest_mem = (struct guest_mem){ram, RAM_BYTES};
     injected = -1;
     nports = 0;
@@ -166,10 +169,10 @@ static void check_skip(uint64_t rip, const void *code, size_t n, uint64_t next)
 {
     assert_int_equal(linear_write(rip, code, n), n);
     page()->rip = rip;
-    vcpu.flags = 0;
+    vcpus[0].flags = 0;
     insn_skip(0xa20f, 2);
     assert_int_equal(page()->rip, next);
-    assert_true(vcpu.flags & BH_RUN_RIP);
+    assert_true(vcpus[0].flags & BH_RUN_RIP);
 }
 
 static void skipping(void **state)

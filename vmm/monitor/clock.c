@@ -21,6 +21,8 @@ uint64_t clock_ns(void)
     return (uint64_t)((unsigned __int128)(rt_tsc() - start_tsc) * ns_per_tick >> 32);
 }
 
+uint64_t clock_start_tsc(void) { return start_tsc; }
+
 uint64_t clock_ns_to_tsc(uint64_t ns)
 {
     if (ns == NO_DEADLINE_NS) return BH_FOREVER;

@@ -70,7 +70,7 @@ static void now_features(struct regs *r)
 {
     read_state(BH_STATE_CR);
     if (!(page()->state.cr4 & CR4_OSXSAVE)) r->c &= ~L1_C_OSXSAVE;
-    if (!lapic_enabled(platform_lapic())) r->d &= ~L1_D_APIC;
+    if (!lapic_enabled(&self()->lapic)) r->d &= ~L1_D_APIC;
 }
 
 static void now_xsave(struct regs *r)
@@ -179,6 +179,8 @@ void cpuid_init(void)
 
 uint64_t cpuid_xcr0_mask(void) { return host.xcr0; }
 
+uint32_t cpuid_signature(void) { return values[1].a; }
+
 static bool has_subleaves(uint32_t leaf)
 {
     return leaf == 0x4u || leaf == 0x7u || leaf == 0xbu || leaf == 0xdu;
@@ -213,7 +215,7 @@ void exit_cpuid(void)
         r = values[i - 1u];
         if (rows[i - 1u].now) rows[i - 1u].now(&r);
     } else {
-        vcpu.holes++;
+        self()->holes++;
         if ((uint32_t)p->gpr[RAX] == 0xbu) /* beyond the last level: type 0, the level echoed */
             now_topology(&r);
     }

@@ -42,7 +42,7 @@ static bool write_cr4(uint64_t value)
     if ((value & ~CR4_ALLOWED) || (value & CR4_DENIED)) return false;
     if ((s->efer & EFER_LMA) && !(value & CR4_PAE)) return false;
     s->cr4 = value;
-    vcpu.flags |= BH_STATE_CR;
+    self()->flags |= BH_STATE_CR;
     return true;
 }
 
@@ -61,7 +61,7 @@ static bool write_cr0(uint64_t value)
         s->efer &= ~(uint64_t)EFER_LMA;
     }
     s->cr0 = (value & CR0_DEFINED) | 0x10u; /* ET is fixed */
-    vcpu.flags |= BH_STATE_CR;
+    self()->flags |= BH_STATE_CR;
     return true;
 }
 
@@ -70,8 +70,8 @@ static bool cr_write(unsigned cr, uint64_t value)
     switch (cr) {
     case 8:
         if (value > 15u) return false;
-        lapic_cr8_write(platform_lapic(), (uint8_t)value);
-        vcpu.dirty |= DIRTY_IRQ;
+        lapic_cr8_write(&self()->lapic, (uint8_t)value);
+        self()->dirty |= DIRTY_IRQ;
         return true;
     case 0: return write_cr0(value);
     case 4: return write_cr4(value);
@@ -88,10 +88,10 @@ void exit_cr(void)
     if (!decode_move(&cr, &gpr, &read)) vm_stop("control register access not decoded");
     if (cr != 8u) read_state(BH_STATE_SEG | BH_STATE_CR);
     if (read) {
-        p->gpr[gpr] = cr == 8u   ? lapic_cr8_read(platform_lapic())
+        p->gpr[gpr] = cr == 8u   ? lapic_cr8_read(&self()->lapic)
                       : cr == 0u ? p->state.cr0
                                  : p->state.cr4;
-        if (gpr == RSP) vcpu.flags |= BH_STATE_RSP;
+        if (gpr == RSP) self()->flags |= BH_STATE_RSP;
     } else if (!cr_write(cr, p->gpr[gpr])) {
         inject_exception(VEC_GP, 0);
         return;
@@ -113,6 +113,6 @@ void exit_xsetbv(void)
     }
     read_state(BH_STATE_CR);
     p->state.xcr0 = value;
-    vcpu.flags |= BH_STATE_CR;
+    self()->flags |= BH_STATE_CR;
     insn_skip(0xd1010f, 3);
 }

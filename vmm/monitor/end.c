@@ -5,33 +5,68 @@
 #include "monitor.h"
 #include "string.h"
 
-void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)
+static bool ended;
+
+void vm_wait_for_the_end(void)
 {
-    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN + self()->number, BH_FOREVER);
+}
+
+static struct bh_monitor_report *report(void)
+{
+    return (struct bh_monitor_report *)BH_MONITOR_REPORT;
+}
+
+/* Of several vCPUs that end the VM at the same time the first reports it. */
+static void first_only(void)
+{
+    if (__atomic_exchange_n(&ended, true, __ATOMIC_SEQ_CST)) vm_wait_for_the_end();
+}
+
+static __attribute__((noreturn)) void report_end(enum bh_monitor_end kind, uint32_t status,
+                                                 const char *text)
+{
+    struct bh_monitor_report *r = report();
+    const struct vcpu *v = self();
 
     r->status = status;
-    r->exit_reason = vcpu.exit_reason;
-    r->qual = page()->qual;
-    r->info = page()->info;
-    r->rip = page()->rip;
-    for (unsigned i = 0; i < BH_NEXITS; i++) {
-        r->exits_by_reason[i] = vcpu.exits[i];
-        r->exits += vcpu.exits[i];
+    r->vcpu = v->number;
+    r->exit_reason = v->exit_reason;
+    r->qual = v->page->qual;
+    r->info = v->page->info;
+    r->rip = v->page->rip;
+    r->holes = platform_holes();
+    /* The others' counts may be going on; they stop when they see what is posted. */
+    for (unsigned n = 0; n < vcpu_count(); n++) {
+        struct vcpu *other = vcpu_of(n);
+
+        for (unsigned i = 0; i < BH_NEXITS; i++) {
+            r->exits_by_reason[i] += other->exits[i];
+            r->exits += other->exits[i];
+        }
+        r->holes += other->holes;
+        if (other != v) post(other, POST_END);
     }
-    r->holes = vcpu.holes + platform_holes();
     (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
     __atomic_store_n(&r->kind, (uint32_t)kind, __ATOMIC_RELEASE);
     (void)bh_signal(BH_MONITOR_SLOT_ROOT);
-    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+    vm_wait_for_the_end();
+}
+
+void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)
+{
+    first_only();
+    report_end(kind, status, text);
 }
 
 void vm_stop(const char *text)
 {
-    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
+    struct bh_monitor_report *r = report();
     uint8_t bytes[16];
 
+    first_only();
     read_state(BH_STATE_SEG | BH_STATE_CR);
     r->insn_len = (uint32_t)insn_fetch(bytes);
     memcpy(r->insn, bytes, sizeof(r->insn));
-    vm_end(BH_END_STOPPED, 0, text);
+    report_end(BH_END_STOPPED, 0, text);
 }

@@ -6,13 +6,25 @@
 #include "monitor.h"
 #include "string.h"
 
+/* One vCPU alone executes the same bytes each time. */
+#define RETRIES 1000u
+
 void insn_stepped(void)
 {
-    if (vcpu.flags & BH_RUN_INJECT) return;
+    if (self()->flags & BH_RUN_INJECT) return;
     read_state(BH_STATE_DR);
     page()->state.dr6 |= DR6_BS;
-    vcpu.flags |= BH_STATE_DR;
+    self()->flags |= BH_STATE_DR;
     inject_exception(VEC_DB, -1);
+}
+
+void insn_retry(const char *text)
+{
+    struct vcpu *v = self();
+
+    if (v->retry_rip != v->page->rip) v->retries = 0;
+    v->retry_rip = v->page->rip;
+    if (++v->retries > RETRIES) vm_stop(text);
 }
 
 static uint64_t linear_rip(void)
@@ -73,14 +85,21 @@ void insn_skip_slow(uint32_t opcode, unsigned length)
     read_state(BH_STATE_SEG | BH_STATE_CR);
     have = insn_fetch(bytes);
     while (at < have && is_prefix(bytes[at], mode_64())) at++;
-    if (at + length > have) vm_stop("instruction not readable");
+    if (at + length > have) {
+        insn_retry("instruction not readable");
+        return;
+    }
     memcpy(&found, bytes + at, length);
-    if (found != opcode) vm_stop("instruction is not the one that exited");
+    if (found != opcode) {
+        insn_retry("instruction is not the one that exited");
+        return;
+    }
     next = p->rip + at + length;
     if (!mode_64()) next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
     insn_go(next);
     /* From now on this exit brings along what the quick way needs. */
-    if (!(vcpu.wants_mmio >> vcpu.exit_reason & 1u) &&
-        bh_vcpu_want(BH_MONITOR_SLOT_VCPU, vcpu.exit_reason, BH_GROUP_MMIO).err == BH_OK)
-        vcpu.wants_mmio |= 1u << vcpu.exit_reason;
+    if (!(self()->wants_mmio >> self()->exit_reason & 1u) &&
+        bh_vcpu_want(BH_MONITOR_SLOT_VCPU + self()->number, self()->exit_reason, BH_GROUP_MMIO)
+                .err == BH_OK)
+        self()->wants_mmio |= 1u << self()->exit_reason;
 }

@@ -27,7 +27,7 @@ void page_fault(uint64_t linear, unsigned code)
 {
     read_state(BH_STATE_CR);
     page()->state.cr2 = linear;
-    vcpu.flags |= BH_STATE_CR;
+    self()->flags |= BH_STATE_CR;
     inject_exception(VEC_PF, code);
 }
 
@@ -66,8 +66,10 @@ static void exit_string(uint64_t qual)
         /* First: a port read may have effects. */
         if (!operand_ok(linear, size, in)) return;
         if (in) value = pio_read(port, size);
-        if ((in ? linear_write(linear, &value, size) : linear_read(linear, &value, size)) < size)
-            vm_stop("string I/O with an operand outside RAM");
+        if ((in ? linear_write(linear, &value, size) : linear_read(linear, &value, size)) < size) {
+            insn_retry("string I/O with an operand outside RAM");
+            return;
+        }
         if (!in) pio_write(port, size, value);
         set_masked(reg, p->gpr[reg] + step, mask);
         if (qual & BH_IO_REP) set_masked(RCX, count - 1u, mask);

@@ -1,7 +1,8 @@
 /*
  * KVM's paravirtual clock (Linux Documentation/virt/kvm/x86/msr.rst, cpuid.rst): a page in the
- * guest's RAM that turns its TSC into nanoseconds. The scale never changes, so it is written when
- * the guest asks for it and when the guest moves its TSC. Interface facts only.
+ * guest's RAM that turns a vCPU's TSC into nanoseconds. All vCPUs count from the same moment by
+ * the same scale, so that their clocks agree as far as their TSCs do. It is written when the guest
+ * asks for it and when the guest moves a TSC. Interface facts only.
  * May call: guest_mem_ptr(), clock.c. Writes the 32 bytes the guest has named, nothing else.
  */
 #include "monitor.h"
@@ -28,7 +29,7 @@ struct wall_clock {
 _Static_assert(sizeof(struct time_info) == 32, "ABI of the guest");
 _Static_assert(sizeof(struct wall_clock) == 12, "ABI of the guest");
 
-static uint64_t time_msr, wall_msr;
+static uint64_t wall_msr; /* the VM has one */
 
 /* 10^9 / hz as mul * 2^-32 * 2^shift with mul in [2^31, 2^32). */
 static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
@@ -50,27 +51,48 @@ static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
     *shift = s;
 }
 
+/* Does the same TSC mean the same time on all vCPUs? */
+static bool tscs_agree(void)
+{
+    uint64_t offset = __atomic_load_n(&self()->tsc_offset, __ATOMIC_RELAXED);
+
+    for (unsigned i = 0; i < vcpu_count(); i++)
+        if (__atomic_load_n(&vcpu_of(i)->tsc_offset, __ATOMIC_RELAXED) != offset) return false;
+    return true;
+}
+
 void kvm_clock_update(void)
 {
-    struct time_info *t = guest_mem_ptr(&guest_mem, time_msr & ~(uint64_t)ENABLED, sizeof(*t));
+    uint64_t msr = self()->kvm_time_msr;
+    struct time_info *t = guest_mem_ptr(&guest_mem, msr & ~(uint64_t)ENABLED, sizeof(*t));
     uint32_t version, mul;
     int8_t shift;
 
-    if (!(time_msr & ENABLED) || !t) return;
+    if (!(msr & ENABLED) || !t) return;
     version = t->version | 1u;
     __atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
     scale((uint64_t)start_block()->tsc_khz * 1000u, &mul, &shift);
     t->tsc_to_system_mul = mul;
     t->tsc_shift = shift;
-    t->tsc_timestamp = rt_tsc() + vcpu.tsc_offset;
-    t->system_time_ns = clock_ns();
-    t->flags = FLAG_TSC_STABLE;
+    t->tsc_timestamp = clock_start_tsc() + self()->tsc_offset;
+    t->system_time_ns = 0;
+    t->flags = tscs_agree() ? FLAG_TSC_STABLE : 0;
     __atomic_store_n(&t->version, version + 1u, __ATOMIC_SEQ_CST);
+}
+
+void kvm_tsc_moved(void)
+{
+    struct vcpu *v = self();
+
+    kvm_clock_update();
+    for (unsigned i = 0; i < vcpu_count(); i++)
+        if (vcpu_of(i) != v) post(vcpu_of(i), POST_CLOCK);
 }
 
 bool kvm_msr_read(uint32_t msr, uint64_t *value)
 {
-    *value = msr == MSR_KVM_WALL_CLOCK ? wall_msr : time_msr;
+    *value = msr == MSR_KVM_WALL_CLOCK ? __atomic_load_n(&wall_msr, __ATOMIC_RELAXED)
+                                       : self()->kvm_time_msr;
     return true;
 }
 
@@ -80,7 +102,7 @@ bool kvm_msr_write(uint32_t msr, uint64_t value)
         struct wall_clock *w = guest_mem_ptr(&guest_mem, value, sizeof(*w));
 
         if (!w || (value & 3u)) return false;
-        wall_msr = value;
+        __atomic_store_n(&wall_msr, value, __ATOMIC_RELAXED);
         w->version = 1;
         w->sec = (uint32_t)platform_wall_clock_s();
         w->nsec = 0;
@@ -90,7 +112,7 @@ bool kvm_msr_write(uint32_t msr, uint64_t value)
     if ((value & ENABLED) && ((value & 2u) || !guest_mem_ptr(&guest_mem, value & ~(uint64_t)ENABLED,
                                                              sizeof(struct time_info))))
         return false;
-    time_msr = value;
+    self()->kvm_time_msr = value;
     kvm_clock_update();
     return true;
 }

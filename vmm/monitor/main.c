@@ -5,17 +5,14 @@
  */
 #include "monitor.h"
 #include "fmt.h"
-#include "string.h"
 
 void monitor_main(unsigned number);
-
-struct vcpu vcpu;
 
 void read_state(uint64_t groups)
 {
     /* A group that is to be loaded back is newer in the page than in the vCPU. */
-    groups &= ~vcpu.flags;
-    if (groups && bh_vcpu_read(BH_MONITOR_SLOT_VCPU, groups).err)
+    groups &= ~self()->flags;
+    if (groups && bh_vcpu_read(BH_MONITOR_SLOT_VCPU + self()->number, groups).err)
         vm_end(BH_END_STOPPED, 0, "vCPU state cannot be read");
 }
 
@@ -23,68 +20,100 @@ void inject_exception(unsigned vector, int64_t code)
 {
     page()->inject = BH_EVENT_VALID | BH_EVENT_EXCEPTION | vector |
                      (code < 0 ? 0 : BH_EVENT_CODE | (uint64_t)code << 32);
-    vcpu.flags |= BH_RUN_INJECT;
+    self()->flags |= BH_RUN_INJECT;
 }
 
 /* ---- interrupts ---- */
 
 static bool can_interrupt(void)
 {
-    const struct bh_vcpu_page *p = page();
+    const struct vcpu *v = self();
 
     /* A skipped instruction ends the shadow. */
-    return (p->rflags & RFLAGS_IF) && (!(p->shadow & BH_SHADOW_STI) || (vcpu.flags & BH_RUN_RIP)) &&
-           !(vcpu.flags & BH_RUN_INJECT);
+    return (v->page->rflags & RFLAGS_IF) &&
+           (!(v->page->shadow & BH_SHADOW_STI) || (v->flags & BH_RUN_RIP)) &&
+           !(v->flags & BH_RUN_INJECT);
 }
 
 /* @return true while an NMI still waits. */
 static bool nmi_evaluate(void)
 {
-    struct lapic *lapic = platform_lapic();
+    struct vcpu *v = self();
 
-    if ((vcpu.flags & BH_RUN_INJECT) || (page()->shadow & BH_SHADOW_NMI)) {
-        vcpu.flags |= BH_RUN_NMI_WINDOW;
+    if ((v->flags & BH_RUN_INJECT) || (v->page->shadow & BH_SHADOW_NMI)) {
+        v->flags |= BH_RUN_NMI_WINDOW;
         return true;
     }
-    lapic->nmi_pending = false;
-    page()->inject = BH_EVENT_VALID | BH_EVENT_NMI | 2u;
-    vcpu.flags |= BH_RUN_INJECT;
+    v->lapic.nmi_pending = false;
+    v->page->inject = BH_EVENT_VALID | BH_EVENT_NMI | 2u;
+    v->flags |= BH_RUN_INJECT;
     return false;
 }
 
 static void irq_evaluate(void)
 {
-    bool interrupt = platform_pending(); /* first: it may find an NMI, too */
-    bool waits = platform_lapic()->nmi_pending && nmi_evaluate();
+    struct vcpu *v = self();
+    bool interrupt, waits;
 
+    if (v->lapic.init_pending) cpu_init();
+    interrupt = platform_pending(); /* first: it may find an NMI, too */
+    waits = v->lapic.nmi_pending && nmi_evaluate();
     if (interrupt) {
         if (can_interrupt()) {
             int vector = platform_ack();
 
             if (vector >= 0) {
-                page()->inject = BH_EVENT_VALID | BH_EVENT_INTR | (unsigned)vector;
-                vcpu.flags |= BH_RUN_INJECT;
+                v->page->inject = BH_EVENT_VALID | BH_EVENT_INTR | (unsigned)vector;
+                v->flags |= BH_RUN_INJECT;
             }
         }
         if (platform_pending()) {
-            vcpu.flags |= BH_RUN_WINDOW;
+            v->flags |= BH_RUN_WINDOW;
             waits = true;
         }
     }
-    if (!waits) vcpu.dirty &= ~DIRTY_IRQ;
+    if (!waits) v->dirty &= ~DIRTY_IRQ;
+}
+
+static void signalled(uint64_t bits)
+{
+    if (bits & BH_MONITOR_SIGNAL_KICK) post_take();
+    if (bits & ~(uint64_t)BH_MONITOR_SIGNAL_KICK) platform_signalled(bits);
+}
+
+void wait_event(uint64_t deadline)
+{
+    struct vcpu *v = self();
+    struct bh_result r = {BH_OK, v->signals};
+
+    v->signals = 0;
+    if (!r.value) r = bh_wait(BH_MONITOR_SLOT_NTFN + v->number, deadline);
+    if (r.err == BH_OK)
+        signalled(r.value);
+    else if (r.err != BH_ERR_TIMEOUT)
+        vm_end(BH_END_STOPPED, 0, "cannot wait");
 }
 
 static void settle(void)
 {
-    if (vcpu.dirty & DIRTY_RX) {
-        vcpu.dirty &= ~DIRTY_RX;
-        platform_console_input();
-    }
-    if (vcpu.dirty & DIRTY_TIME) {
-        vcpu.dirty &= ~DIRTY_TIME;
-        vcpu.deadline_tsc = clock_ns_to_tsc(platform_deadline_ns());
-    }
-    if (vcpu.dirty & DIRTY_IRQ) irq_evaluate();
+    struct vcpu *v = self();
+
+    do {
+        if (v->dirty & DIRTY_SIGNALS) {
+            uint64_t bits = v->signals;
+
+            v->signals = 0;
+            v->dirty &= ~DIRTY_SIGNALS;
+            signalled(bits);
+        }
+        if (v->dirty & DIRTY_RX) {
+            v->dirty &= ~DIRTY_RX;
+            platform_console_input();
+        }
+        if (v->dirty & (DIRTY_TIME | DIRTY_DEVICES))
+            v->deadline_tsc = clock_ns_to_tsc(platform_deadline_ns());
+        if (v->dirty & DIRTY_IRQ) irq_evaluate();
+    } while (v->dirty & DIRTY_SIGNALS); /* that came while it waited for the device lock */
 }
 
 /* ---- exits that need no file of their own ---- */
@@ -95,8 +124,9 @@ static void exit_timeout(void) { platform_tick(); }
 static bool woken(void)
 {
     bool interrupt = platform_pending(); /* first: it may find an NMI, too */
+    const struct lapic *l = &self()->lapic;
 
-    return platform_lapic()->nmi_pending || (interrupt && (page()->rflags & RFLAGS_IF));
+    return l->nmi_pending || l->init_pending || (interrupt && (page()->rflags & RFLAGS_IF));
 }
 
 /* HLT: the instruction is over; nothing runs until an event that the guest takes. */
@@ -104,14 +134,7 @@ static void exit_hlt(void)
 {
     insn_skip(0xf4, 1);
     while (!woken()) {
-        struct bh_result r;
-
-        vcpu.dirty &= ~DIRTY_TIME;
-        r = bh_wait(BH_MONITOR_SLOT_NTFN, clock_ns_to_tsc(platform_deadline_ns()));
-        if (r.err == BH_OK)
-            platform_signalled(r.value);
-        else if (r.err != BH_ERR_TIMEOUT)
-            vm_end(BH_END_STOPPED, 0, "cannot wait");
+        wait_event(clock_ns_to_tsc(platform_deadline_ns()));
         platform_tick();
     }
 }
@@ -126,9 +149,9 @@ static void exit_window(void)
 {
     struct bh_vcpu_page *p = page();
 
-    vcpu.dirty |= DIRTY_IRQ;
-    if (start_block()->backend == BH_BACKEND_SVM && !p->next_rip && !(vcpu.flags & BH_RUN_INJECT) &&
-        insn_between_sti_and_hlt())
+    self()->dirty |= DIRTY_IRQ;
+    if (start_block()->backend == BH_BACKEND_SVM && !p->next_rip &&
+        !(self()->flags & BH_RUN_INJECT) && insn_between_sti_and_hlt())
         insn_go(p->rip + 1u);
 }
 
@@ -178,7 +201,7 @@ static void exit_exception(void)
 /* Nothing is read back: where it is and what was asked for stands in the page. */
 static void exit_invalid(void)
 {
-    vcpu.flags = BH_STATE_ALL;
+    self()->flags = BH_STATE_ALL;
     vm_stop("the processor refuses this vCPU state");
 }
 
@@ -219,7 +242,7 @@ static const exit_fn exit_table[BH_NEXITS] = {
 static bool not_entered(struct bh_result r)
 {
     if (r.err == (BH_EXIT_SIGNALLED | BH_EXIT_NOT_ENTERED))
-        platform_signalled(r.value);
+        signalled(r.value);
     else if (r.err == (BH_EXIT_TIMEOUT | BH_EXIT_NOT_ENTERED))
         platform_tick();
     else
@@ -229,77 +252,34 @@ static bool not_entered(struct bh_result r)
 
 static __attribute__((noreturn)) void run(void)
 {
+    struct vcpu *v = self();
+
     for (;;) {
         struct bh_result r;
 
-        if (vcpu.dirty) settle();
-        r = bh_vcpu_run(vcpu.deadline_tsc, vcpu.flags);
+        if (v->dirty) settle();
+        r = bh_vcpu_run(v->deadline_tsc, v->flags);
         if (__builtin_expect(r.err >= BH_NEXITS, 0)) {
             char text[64];
 
             if (not_entered(r)) continue;
 
             (void)fmt_buf(text, sizeof(text), "vcpu_run: error %lu, flags 0x%lx", 0u - r.err,
-                          vcpu.flags);
+                          v->flags);
             vm_end(BH_END_STOPPED, 0, text);
         }
-        vcpu.exits[r.err]++;
-        vcpu.exit_reason = (uint32_t)r.err;
+        v->exits[r.err]++;
+        v->exit_reason = (uint32_t)r.err;
         /* An event whose delivery the exit has interrupted is delivered again. */
-        vcpu.flags = page()->inject & BH_EVENT_VALID ? BH_RUN_INJECT : 0;
+        v->flags = v->page->inject & BH_EVENT_VALID ? BH_RUN_INJECT : 0;
         if (r.err == BH_EXIT_SIGNALLED)
-            platform_signalled(r.value);
+            signalled(r.value);
         else
             exit_table[r.err]();
     }
 }
 
 /* ---- setup ---- */
-
-static struct bh_segment segment(const struct boot_segment *s)
-{
-    return (struct bh_segment){
-        .selector = s->selector,
-        .attr = (uint16_t)((s->attributes & 0xffu) | (s->attributes >> 4 & 0xf00u)),
-        .limit = s->limit_bytes,
-        .base = s->base,
-    };
-}
-
-static void state_init(const struct boot_state *b)
-{
-    struct bh_vcpu_page *p = page();
-    struct bh_vcpu_state *s = &p->state;
-
-    memset(p->gpr, 0, sizeof(p->gpr));
-    p->gpr[RAX] = b->rax;
-    p->gpr[RBX] = b->rbx;
-    p->gpr[RSI] = b->rsi;
-    p->gpr[RSP] = b->rsp;
-    p->rip = b->rip;
-    p->rflags = 2;
-    p->shadow = 0;
-    memset(s, 0, sizeof(*s));
-    s->seg[BH_CS] = segment(&b->cs);
-    for (unsigned i = BH_SS; i <= BH_GS; i++) s->seg[i] = segment(&b->data);
-    s->seg[BH_ES] = segment(&b->data);
-    s->seg[BH_TR] = segment(&b->tr);
-    s->seg[BH_LDTR] = segment(&b->ldtr);
-    if (!(b->ldtr.attributes & 0x80u)) s->seg[BH_LDTR].attr = 0x1000; /* unusable */
-    s->seg[BH_GDTR] = (struct bh_segment){0, 0, b->gdt_limit, b->gdt_base};
-    s->seg[BH_IDTR] = (struct bh_segment){0, 0, 0, 0};
-    s->cr0 = b->cr0;
-    s->cr3 = b->cr3;
-    s->cr4 = b->cr4;
-    s->efer = b->efer;
-    s->xcr0 = 1;
-    s->dr6 = 0xffff0ff0u;
-    s->dr7 = 0x400;
-    s->pat = 0x0007040600070406ull;
-    vcpu.tsc_offset = 0u - rt_tsc();
-    s->tsc_offset = vcpu.tsc_offset;
-    vcpu.flags = BH_STATE_ALL | BH_RUN_RIP | BH_RUN_SHADOW;
-}
 
 static void load_images(struct boot_state *state)
 {
@@ -328,22 +308,39 @@ static void load_images(struct boot_state *state)
 /* What each exit brings along: enough for its handler, and no more. */
 static bool want_groups(void)
 {
-    return bh_vcpu_want(BH_MONITOR_SLOT_VCPU, BH_EXIT_MEMORY, BH_GROUP_MMIO).err == BH_OK;
+    return bh_vcpu_want(BH_MONITOR_SLOT_VCPU + self()->number, BH_EXIT_MEMORY, BH_GROUP_MMIO).err ==
+           BH_OK;
 }
 
-void monitor_main(unsigned number)
+/* Everything that all threads see, before any vCPU runs. */
+static void vm_init(struct boot_state *state)
 {
-    struct boot_state state;
-
-    if (start_block()->magic != BH_MONITOR_MAGIC || start_block()->version != BH_MONITOR_VERSION)
+    if (start_block()->magic != BH_MONITOR_MAGIC || start_block()->version != BH_MONITOR_VERSION ||
+        start_block()->nvcpus - 1u >= BH_MONITOR_MAX_VCPUS)
         vm_end(BH_END_STOPPED, 0, "root and monitor speak different versions");
     clock_init();
     if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
     cpuid_init();
-    load_images(&state);
+    load_images(state);
     if (!memory_map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
+}
+
+/* One thread per vCPU. Those of the others touch nothing that is shared until vCPU 0's guest starts
+ * them: what vm_init() has written is there by then. */
+void monitor_main(unsigned number)
+{
+    struct vcpu *v = self();
+    struct boot_state state;
+
+    v->number = number;
+    v->page = (struct bh_vcpu_page *)(BH_MONITOR_VCPU + number * 4096ul);
+    v->mtrr_default = 0xc06;
+    if (number == 0) vm_init(&state);
     if (!want_groups()) vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
-    state_init(&state);
-    vcpu.dirty = DIRTY_TIME | DIRTY_IRQ;
+    if (number == 0)
+        state_boot(&state);
+    else
+        state_start_others();
+    v->dirty = DIRTY_TIME | DIRTY_DEVICES | DIRTY_IRQ;
     run();
 }

@@ -9,8 +9,6 @@
 
 #define STRING_STEPS 1024u
 
-static struct decode_cache cache;
-
 static enum decode_mode mode(void)
 {
     if (mode_64()) return DECODE_64;
@@ -113,7 +111,7 @@ static const struct insn *decode_exit(uint8_t bytes[16])
         memcpy(bytes, p->insn_bytes, 16);
     else
         n = insn_fetch(bytes);
-    return decode(&cache, bytes, (unsigned)n, mode());
+    return decode(&self()->decode, bytes, (unsigned)n, mode());
 }
 
 void exit_memory(void)
@@ -130,7 +128,10 @@ void exit_memory(void)
         return;
     }
     insn = decode_exit(bytes);
-    if (!insn) vm_stop("instruction that accesses a device is not one");
+    if (!insn) {
+        insn_retry("instruction that accesses a device is not one");
+        return;
+    }
     next = p->rip + insn->length;
     if (insn->op == INSN_OTHER) {
         if (mmio_rare(bytes, insn->length, mode(), gpa)) insn_go(next);
@@ -145,8 +146,8 @@ void exit_memory(void)
     if (insn->flags & INSN_WRITES) device_write(gpa, insn->size_bytes, memory);
     if (rflags != p->rflags) {
         p->rflags = rflags;
-        vcpu.flags |= BH_STATE_FLAGS;
+        self()->flags |= BH_STATE_FLAGS;
     }
-    if (insn->reg == RSP) vcpu.flags |= BH_STATE_RSP;
+    if (insn->reg == RSP) self()->flags |= BH_STATE_RSP;
     insn_go(next);
 }

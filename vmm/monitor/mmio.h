@@ -15,10 +15,10 @@ void page_fault(uint64_t linear, unsigned code);
 bool operand_ok(uint64_t linear, unsigned size_bytes, bool write);
 
 /**
- * An instruction that the decoder knows the length of only: PUSH r/m and CMOVcc. Stops the VM when
+ * An instruction that the decoder knows the length of only: PUSH r/m and CMOVcc; insn_retry() when
  * it is neither.
  * @param gpa what it reads
- * @return whether it is complete; else an exception is to be injected
+ * @return whether it is complete; else it is to be executed again, or an exception is to be injected
  */
 bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, uint64_t gpa);
 

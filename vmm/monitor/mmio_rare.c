@@ -47,9 +47,12 @@ static bool push(unsigned size, uint64_t value)
     sp = (p->gpr[RSP] - size) & mask;
     linear = mode_64() ? sp : (p->state.seg[BH_SS].base + sp) & 0xffffffffu;
     if (!operand_ok(linear, size, true)) return false;
-    if (linear_write(linear, &value, size) < size) vm_stop("PUSH to a stack outside RAM");
+    if (linear_write(linear, &value, size) < size) {
+        insn_retry("PUSH to a stack outside RAM");
+        return false;
+    }
     p->gpr[RSP] = (p->gpr[RSP] & ~mask) | sp;
-    vcpu.flags |= BH_STATE_RSP;
+    self()->flags |= BH_STATE_RSP;
     return true;
 }
 
@@ -76,7 +79,7 @@ static void cmov(const struct form *f, uint8_t opcode, uint8_t mod_rm, uint64_t 
     else if (f->size == 4u)
         chosen &= 0xffffffffu;
     p->gpr[reg] = chosen;
-    if (reg == RSP) vcpu.flags |= BH_STATE_RSP;
+    if (reg == RSP) self()->flags |= BH_STATE_RSP;
 }
 
 bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, uint64_t gpa)
@@ -92,5 +95,6 @@ bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, 
         cmov(&f, bytes[f.opcode], bytes[f.opcode + 1u], device_read(gpa, f.size));
         return true;
     }
-    vm_stop("instruction that accesses a device is not supported");
+    insn_retry("instruction that accesses a device is not supported");
+    return false;
 }

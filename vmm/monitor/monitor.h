@@ -1,6 +1,8 @@
 /*
- * What the parts of a monitor share: one VM, one vCPU, one thread. Each .c file owns what its
- * section below names. May call: rt, device models, loaders, decoder.
+ * What the parts of a monitor share: one VM, one thread per vCPU. What a thread has to itself is in
+ * its struct vcpu; everything else is constant after the start, guarded by the device lock, or
+ * atomic. Each .c file owns what its section below names. May call: rt, device models, loaders,
+ * decoder.
  */
 #ifndef VMM_MONITOR_MONITOR_H
 #define VMM_MONITOR_MONITOR_H
@@ -13,6 +15,7 @@
 #include "bulkhead/monitor.h"
 #include "bulkhead/vcpu.h"
 #include "bus.h"
+#include "decode.h"
 #include "lapic.h"
 #include "loader.h"
 #include "syscall.h"
@@ -53,33 +56,95 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 #define GUEST_VGA_END  0xc0000u
 
 /** What has to be looked at before the guest runs again. */
-#define DIRTY_IRQ  1u /* an interrupt may have become deliverable, or still waits */
-#define DIRTY_TIME 2u /* a device may have changed its deadline */
-#define DIRTY_PIC  4u /* the 8259 may have changed its output; comes with DIRTY_IRQ */
-#define DIRTY_RX   8u /* the guest has taken a byte from its serial port */
+#define DIRTY_IRQ     1u  /* an interrupt may have become deliverable, or still waits */
+#define DIRTY_TIME    2u  /* the local APIC may have changed its deadline */
+#define DIRTY_PIC     4u  /* the 8259 may have changed its output; comes with DIRTY_IRQ */
+#define DIRTY_RX      8u  /* the guest has taken a byte from its serial port */
+#define DIRTY_DEVICES 16u /* a device of the platform may have changed its deadline */
+#define DIRTY_SIGNALS 32u /* vcpu.signals is not 0 */
 
-/** What the vCPU's thread keeps at hand. Single-threaded: no locks. */
+/** Where code was fetched from last, with the table entries that led there. */
+struct code_page {
+    uint64_t cr3, page;       /* page: linear address >> 12 */
+    const uint64_t *entry[4]; /* in guest RAM */
+    uint64_t value[4];
+    const uint8_t *bytes; /* NULL: nothing is remembered */
+};
+
+/** Written by any thread, taken by the owner: what is posted to a vCPU (post.c). */
+struct post {
+    uint32_t pending;  /* POST_*; the owner has been told of what is set here */
+    uint32_t irr[8];   /* vectors */
+    uint32_t level[8]; /* trigger mode of the vector posted last */
+    uint32_t sipi_vector;
+} __attribute__((aligned(64)));
+
+#define MTRR_VARIABLE 16u
+#define MTRR_FIXED    11u
+
+/**
+ * What a vCPU's thread keeps at hand: the only one that touches it, but for `post` and for what the
+ * local APIC shows to others (lapic.h). It lies at the lowest address of the thread's stack.
+ */
 struct vcpu {
+    struct bh_vcpu_page *page;
     uint64_t flags;        /* of the next vcpu_run: BH_RUN_*, BH_STATE_* */
     uint64_t deadline_tsc; /* host TSC of the next device event */
     uint32_t dirty;        /* DIRTY_* */
     uint32_t exit_reason;  /* of the exit being handled */
-    uint64_t tsc_offset;   /* guest TSC - host TSC */
-    uint64_t tsc_adjust;
+    uint32_t number;
     uint32_t wants_mmio; /* exit reasons (bits) that bring BH_GROUP_MMIO state along */
+    uint64_t tsc_offset; /* guest TSC - host TSC */
+    uint64_t tsc_adjust;
+    uint64_t signals; /* bits taken from the notification that nobody has acted on yet */
+    struct code_page code_page;
+    struct lapic lapic;
+    uint64_t kvm_time_msr;
+    uint64_t mtrr_variable[MTRR_VARIABLE], mtrr_fixed[MTRR_FIXED], mtrr_default;
+    uint64_t retry_rip; /* insn_retry() */
+    uint32_t retries;
     uint64_t exits[BH_NEXITS];
     uint64_t holes; /* accesses to absent MSRs, CPUID leaves, memory */
+    struct post post;
+    struct decode_cache decode;
 };
 
-extern struct vcpu vcpu;
+#define STACK_BYTES 32768u /* as in vmm/rt/monitor_start.S */
+_Static_assert(sizeof(struct vcpu) < STACK_BYTES / 2u, "the other half is the stack");
+
+#if __STDC_HOSTED__
+/* Host tests: a thread says which vCPU it is. */
+extern _Thread_local uint32_t vcpu_self;
+extern struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
+
+static inline struct vcpu *vcpu_of(unsigned n) { return &vcpus[n]; }
+static inline struct vcpu *self(void) { return &vcpus[vcpu_self]; }
+#else
+extern uint8_t monitor_stacks[BH_MONITOR_MAX_VCPUS][STACK_BYTES];
+
+static inline struct vcpu *vcpu_of(unsigned n) { return (struct vcpu *)(void *)monitor_stacks[n]; }
+
+/** The vCPU of this thread: stacks are aligned to their size. */
+static inline struct vcpu *self(void)
+{
+    uint64_t v;
+
+    __asm__("mov %%rsp, %0; and %1, %0" : "=r"(v) : "i"(-(long)STACK_BYTES) : "cc");
+    return (struct vcpu *)v;
+}
+#endif
+
 extern struct guest_mem guest_mem;
 
-static inline struct bh_vcpu_page *page(void) { return (struct bh_vcpu_page *)BH_MONITOR_VCPU; }
+static inline struct bh_vcpu_page *page(void) { return self()->page; }
 
 static inline const struct bh_monitor_start *start_block(void)
 {
     return (const struct bh_monitor_start *)BH_MONITOR_START;
 }
+
+/** 1..BH_MONITOR_MAX_VCPUS: checked once, by vm_init(). */
+static inline unsigned vcpu_count(void) { return start_block()->nvcpus; }
 
 /* ---- main.c: the event loop ---- */
 
@@ -88,10 +153,64 @@ void inject_exception(unsigned vector, int64_t code);
 /** Bring state groups into the page (BH_STATE_*). */
 void read_state(uint64_t groups);
 
+/** Wait for a signal or @deadline (host TSC); acts on what has come. */
+void wait_event(uint64_t deadline);
+
+/* ---- lock.c: the device lock ---- */
+
+extern uint32_t device_lock_word;
+/** More than one thread: without others nothing needs the lock. */
+extern bool device_lock_needed;
+
+void device_lock_wait(void);
+
+/** Guards devices, bus and 8259's wire. Not recursive, held for one access, never while waiting. */
+static inline void device_lock(void)
+{
+    if (device_lock_needed && __atomic_exchange_n(&device_lock_word, 1u, __ATOMIC_ACQUIRE))
+        device_lock_wait();
+}
+
+static inline void device_unlock(void)
+{
+    if (device_lock_needed) __atomic_store_n(&device_lock_word, 0u, __ATOMIC_RELEASE);
+}
+
+/* ---- post.c: interrupts between the threads ---- */
+
+/* Bits 0..7: words of post.irr. */
+#define POST_NMI   0x100u
+#define POST_INIT  0x200u
+#define POST_SIPI  0x400u
+#define POST_LINT0 0x800u  /* to vCPU 0: platform_lint() */
+#define POST_TIME  0x1000u /* to vCPU 0: a device has a deadline before the one it waits for */
+#define POST_CLOCK 0x2000u /* the paravirtual clock's page has to be written anew */
+#define POST_END   0x4000u /* the VM has ended */
+
+/** Tell @to, unless it has been told and has not looked since. */
+void post(struct vcpu *to, uint32_t bits);
+/** Take over what has been posted to this thread. */
+void post_take(void);
+/** Deliver a message to the local APICs it is for. @param sender number of the vCPU whose APIC sends
+ *  it, BH_MONITOR_MAX_VCPUS: no APIC */
+void irq_dispatch(const struct apic_msg *msg, unsigned sender);
+
+/* ---- reset.c: INIT and start-up ---- */
+
+struct boot_state;
+/** State of vCPU 0 as the loader wants it. */
+void state_boot(const struct boot_state *b);
+/** Of any other: waits until it is started. */
+void state_start_others(void);
+/** An INIT has come: state after INIT, then wait until another vCPU starts this one. */
+void cpu_init(void);
+
 /* ---- end.c ---- */
 
 /** End the VM: tell root, wait for the end. */
 __attribute__((noreturn)) void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text);
+/** Another thread has ended the VM. */
+__attribute__((noreturn)) void vm_wait_for_the_end(void);
 /** An exit that this monitor does not handle. */
 __attribute__((noreturn)) void vm_stop(const char *text);
 
@@ -100,6 +219,8 @@ __attribute__((noreturn)) void vm_stop(const char *text);
 void clock_init(void);
 /** Nanoseconds of guest time since the VM's start. */
 uint64_t clock_ns(void);
+/** Host TSC at which that was 0. */
+uint64_t clock_start_tsc(void);
 /** Host TSC at which clock_ns() reaches @ns; BH_FOREVER for NO_DEADLINE_NS. */
 uint64_t clock_ns_to_tsc(uint64_t ns);
 
@@ -118,16 +239,19 @@ bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, ui
 
 /* ---- platform.c: devices and their wiring ---- */
 
+/** Sets up every vCPU's local APIC and TSC, too. */
 bool platform_init(void);
-/** Let time pass in every device whose deadline is due; sets vcpu.dirty. */
+/** Let time pass in every device of this thread whose deadline is due; sets vcpu.dirty. */
 void platform_tick(void);
-/** The earliest deadline of all devices. */
+/** The earliest deadline that this thread has to see to: its local APIC's and, on vCPU 0, those of
+ *  all devices. Tells vCPU 0 when another has brought one forward. */
 uint64_t platform_deadline_ns(void);
 /** Root has signalled: console input, or room for output. */
 void platform_signalled(uint64_t bits);
 /** Hand typed bytes to the serial port, as many as it takes. */
 void platform_console_input(void);
-struct lapic *platform_lapic(void);
+/** LINT0 of vCPU 0 has changed. */
+void platform_lint(void);
 /** Vector to inject now: acknowledges it. -1: none. */
 int platform_ack(void);
 /** Would platform_ack() give one? */
@@ -151,6 +275,8 @@ void exit_rdmsr(void);
 void exit_wrmsr(void);
 /** XCR0 bits that the guest may set. */
 uint64_t cpuid_xcr0_mask(void);
+/** Family, model and stepping: what EDX holds after INIT. */
+uint32_t cpuid_signature(void);
 
 /* ---- kvm.c: the paravirtual clock ---- */
 
@@ -159,8 +285,10 @@ uint64_t cpuid_xcr0_mask(void);
 
 bool kvm_msr_read(uint32_t msr, uint64_t *value);
 bool kvm_msr_write(uint32_t msr, uint64_t value);
-/** The guest's TSC has been moved: tell the guest. */
+/** Write this vCPU's page anew. */
 void kvm_clock_update(void);
+/** The guest has moved this vCPU's TSC: tell all vCPUs. */
+void kvm_tsc_moved(void);
 
 /* ---- walk.c: the guest's page tables ---- */
 
@@ -177,15 +305,6 @@ bool walk(uint64_t linear, uint64_t *gpa);
  *  for a port or for another operand came first. Needs BH_STATE_SEG and BH_STATE_CR, too.
  *  @param[out] code the #PF's error code when false */
 bool walk_allowed(uint64_t linear, bool write, uint64_t *gpa, unsigned *code);
-/** Where code was fetched from last, with the table entries that led there. */
-struct code_page {
-    uint64_t cr3, page;       /* page: linear address >> 12 */
-    const uint64_t *entry[4]; /* in guest RAM */
-    uint64_t value[4];
-    const uint8_t *bytes; /* NULL: nothing is remembered */
-};
-extern struct code_page code_page;
-
 /**
  * The page that code is fetched from, as long as the walk to it, made before, still holds: same CR3
  * and every table entry on the way unchanged. 64-bit mode only. Needs BH_GROUP_MMIO state.
@@ -193,7 +312,7 @@ extern struct code_page code_page;
  */
 static inline const uint8_t *code_page_cached(uint64_t linear)
 {
-    const struct code_page *c = &code_page;
+    const struct code_page *c = &self()->code_page;
     const struct bh_vcpu_state *s = &page()->state;
     uint64_t changed;
 
@@ -217,6 +336,12 @@ size_t linear_write(uint64_t linear, const void *buf, size_t n);
 
 /** Bytes at RIP, up to 15. Needs BH_GROUP_MMIO state. */
 size_t insn_fetch(uint8_t bytes[16]);
+/**
+ * The instruction in memory is not what has exited: another vCPU has changed code or page tables
+ * meanwhile, so have this one executed anew. When that happens again and again at one place, it is
+ * something else, and the VM ends.
+ */
+void insn_retry(const char *text);
 /** Is RIP at the HLT of a pair STI; HLT? */
 bool insn_between_sti_and_hlt(void);
 /** The long way of insn_skip(): prefixes, other modes, first time. */
@@ -227,7 +352,7 @@ void insn_stepped(void);
 static inline void insn_go(uint64_t rip)
 {
     page()->rip = rip;
-    vcpu.flags |= BH_RUN_RIP;
+    self()->flags |= BH_RUN_RIP;
     if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0)) insn_stepped();
 }
 
@@ -246,7 +371,7 @@ static inline void insn_skip(uint32_t opcode, unsigned length)
         insn_go(p->next_rip);
         return;
     }
-    if ((vcpu.wants_mmio >> vcpu.exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
+    if ((self()->wants_mmio >> self()->exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
         (code = code_page_cached(p->rip)) != NULL) {
         __builtin_memcpy(&found, code + (p->rip & 4095u), sizeof(found));
         if ((found & ((1u << length * 8u) - 1u)) == opcode) {

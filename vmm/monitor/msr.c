@@ -22,16 +22,15 @@ struct row {
 /* ---- plain storage: MTRRs say nothing under nested paging, but what was written is read back ----
  */
 
-#define MTRR_VARIABLE 16u
-static uint64_t mtrr_variable[MTRR_VARIABLE], mtrr_fixed[11], mtrr_default = 0xc06;
-
 static uint64_t *mtrr(uint32_t msr)
 {
-    if (msr >= 0x200u && msr < 0x200u + MTRR_VARIABLE) return &mtrr_variable[msr - 0x200u];
-    if (msr == 0x250u) return &mtrr_fixed[0];
-    if (msr == 0x258u || msr == 0x259u) return &mtrr_fixed[1u + msr - 0x258u];
-    if (msr >= 0x268u && msr <= 0x26fu) return &mtrr_fixed[3u + msr - 0x268u];
-    return &mtrr_default;
+    struct vcpu *v = self();
+
+    if (msr >= 0x200u && msr < 0x200u + MTRR_VARIABLE) return &v->mtrr_variable[msr - 0x200u];
+    if (msr == 0x250u) return &v->mtrr_fixed[0];
+    if (msr == 0x258u || msr == 0x259u) return &v->mtrr_fixed[1u + msr - 0x258u];
+    if (msr >= 0x268u && msr <= 0x26fu) return &v->mtrr_fixed[3u + msr - 0x268u];
+    return &v->mtrr_default;
 }
 
 static bool read_mtrr(uint32_t msr, uint64_t *value)
@@ -63,21 +62,24 @@ static bool write_mtrr(uint32_t msr, uint64_t value)
 
 static bool read_tsc(uint32_t msr, uint64_t *value)
 {
-    *value = msr == 0x10u ? rt_tsc() + vcpu.tsc_offset : vcpu.tsc_adjust;
+    *value = msr == 0x10u ? rt_tsc() + self()->tsc_offset : self()->tsc_adjust;
     return true;
 }
 
+/* Each vCPU's own, as on processors: what the others have does not change. */
 static bool write_tsc(uint32_t msr, uint64_t value)
 {
-    uint64_t change = msr == 0x10u ? value - (rt_tsc() + vcpu.tsc_offset) : value - vcpu.tsc_adjust;
+    struct vcpu *v = self();
+    uint64_t change = value - (msr == 0x10u ? rt_tsc() + v->tsc_offset : v->tsc_adjust);
 
-    vcpu.tsc_offset += change;
-    vcpu.tsc_adjust += change;
-    page()->state.tsc_offset = vcpu.tsc_offset;
-    vcpu.flags |= BH_STATE_TSC;
+    __atomic_store_n(&v->tsc_offset, v->tsc_offset + change, __ATOMIC_RELAXED);
+    v->tsc_adjust += change;
+    v->page->state.tsc_offset = v->tsc_offset;
+    v->flags |= BH_STATE_TSC;
     /* An armed deadline is in guest TSC: have it computed anew. */
-    vcpu.dirty |= DIRTY_TIME;
-    kvm_clock_update();
+    lapic_tick(&v->lapic, clock_ns());
+    v->dirty |= DIRTY_TIME | DIRTY_IRQ;
+    kvm_tsc_moved();
     return true;
 }
 
@@ -85,13 +87,13 @@ static bool write_tsc(uint32_t msr, uint64_t value)
 
 static bool read_apic(uint32_t msr, uint64_t *value)
 {
-    return lapic_msr_read(platform_lapic(), msr, value);
+    return lapic_msr_read(&self()->lapic, msr, value);
 }
 
 static bool write_apic(uint32_t msr, uint64_t value)
 {
-    vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
-    return lapic_msr_write(platform_lapic(), msr, value);
+    self()->dirty |= DIRTY_IRQ | DIRTY_TIME;
+    return lapic_msr_write(&self()->lapic, msr, value);
 }
 
 /* ---- registers of the vCPU's own state ---- */
@@ -136,7 +138,7 @@ static bool write_state_msr(uint32_t msr, uint64_t value)
         return false;
     read_state(BH_STATE_MSR);
     *state_register(msr) = value;
-    vcpu.flags |= BH_STATE_MSR;
+    self()->flags |= BH_STATE_MSR;
     return true;
 }
 
@@ -152,7 +154,7 @@ static bool write_base(uint32_t msr, uint64_t value)
     if (!canonical(value)) return false;
     read_state(BH_STATE_SEG);
     page()->state.seg[msr == 0xc0000100u ? BH_FS : BH_GS].base = value;
-    vcpu.flags |= BH_STATE_SEG;
+    self()->flags |= BH_STATE_SEG;
     return true;
 }
 
@@ -173,7 +175,7 @@ static bool write_efer(uint32_t msr, uint64_t value)
     if (value & ~(uint64_t)(EFER_MUTABLE | EFER_LMA)) return false;
     if ((s->cr0 & CR0_PG) && ((s->efer ^ value) & EFER_LME)) return false;
     s->efer = (s->efer & EFER_LMA) | (value & EFER_MUTABLE);
-    vcpu.flags |= BH_STATE_CR;
+    self()->flags |= BH_STATE_CR;
     return true;
 }
 
@@ -239,7 +241,7 @@ static const struct row *row_of(uint32_t msr)
 {
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (msr >= rows[i].first && msr <= rows[i].last) return &rows[i];
-    vcpu.holes++;
+    self()->holes++;
     return NULL;
 }
 

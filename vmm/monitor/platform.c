@@ -1,6 +1,9 @@
 /*
  * The virtual PC: its devices, the wires between them, and the way from an address to a device.
- * May call: device models, the console ring. Ports are looked up by one table of bytes.
+ * Everything here that is not a vCPU's own local APIC is guarded by the device lock: devices and
+ * the wires they pull run with it held. vCPU 0's thread lets time pass in the devices, has the
+ * 8259's output at its LINT0 and serves the console. May call: device models, post.c, the console
+ * ring. Ports are looked up by one table of bytes.
  */
 #include "monitor.h"
 #include "acpi_pm.h"
@@ -31,9 +34,9 @@ static struct i8042 keyboard;
 static struct pci_stub pci;
 static struct acpi_pm pm;
 static struct debug_exit debug_exit;
-static struct lapic lapic;
 static struct ioapic ioapic;
-static bool lint_level;
+static bool lint_level;                               /* read without the lock as well */
+static uint64_t devices_deadline_ns = NO_DEADLINE_NS; /* what vCPU 0 waits for; it alone writes */
 static int64_t wall_s;
 
 /* DIRTY_* that an access to a port range causes; interrupt lines report themselves. Those in
@@ -47,21 +50,26 @@ static void wire_irq(void *ctx, unsigned line, bool level)
 {
     if (line < 16u) pic_set_irq(&pic, line, level);
     ioapic_set_irq(&ioapic, line == 0 ? 2u : line, level); /* MADT: ISA line 0 is GSI 2 */
-    vcpu.dirty |= DIRTY_IRQ | DIRTY_PIC;
+    self()->dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
 
 static uint64_t wire_now(void *ctx) { return clock_ns(); }
 
-static uint64_t wire_tsc(void *ctx) { return rt_tsc() + vcpu.tsc_offset; }
-
-static void wire_eoi(void *ctx, uint8_t vector) { ioapic_eoi(&ioapic, vector); }
-
 static void wire_deliver(void *ctx, const struct apic_msg *msg)
 {
-    struct lapic *cpus[1] = {&lapic};
+    irq_dispatch(msg, BH_MONITOR_MAX_VCPUS);
+}
 
-    lapic_dispatch(cpus, 1, 1, msg);
-    vcpu.dirty |= DIRTY_IRQ;
+/* The local APIC's: without the lock. */
+static uint64_t wire_tsc(void *ctx) { return rt_tsc() + self()->tsc_offset; }
+
+static void wire_ipi(void *ctx, const struct apic_msg *msg) { irq_dispatch(msg, self()->number); }
+
+static void wire_eoi(void *ctx, uint8_t vector)
+{
+    device_lock();
+    ioapic_eoi(&ioapic, vector);
+    device_unlock();
 }
 
 static const struct dev_host host = {
@@ -70,7 +78,7 @@ static const struct dev_host host = {
     .mem = &guest_mem,
     .map = memory_map_device,
 };
-static const struct lapic_host lapic_host = {NULL, wire_tsc, NULL, wire_eoi};
+static const struct lapic_host lapic_host = {NULL, wire_tsc, wire_ipi, wire_eoi};
 
 static void wire_reset(void *ctx) { vm_end(BH_END_RESET, 0, ""); }
 
@@ -99,7 +107,7 @@ static bool wire_tx(void *ctx, uint8_t byte)
     return true;
 }
 
-void platform_console_input(void)
+static void console_input(void)
 {
     struct bh_console *c = console();
     uint32_t get = c->in_get;
@@ -109,22 +117,31 @@ void platform_console_input(void)
     for (unsigned room = uart16550_rx_room(&uart); room && used; room--, used--)
         uart16550_rx(&uart, c->in[get++ % BH_CONSOLE_IN_BYTES]);
     __atomic_store_n(&c->in_get, get, __ATOMIC_RELEASE);
-    vcpu.dirty |= DIRTY_TIME;
+    self()->dirty |= DIRTY_DEVICES;
+}
+
+void platform_console_input(void)
+{
+    device_lock();
+    console_input();
+    device_unlock();
 }
 
 void platform_signalled(uint64_t bits)
 {
+    device_lock();
     if (bits & BH_MONITOR_SIGNAL_CONSOLE) {
-        platform_console_input();
+        console_input();
         uart16550_tx_ready(&uart);
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
-    vcpu.dirty |= DIRTY_TIME | DIRTY_IRQ;
+    device_unlock();
+    self()->dirty |= DIRTY_DEVICES | DIRTY_IRQ;
 }
 
 /* ---- addresses ---- */
 
-uint64_t pio_read(unsigned port, unsigned size_bytes)
+static uint64_t port_read(unsigned port, unsigned size_bytes)
 {
     unsigned n = bus.port[port & 0xffffu];
     uint64_t offset;
@@ -134,8 +151,8 @@ uint64_t pio_read(unsigned port, unsigned size_bytes)
 
         offset = port - r->base;
         if (offset + size_bytes <= r->size && r->ops->read) {
-            vcpu.dirty |= read_dirty[n];
-            if (offset == 0) vcpu.dirty |= read_first[n];
+            self()->dirty |= read_dirty[n];
+            if (offset == 0) self()->dirty |= read_first[n];
             return r->ops->read(r->dev, offset, size_bytes);
         }
     }
@@ -143,7 +160,17 @@ uint64_t pio_read(unsigned port, unsigned size_bytes)
     return ~(uint64_t)0;
 }
 
-void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
+uint64_t pio_read(unsigned port, unsigned size_bytes)
+{
+    uint64_t value;
+
+    device_lock();
+    value = port_read(port, size_bytes);
+    device_unlock();
+    return value;
+}
+
+static void port_write(unsigned port, unsigned size_bytes, uint64_t value)
 {
     unsigned n = bus.port[port & 0xffffu];
     uint64_t offset;
@@ -153,7 +180,7 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 
         offset = port - r->base;
         if (offset + size_bytes <= r->size && r->ops->write) {
-            vcpu.dirty |= write_dirty[n];
+            self()->dirty |= write_dirty[n];
             r->ops->write(r->dev, offset, size_bytes, value);
             return;
         }
@@ -161,89 +188,148 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
     bus.holes[BUS_PIO]++;
 }
 
-/* Reads of the APICs change nothing but for the timer's count: an expiry may be found then. */
+void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
+{
+    device_lock();
+    port_write(port, size_bytes, value);
+    device_unlock();
+}
+
+/* A vCPU's own local APIC is in front of the bus. Reads of the APICs change nothing but for the
+ * timer's count: an expiry may be found then. */
 uint64_t mmio_read(uint64_t gpa, unsigned size_bytes)
 {
-    uint64_t offset = gpa - LAPIC_DEFAULT_BASE;
+    uint64_t offset = gpa - LAPIC_DEFAULT_BASE, value;
 
     if (offset < LAPIC_MMIO_BYTES) {
-        if (offset >> 4 == LAPIC_CURRENT_COUNT >> 4) vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
-        return lapic_mmio_read(&lapic, offset, size_bytes);
+        struct vcpu *v = self();
+
+        if (offset >> 4 == LAPIC_CURRENT_COUNT >> 4) v->dirty |= DIRTY_IRQ | DIRTY_TIME;
+        return lapic_mmio_read(&v->lapic, offset, size_bytes);
     }
-    return bus_read(&bus, BUS_MMIO, gpa, size_bytes);
+    device_lock();
+    value = bus_read(&bus, BUS_MMIO, gpa, size_bytes);
+    device_unlock();
+    return value;
 }
 
 void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
 {
     uint64_t offset = gpa - LAPIC_DEFAULT_BASE;
+    struct vcpu *v = self();
 
-    vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
-    if (offset < LAPIC_MMIO_BYTES)
-        lapic_mmio_write(&lapic, offset, size_bytes, value);
-    else
-        bus_write(&bus, BUS_MMIO, gpa, size_bytes, value);
+    if (offset < LAPIC_MMIO_BYTES) {
+        v->dirty |= DIRTY_IRQ | DIRTY_TIME;
+        lapic_mmio_write(&v->lapic, offset, size_bytes, value);
+        return;
+    }
+    v->dirty |= DIRTY_IRQ | DIRTY_DEVICES;
+    device_lock();
+    bus_write(&bus, BUS_MMIO, gpa, size_bytes, value);
+    device_unlock();
 }
 
 uint64_t platform_holes(void) { return bus.holes[BUS_PIO] + bus.holes[BUS_MMIO]; }
 
 /* ---- time and interrupts ---- */
 
-uint64_t platform_deadline_ns(void)
+static uint64_t devices_next_ns(void)
 {
-    uint64_t ns = ns_min(pit.deadline_ns, lapic.deadline_ns);
+    uint64_t ns = ns_min(pit.deadline_ns, uart.deadline_ns);
 
-    ns = ns_min(ns, uart.deadline_ns);
     ns = ns_min(ns, rtc.deadline_ns);
     return ns_min(ns, pm.deadline_ns);
 }
 
-void platform_tick(void)
+uint64_t platform_deadline_ns(void)
 {
-    uint64_t now = clock_ns();
+    struct vcpu *v = self();
 
-    if (lapic.deadline_ns <= now) lapic_tick(&lapic, now);
+    if (v->dirty & DIRTY_DEVICES) {
+        device_lock();
+        if (v->number == 0)
+            devices_deadline_ns = devices_next_ns();
+        else if (devices_next_ns() < devices_deadline_ns)
+            post(vcpu_of(0), POST_TIME);
+        device_unlock();
+    }
+    v->dirty &= ~(DIRTY_TIME | DIRTY_DEVICES);
+    return v->number == 0 ? ns_min(v->lapic.deadline_ns, devices_deadline_ns)
+                          : v->lapic.deadline_ns;
+}
+
+static void devices_tick(uint64_t now)
+{
+    device_lock();
     if (pit.deadline_ns <= now) pit_tick(&pit, now);
     if (uart.deadline_ns <= now) uart16550_tick(&uart, now);
     if (rtc.deadline_ns <= now) rtc_tick(&rtc, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
-    platform_console_input();
-    vcpu.dirty |= DIRTY_IRQ | DIRTY_TIME;
+    console_input();
+    device_unlock();
+    self()->dirty |= DIRTY_DEVICES;
+}
+
+void platform_tick(void)
+{
+    struct vcpu *v = self();
+    uint64_t now = clock_ns();
+
+    if (v->lapic.deadline_ns <= now) lapic_tick(&v->lapic, now);
+    if (v->number == 0) devices_tick(now);
+    v->dirty |= DIRTY_IRQ | DIRTY_TIME;
 }
 
 int64_t platform_wall_clock_s(void) { return wall_s; }
 
-struct lapic *platform_lapic(void) { return &lapic; }
-
-/* The 8259's output is LINT0, which may be programmed to something else than ExtINT. */
-static void lint_update(void)
+void platform_lint(void)
 {
-    bool level;
-
-    if (!(vcpu.dirty & DIRTY_PIC)) return;
-    vcpu.dirty &= ~DIRTY_PIC;
-    level = pic_intr(&pic);
-    if (level != lint_level) {
-        lint_level = level;
-        lapic_set_lint(&lapic, 0, level);
-    }
+    lapic_set_lint(&self()->lapic, 0, __atomic_load_n(&lint_level, __ATOMIC_ACQUIRE));
 }
 
-static bool extint_pending(void) { return lint_level && lapic_extint_enabled(&lapic); }
+/* The 8259's output is vCPU 0's LINT0, which may be programmed to something else than ExtINT. */
+static void lint_update(struct vcpu *v)
+{
+    bool changed;
+
+    if (!(v->dirty & DIRTY_PIC)) return;
+    v->dirty &= ~DIRTY_PIC;
+    device_lock();
+    changed = pic_intr(&pic) != lint_level;
+    if (changed) __atomic_store_n(&lint_level, !lint_level, __ATOMIC_RELEASE);
+    device_unlock();
+    if (!changed) return;
+    if (v->number == 0)
+        platform_lint();
+    else
+        post(vcpu_of(0), POST_LINT0);
+}
+
+static bool extint_pending(const struct vcpu *v)
+{
+    return v->number == 0 && __atomic_load_n(&lint_level, __ATOMIC_ACQUIRE) &&
+           lapic_extint_enabled(&v->lapic);
+}
 
 bool platform_pending(void)
 {
-    lint_update();
-    return lapic_pending_vector(&lapic) >= 0 || extint_pending();
+    struct vcpu *v = self();
+
+    lint_update(v);
+    return lapic_pending_vector(&v->lapic) >= 0 || extint_pending(v);
 }
 
 int platform_ack(void)
 {
-    int vector = lapic_pending_vector(&lapic) >= 0 ? lapic_ack(&lapic) : -1;
+    struct vcpu *v = self();
+    int vector = lapic_ack(&v->lapic);
 
-    if (vector >= 0) return vector;
-    if (!extint_pending()) return -1;
-    vcpu.dirty |= DIRTY_PIC;
-    return pic_ack(&pic);
+    if (vector >= 0 || !extint_pending(v)) return vector;
+    v->dirty |= DIRTY_PIC;
+    device_lock();
+    vector = pic_ack(&pic);
+    device_unlock();
+    return vector;
 }
 
 /* ---- setup ---- */
@@ -258,12 +344,12 @@ static void ports_mark(void)
             read_first[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
             write_dirty[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
         } else if (r->dev == &uart) {
-            read_first[i + 1u] = DIRTY_TIME | DIRTY_RX;
-            write_dirty[i + 1u] = DIRTY_TIME;
+            read_first[i + 1u] = DIRTY_DEVICES | DIRTY_RX;
+            write_dirty[i + 1u] = DIRTY_DEVICES;
         } else if (r->dev == &pit || r->dev == &rtc || r->dev == &pm) {
             /* Port 0x61 has a range of its own and only shows outputs. */
-            read_dirty[i + 1u] = r->base == PIT_CONTROL_PORT ? 0 : DIRTY_TIME;
-            write_dirty[i + 1u] = DIRTY_TIME;
+            read_dirty[i + 1u] = r->base == PIT_CONTROL_PORT ? 0 : DIRTY_DEVICES;
+            write_dirty[i + 1u] = DIRTY_DEVICES;
         }
     }
 }
@@ -276,6 +362,27 @@ static bool acpi_init(void)
                                        start_block()->nvcpus) != 0;
 }
 
+/* All TSCs are the same: 0 now. The other threads wait for their start-up message meanwhile. */
+static bool cpus_init(void)
+{
+    const struct bh_monitor_start *st = start_block();
+    uint64_t tsc_offset = 0u - rt_tsc();
+    bool ok = true;
+
+    for (unsigned i = 0; i < st->nvcpus; i++) {
+        struct vcpu *v = vcpu_of(i);
+
+        v->number = i;
+        v->tsc_offset = tsc_offset;
+        ok = lapic_init(&v->lapic, NULL, &host, &lapic_host, i, i == 0,
+                        (uint64_t)st->tsc_khz * 1000u) &&
+             ok;
+    }
+    lapic_virtual_wire(&vcpu_of(0)->lapic);
+    device_lock_needed = st->nvcpus > 1u;
+    return ok;
+}
+
 bool platform_init(void)
 {
     const struct bh_monitor_start *st = start_block();
@@ -285,9 +392,8 @@ bool platform_init(void)
     if (st->wall_clock_s)
         wall_s = (int64_t)(st->wall_clock_s +
                            (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
-    ok = lapic_init(&lapic, &bus, &host, &lapic_host, 0, true, (uint64_t)st->tsc_khz * 1000u) &&
-         ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) && pic_init(&pic, &bus, &host) &&
-         pit_init(&pit, &bus, &host) &&
+    ok = cpus_init() && ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) &&
+         pic_init(&pic, &bus, &host) && pit_init(&pit, &bus, &host) &&
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
@@ -296,7 +402,6 @@ bool platform_init(void)
          acpi_pm_init(&pm, &bus, &host, false, wire_power_off, NULL) &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
-    lapic_virtual_wire(&lapic);
     ports_mark();
     return ok && acpi_init();
 }

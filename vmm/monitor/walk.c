@@ -101,27 +101,26 @@ bool walk_allowed(uint64_t linear, bool write, uint64_t *gpa, unsigned *code)
 
 #define LEVELS 4u
 
-struct code_page code_page;
-
 void code_page_remember(uint64_t linear)
 {
+    struct code_page *c = &self()->code_page;
     uint64_t table = page()->state.cr3 & ADDR_MASK, gpa;
     unsigned shift = 39;
 
-    code_page.bytes = NULL;
+    c->bytes = NULL;
     if (!mode_64() || !walk(linear, &gpa)) return;
     for (unsigned i = 0; i < LEVELS; i++, shift -= 9u) {
         const uint64_t *e =
             guest_mem_ptr(&guest_mem, table + (linear >> shift & 0x1ffu) * 8u, sizeof(*e));
 
         if (!e) return;
-        code_page.entry[i] = e;
-        code_page.value[i] = *e;
+        c->entry[i] = e;
+        c->value[i] = *e;
         if (shift < 39u && shift > 12u &&
             (*e & PTE_LARGE)) { /* a leaf above the last level: repeat it */
             for (; i < LEVELS; i++) {
-                code_page.entry[i] = e;
-                code_page.value[i] = *e;
+                c->entry[i] = e;
+                c->value[i] = *e;
             }
             break;
         }
@@ -130,9 +129,9 @@ void code_page_remember(uint64_t linear)
     /* The guest's other CPUs may change tables at any time: what counts is the walk made after the
      * entries were noted. */
     if (!walk(linear, &gpa)) return;
-    code_page.cr3 = page()->state.cr3;
-    code_page.page = linear >> 12;
-    code_page.bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
+    c->cr3 = page()->state.cr3;
+    c->page = linear >> 12;
+    c->bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
 }
 
 /* Bytes from @linear to the end of its page, or @n. */

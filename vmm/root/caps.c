@@ -121,8 +121,8 @@ uint64_t slot_revoke(uint64_t slot, unsigned cpu)
     struct revoking r = {slot, cpu};
     uint64_t err = BH_ERR_CPU;
 
-    /* A VM's objects are all on one CPU; more turns than CPUs mean that nothing moves. */
-    for (unsigned i = 0; i <= ROOT_CPUS_MAX && err == BH_ERR_CPU; i++)
+    /* Each turn takes an object at least: there are no more of them than slots. */
+    for (unsigned i = 0; i < info()->cnode_slots && err == BH_ERR_CPU; i++)
         err = on_cpu(r.cpu, revoke_here, &r);
     if (err) say("revoke of slot %lu on CPU %u: %s", slot, r.cpu, error_name(err));
     return err;

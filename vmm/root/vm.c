@@ -105,6 +105,21 @@ static uint64_t table_pages(uint64_t host_pages, uint64_t guest_pages)
     return host_pages - 2u + guest_pages - 1u;
 }
 
+/* Slot @what of vCPU @n. */
+static uint64_t vcpu_slot(const struct vm *vm, unsigned n, enum vcpu_slot what)
+{
+    return vm->slots + VS_VCPUS + n * VC_COUNT + what;
+}
+
+/* Where thread and vCPU @n live: the manifest's rules have placed each on one of the CPUs that they
+ * were told of. */
+static unsigned vcpu_cpu(const struct vm *vm, unsigned n)
+{
+    uint32_t cpu = vm->config->vcpu_cpu[n];
+
+    return cpu == MANIFEST_CPU_ANY ? 0 : cpu;
+}
+
 static bool failed(const struct vm *vm, const char *what, uint64_t err)
 {
     if (err) say("vm %s: %s: %s", vm->config->name, what, error_name(err));
@@ -115,11 +130,14 @@ static bool failed(const struct vm *vm, const char *what, uint64_t err)
  */
 static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
 {
-    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE;
+    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE, vcpus = vm->config->cpus;
     /* A vCPU is aligned to its size in the pool, which ends on a 2 MiB boundary: so much is lost
-     * before it. Small objects share a page. */
+     * before it. Small objects share pages. */
     uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % vcpu_pages;
-    uint64_t kpages = skipped + vcpu_pages + host_pages + guest_pages + 1u;
+    uint64_t small = BH_MONITOR_SLOTS * BH_CNODE_SLOT_BYTES +
+                     vcpus * (BH_THREAD_BYTES + BH_SC_BYTES + BH_NTFN_BYTES);
+    uint64_t kpages =
+        skipped + vcpus * vcpu_pages + host_pages + guest_pages + round_up(small, PAGE) / PAGE;
     uint64_t fpages = vm_memory_bytes(vm->config) / PAGE - LARGE_PAGES;
     uint64_t err = BH_ERR_MEMORY;
 
@@ -139,42 +157,43 @@ static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pag
     return true;
 }
 
-static bool make_objects(struct vm *vm, unsigned cpu, uint64_t host_pages, uint64_t guest_pages,
-                         uint64_t ntfn)
+/* The largest first: each is aligned to its size. */
+static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_pages, uint64_t ntfn)
 {
     uint64_t s = vm->slots, k = vm->slots + VS_KUNTYPED;
-    uint64_t period = (uint64_t)info()->tsc_khz * PERIOD_US / 1000u;
-    const struct manifest_vm *c = vm->config;
+    unsigned cpu = vcpu_cpu(vm, 0);
 
-    return !failed(vm, "vCPU", retype(k, BH_CAP_VCPU, 0, cpu, 1, s + VS_VCPU)) &&
-           !failed(vm, "monitor's address space",
-                   retype(k, BH_CAP_HOSTSPACE, 0, cpu, host_pages, s + VS_HOSTSPACE)) &&
-           !failed(vm, "guest's address space",
-                   retype(k, BH_CAP_GUESTSPACE, 0, cpu, guest_pages, s + VS_GUESTSPACE)) &&
-           !failed(vm, "CNode",
-                   retype(k, BH_CAP_CNODE, log2_up(BH_MONITOR_SLOTS), cpu, 1, s + VS_CNODE)) &&
-           !failed(vm, "thread", retype(k, BH_CAP_THREAD, 0, cpu, 1, s + VS_THREAD)) &&
-           !failed(vm, "scheduling context", retype(k, BH_CAP_SC, 0, cpu, 1, s + VS_SC)) &&
-           !failed(vm, "notification", retype(k, BH_CAP_NTFN, 0, cpu, 1, s + VS_NTFN)) &&
-           !failed(vm, "scheduling context",
-                   bh_sc_configure(s + VS_SC, period * c->floor_percent / 100u,
-                                   period * c->ceiling_percent / 100u, period, c->weight)
-                       .err) &&
-           !failed(vm, "thread: bind",
-                   bh_thread_bind(s + VS_THREAD, s + VS_CNODE, s + VS_HOSTSPACE).err) &&
-           !failed(vm, "thread: scheduling context",
-                   bh_thread_set_sc(s + VS_THREAD, s + VS_SC).err) &&
-           !failed(vm, "root's notification",
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (failed(vm, "vCPU",
+                   retype(k, BH_CAP_VCPU, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_VCPU))))
+            return false;
+    if (failed(vm, "monitor's address space",
+               retype(k, BH_CAP_HOSTSPACE, 0, cpu, host_pages, s + VS_HOSTSPACE)) ||
+        failed(vm, "guest's address space",
+               retype(k, BH_CAP_GUESTSPACE, 0, cpu, guest_pages, s + VS_GUESTSPACE)) ||
+        failed(vm, "CNode",
+               retype(k, BH_CAP_CNODE, log2_up(BH_MONITOR_SLOTS), cpu, 1, s + VS_CNODE)))
+        return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (failed(vm, "thread",
+                   retype(k, BH_CAP_THREAD, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_THREAD))))
+            return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (failed(vm, "scheduling context",
+                   retype(k, BH_CAP_SC, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_SC))))
+            return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (failed(vm, "notification",
+                   retype(k, BH_CAP_NTFN, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_NTFN))))
+            return false;
+    return !failed(vm, "root's notification",
                    bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, ntfn, BH_RIGHT_WRITE,
                                  vm_signal_bit(vm->number))
                        .err) &&
            !failed(vm, "console signal",
-                   bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, s + VS_NTFN, BH_RIGHT_WRITE,
-                                 BH_MONITOR_SIGNAL_CONSOLE)
-                       .err) &&
-           !failed(
-               vm, "notification",
-               bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_NTFN, s + VS_NTFN, BH_RIGHT_READ).err);
+                   bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, vcpu_slot(vm, 0, VC_NTFN),
+                                 BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONSOLE)
+                       .err);
 }
 
 /* Guest RAM is the monitor's at BH_MONITOR_RAM; the attachment to the guest's space is given away:
@@ -285,25 +304,83 @@ static void fill_start(struct vm *vm, const struct images *m)
     (void)fmt_buf(st->cmdline, sizeof(st->cmdline), "%s", c->append ? c->append : "");
 }
 
+struct vcpu_job {
+    struct vm *vm;
+    unsigned n;
+};
+
+/* On the vCPU's CPU, the VM's objects being there. @return BH_OK, or any error: said which. */
+static uint64_t build_vcpu(void *arg)
+{
+    const struct vcpu_job *job = arg;
+    struct vm *vm = job->vm;
+    const struct manifest_vm *c = vm->config;
+    unsigned n = job->n;
+    uint64_t period = (uint64_t)info()->tsc_khz * PERIOD_US / 1000u;
+    uint64_t s = vm->slots, thread = vcpu_slot(vm, n, VC_THREAD), sc = vcpu_slot(vm, n, VC_SC);
+    uint64_t vcpu = vcpu_slot(vm, n, VC_VCPU), ntfn = vcpu_slot(vm, n, VC_NTFN);
+
+    if (failed(vm, "scheduling context",
+               bh_sc_configure(sc, period * c->floor_percent / 100u,
+                               period * c->ceiling_percent / 100u, period, c->weight)
+                   .err) ||
+        failed(vm, "thread: bind", bh_thread_bind(thread, s + VS_CNODE, s + VS_HOSTSPACE).err) ||
+        failed(vm, "thread: scheduling context", bh_thread_set_sc(thread, sc).err) ||
+        failed(vm, "fault notification", bh_thread_set_fault_ntfn(thread, s + VS_FAULT).err) ||
+        failed(
+            vm, "vCPU: bind",
+            bh_vcpu_bind(vcpu, thread, s + VS_GUESTSPACE, ntfn, BH_MONITOR_VCPU + n * PAGE).err) ||
+        failed(vm, "vCPU",
+               bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_VCPU + n, vcpu, BH_RIGHTS_ALL).err) ||
+        failed(vm, "notification",
+               bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_NTFN + n, ntfn, BH_RIGHT_READ).err) ||
+        failed(vm, "notification",
+               bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_KICK + n, ntfn, BH_RIGHT_WRITE,
+                             BH_MONITOR_SIGNAL_KICK)
+                   .err))
+        return BH_ERR_STATE;
+    return BH_OK;
+}
+
+static uint64_t start_thread(void *arg)
+{
+    const struct vcpu_job *job = arg;
+
+    return failed(job->vm, "thread: start",
+                  bh_thread_start(vcpu_slot(job->vm, job->n, VC_THREAD), program_entry(), 0, job->n)
+                      .err)
+               ? BH_ERR_STATE
+               : BH_OK;
+}
+
 static uint64_t stop_thread(void *arg)
 {
-    const struct vm *vm = arg;
+    const struct vcpu_job *job = arg;
 
-    return bh_thread_stop(vm->slots + VS_THREAD).err;
+    return bh_thread_stop(vcpu_slot(job->vm, job->n, VC_THREAD)).err;
+}
+
+static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
+{
+    struct vcpu_job job = {vm, n};
+
+    return on_cpu(vcpu_cpu(vm, n), work, &job);
 }
 
 static void take_back(struct vm *vm)
 {
     uint64_t s = vm->slots, err;
 
-    if (bh_cnode_type(BH_SLOT_CNODE, s + VS_THREAD).value) (void)on_cpu(vm->cpu, stop_thread, vm);
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (bh_cnode_type(BH_SLOT_CNODE, vcpu_slot(vm, n, VC_THREAD)).value)
+            (void)on_vcpu_cpu(vm, n, stop_thread);
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
     /* Images belong to the archive: their attachments go one by one. */
     err = images_unmap(s + VS_IMAGES_MONITOR);
-    err = err ? err : slot_revoke(s + VS_FUNTYPED, vm->cpu);
-    err = err ? err : slot_revoke(s + VS_KUNTYPED, vm->cpu);
+    err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
+    err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
     err = err ? err : scrub(s + VS_KUNTYPED, vm->kuntyped_bytes);
     (void)failed(vm, "taking it back", err);
@@ -321,7 +398,7 @@ struct plan {
     uint64_t ntfn; /* root's */
 };
 
-/* On the VM's CPU. @return BH_OK, or any error: said which. */
+/* On vCPU 0's CPU. @return BH_OK, or any error: said which. */
 static uint64_t build(void *arg)
 {
     const struct plan *plan = arg;
@@ -329,37 +406,28 @@ static uint64_t build(void *arg)
     const struct manifest_vm *c = vm->config;
     const struct images m = find_images(c);
     uint64_t host_pages = hostspace_pages(&m), guest_pages = guestspace_pages(c);
-    uint64_t s = vm->slots;
 
     if (!make_untypeds(vm, host_pages, guest_pages) ||
-        !make_objects(vm, vm->cpu, host_pages, guest_pages, plan->ntfn) || !make_memory(vm) ||
+        !make_objects(vm, host_pages, guest_pages, plan->ntfn) || !make_memory(vm) ||
         !share_pages(vm) || !load_monitor(vm) ||
-        !images_map(&m, c->name, s + VS_HOSTSPACE, s + VS_IMAGES_MONITOR))
+        !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR))
         return BH_ERR_STATE;
     fill_start(vm, &m);
     vm->table_bytes = table_pages(host_pages, guest_pages) * PAGE;
-    if (failed(vm, "fault notification",
-               bh_thread_set_fault_ntfn(s + VS_THREAD, s + VS_FAULT).err) ||
-        failed(vm, "vCPU: bind",
-               bh_vcpu_bind(s + VS_VCPU, s + VS_THREAD, s + VS_GUESTSPACE, s + VS_NTFN,
-                            BH_MONITOR_VCPU)
-                   .err) ||
-        failed(vm, "vCPU",
-               bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_VCPU, s + VS_VCPU, BH_RIGHTS_ALL).err) ||
-        failed(vm, "thread: start", bh_thread_start(s + VS_THREAD, program_entry(), 0, 0).err))
-        return BH_ERR_STATE;
     return BH_OK;
 }
 
-/* What can be said before anything is made. */
-static bool startable(const struct vm *vm)
+/* All vCPUs are there before the first thread runs, and all other threads wait before vCPU 0's
+ * begins. */
+static bool build_and_start(struct vm *vm, uint64_t ntfn)
 {
-    const struct manifest_vm *c = vm->config;
+    struct plan plan = {vm, ntfn};
 
-    if (c->cpus > 1u) {
-        say("vm %s: cpus = %u: this version runs VMs with one vCPU", c->name, c->cpus);
-        return false;
-    }
+    if (on_cpu(vcpu_cpu(vm, 0), build, &plan)) return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (on_vcpu_cpu(vm, n, build_vcpu)) return false;
+    for (unsigned n = vm->config->cpus; n-- > 0;)
+        if (on_vcpu_cpu(vm, n, start_thread)) return false;
     return true;
 }
 
@@ -380,14 +448,10 @@ static bool make_slots(struct vm *vm, uint64_t ntfn)
 
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
 {
-    struct plan plan = {vm, ntfn};
-
     vm->number = number;
     vm->config = config;
     vm->status = 0;
-    /* The manifest's rules have placed every VM on one of the CPUs that they were told of. */
-    vm->cpu = config->vcpu_cpu[0] == MANIFEST_CPU_ANY ? 0 : config->vcpu_cpu[0];
-    if (!startable(vm) || !make_slots(vm, ntfn) || on_cpu(vm->cpu, build, &plan)) {
+    if (!make_slots(vm, ntfn) || !build_and_start(vm, ntfn)) {
         if (vm->kuntyped_bytes) take_back(vm);
         vm->state = VM_ENDED;
         vm->status = STATUS_IMAGE;
@@ -397,7 +461,8 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->state = VM_RUNNING;
     audit_begin("vm-started");
     audit_text("vm", config->name);
-    audit_number("cpu", vm->cpu);
+    audit_number("cpu", vcpu_cpu(vm, 0));
+    audit_number("vcpus", config->cpus);
     audit_number("memory_mib", config->memory_mib);
     audit_number("kernel_bytes",
                  vm->kuntyped_bytes - bh_untyped_left(vm->slots + VS_KUNTYPED).value);
@@ -504,10 +569,22 @@ static void end_from_fault(struct vm *vm, const struct fault *f)
                   vm->config->name);
 }
 
+/* Has one of its threads faulted? */
+static bool find_fault(struct vm *vm, struct fault *f)
+{
+    for (unsigned n = 0; n < vm->config->cpus; n++) {
+        f->thread = vcpu_slot(vm, n, VC_THREAD);
+        if (on_cpu(vcpu_cpu(vm, n), read_fault, f) == BH_OK &&
+            (f->status & 0xffu) == BH_THREAD_FAULTED)
+            return true;
+    }
+    return false;
+}
+
 void vm_check(struct vm *vm, bool faulted)
 {
     struct bh_monitor_report report;
-    struct fault fault = {.thread = vm->slots + VS_THREAD};
+    struct fault fault;
 
     if (vm->state != VM_RUNNING) return;
     /* The monitor may write while this reads: take one copy, believe only that. */
@@ -517,8 +594,7 @@ void vm_check(struct vm *vm, bool faulted)
         report.text[sizeof(report.text) - 1u] = '\0';
         audit_report(vm, &report);
         end_from_report(vm, &report);
-    } else if (faulted && on_cpu(vm->cpu, read_fault, &fault) == BH_OK &&
-               (fault.status & 0xffu) == BH_THREAD_FAULTED) {
+    } else if (faulted && find_fault(vm, &fault)) {
         end_from_fault(vm, &fault);
     } else {
         return;

@@ -1,6 +1,6 @@
 /*
  * One VM as root sees it: its capabilities, its monitor, its end.
- * Called on CPU 0; goes to the VM's CPU for what lives there.
+ * Called on CPU 0; goes to a vCPU's CPU for what lives there.
  * May call: capabilities, on_cpu(), archive, console, log.
  */
 #ifndef VMM_ROOT_VM_H
@@ -22,10 +22,6 @@ enum vm_slot {
     VS_HOSTSPACE, /* from here on: made at start, gone at the end */
     VS_GUESTSPACE,
     VS_CNODE,
-    VS_SC,
-    VS_NTFN,
-    VS_THREAD,
-    VS_VCPU,
     VS_RAM,         /* Frame: guest RAM */
     VS_CODE,        /* Frame: the monitor's image */
     VS_SHARED,      /* Frame: start block, report, console */
@@ -36,17 +32,20 @@ enum vm_slot {
     VS_SHARED_ROOT,
     VS_IMAGES_MONITOR, /* of each image */
     VS_IMAGES_END = VS_IMAGES_MONITOR + IMAGES_MAX - 1,
-    VS_SIGNAL, /* the VM's notification, badged: console */
+    VS_SIGNAL, /* vCPU 0's notification, badged: console */
     VS_WINDOW, /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,  /* root's notification, badged with the VM's fault bit; kept for good */
-    VS_COUNT
+    VS_VCPUS,  /* enum vcpu_slot of vCPU n at + n * VC_COUNT */
 };
+
+enum vcpu_slot { VC_SC, VC_NTFN, VC_THREAD, VC_VCPU, VC_COUNT };
+
+#define VS_COUNT (VS_VCPUS + BH_MONITOR_MAX_VCPUS * VC_COUNT)
 
 enum vm_state { VM_ABSENT, VM_RUNNING, VM_ENDED };
 
 struct vm {
     unsigned number;
-    unsigned cpu; /* where its thread and vCPU live */
     enum vm_state state;
     const struct manifest_vm *config;
     uint64_t slots;
@@ -66,11 +65,11 @@ static inline uint64_t vm_fault_bit(unsigned number) { return (uint64_t)1 << (32
 /** Bytes of FrameUntyped that a VM takes, alignment included. */
 uint64_t vm_memory_bytes(const struct manifest_vm *config);
 
-/** Make and start a VM on the CPU that the manifest's rules have found for it. @param ntfn root's notification. @return false: said why; nothing is left
- *  of it. */
+/** Make and start a VM on the CPUs that the manifest's rules have found for its vCPUs.
+ *  @param ntfn root's notification. @return false: said why; nothing is left of it. */
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn);
 
-/** Something happened to the VM's monitor (@faulted: a fault of its own): see whether it has ended,
+/** Something happened to the VM's monitor (@faulted: a fault of a thread of its own): see whether it has ended,
  *  and if so take all back. */
 void vm_check(struct vm *vm, bool faulted);
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
-#define BH_MONITOR_VERSION   1u
+#define BH_MONITOR_VERSION   2u
 #define BH_MONITOR_MAX_VCPUS 8u
 
 /** User addresses in a monitor's HostSpace. Program and shared pages lie in the same 2 MiB, RAM
@@ -24,16 +24,18 @@
 
 /** Slots of a monitor's CNode. It holds nothing else. */
 enum bh_monitor_slot {
-    BH_MONITOR_SLOT_NTFN = 1, /* Notification of vCPU 0's thread: READ */
-    BH_MONITOR_SLOT_ROOT = 2, /* root's notification, badged with the VM's bit: WRITE */
-    BH_MONITOR_SLOT_RAM = 3,  /* Attachment of the guest's RAM to its GuestSpace */
-    BH_MONITOR_SLOT_VCPU = 8, /* VCpu n at + n: bound to thread n, GuestSpace and notification */
+    BH_MONITOR_SLOT_ROOT = 2,  /* root's notification, badged with the VM's bit: WRITE */
+    BH_MONITOR_SLOT_RAM = 3,   /* Attachment of the guest's RAM to its GuestSpace */
+    BH_MONITOR_SLOT_VCPU = 8,  /* VCpu n at + n: bound to thread n, GuestSpace and notification */
+    BH_MONITOR_SLOT_NTFN = 16, /* Notification of vCPU n's thread at + n: READ */
+    BH_MONITOR_SLOT_KICK = 24, /* the same, badged with BH_MONITOR_SIGNAL_KICK: WRITE */
     BH_MONITOR_SLOTS = 32
 };
 
-/** Bits that arrive at BH_MONITOR_SLOT_NTFN. */
+/** Bits that arrive at BH_MONITOR_SLOT_NTFN; root signals vCPU 0's thread only. */
 #define BH_MONITOR_SIGNAL_CONSOLE 1u /* input has come, or room for output */
 #define BH_MONITOR_SIGNAL_STOP    2u /* root asks for a clean end (ACPI power button) */
+#define BH_MONITOR_SIGNAL_KICK    4u /* another thread of this monitor has something to say */
 
 #define BH_MONITOR_FLAG_DEBUG_EXIT 1u /* port 0xf4 ends the VM with a status */
 

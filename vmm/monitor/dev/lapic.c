@@ -84,11 +84,15 @@ static int bit_highest(const uint32_t *map)
     return -1;
 }
 
-bool lapic_enabled(const struct lapic *l) { return (l->base_msr & APIC_BASE_ENABLE) != 0; }
+/* Fields marked (*) are seen by other threads as they are at some moment. */
+#define SEEN(field)        __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define SHOW(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 
-bool lapic_x2apic(const struct lapic *l) { return (l->base_msr & APIC_BASE_X2APIC) != 0; }
+bool lapic_enabled(const struct lapic *l) { return (SEEN(l->base_msr) & APIC_BASE_ENABLE) != 0; }
 
-static bool software_enabled(const struct lapic *l) { return (l->svr & SVR_ENABLED) != 0; }
+bool lapic_x2apic(const struct lapic *l) { return (SEEN(l->base_msr) & APIC_BASE_X2APIC) != 0; }
+
+static bool software_enabled(const struct lapic *l) { return (SEEN(l->svr) & SVR_ENABLED) != 0; }
 
 /* 11.8.3.1: the higher of task priority and the class of the interrupt in service. */
 static uint8_t ppr(const struct lapic *l)
@@ -322,7 +326,7 @@ static void eoi(struct lapic *l)
 
 static void svr_write(struct lapic *l, uint32_t value)
 {
-    l->svr = value & SVR_WRITABLE;
+    SHOW(l->svr, value & SVR_WRITABLE);
     if (!software_enabled(l)) { /* 11.4.7.2: every LVT entry becomes masked */
         for (unsigned i = 0; i < 6u; i++) l->lvt[i] |= LVT_MASKED;
     }
@@ -383,7 +387,7 @@ static uint32_t ldr_read(const struct lapic *l)
 {
     if (lapic_x2apic(l)) /* 11.12.10.2: derived from the id */
         return (l->id & 0xffff0u) << 12 | 1u << (l->id & 15u);
-    return l->ldr;
+    return SEEN(l->ldr);
 }
 
 /* Read a word register. @return false if there is none of that number. */
@@ -433,10 +437,10 @@ static bool word_write(struct lapic *l, unsigned reg, uint32_t value)
     }
     if (reg >= REG_ISR && reg < REG_ESR) return true;
     switch (reg) {
-    case REG_TPR: l->tpr = (uint8_t)value; break;
+    case REG_TPR: SHOW(l->tpr, (uint8_t)value); break;
     case REG_EOI: eoi(l); break;
-    case REG_LDR: l->ldr = value & 0xff000000u; break;
-    case REG_DFR: l->dfr = value | 0x0fffffffu; break;
+    case REG_LDR: SHOW(l->ldr, value & 0xff000000u); break;
+    case REG_DFR: SHOW(l->dfr, value | 0x0fffffffu); break;
     case REG_SVR: svr_write(l, value); break;
     case REG_ESR: /* 11.5.3: the write loads what has collected, and clears it */
         l->esr = l->esr_pending;
@@ -513,7 +517,7 @@ static bool base_write(struct lapic *l, uint64_t value)
         return false;
     if (from == 0 && to == flags) return false;
     if (to == 0 && from != 0) lapic_reset(l); /* 11.4.3: state is lost as after power-up */
-    l->base_msr = LAPIC_DEFAULT_BASE | to | (l->base_msr & APIC_BASE_BSP);
+    SHOW(l->base_msr, LAPIC_DEFAULT_BASE | to | (l->base_msr & APIC_BASE_BSP));
     if (to == flags && from != flags) l->icr &= 0xffffffffull;
     return true;
 }
@@ -612,13 +616,13 @@ bool lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value)
 
 uint8_t lapic_cr8_read(const struct lapic *l) { return l->tpr >> 4; }
 
-void lapic_cr8_write(struct lapic *l, uint8_t cr8) { l->tpr = (uint8_t)((cr8 & 15u) << 4); }
+void lapic_cr8_write(struct lapic *l, uint8_t cr8) { SHOW(l->tpr, (uint8_t)((cr8 & 15u) << 4)); }
 
 /* Messages ------------------------------------------------------------------------------------ */
 
 bool lapic_matches(const struct lapic *l, const struct apic_msg *msg)
 {
-    uint32_t mda = msg->dest;
+    uint32_t mda = msg->dest, dfr, ldr;
 
     if (!lapic_enabled(l)) return false;
     if (msg->wide ? mda == 0xffffffffu : mda == 0xffu) /* broadcast */
@@ -627,10 +631,12 @@ bool lapic_matches(const struct lapic *l, const struct apic_msg *msg)
     if (lapic_x2apic(l)) /* 11.12.10.2: cluster id equal and a member bit in common */
         return mda >> 16 == ldr_read(l) >> 16 && (mda & ldr_read(l) & 0xffffu) != 0;
     mda &= 0xffu;
-    if (l->dfr >> 28 == 15u) /* 11.6.2.2: flat model */
-        return (mda & l->ldr >> 24) != 0;
-    if (l->dfr >> 28 == 0u) /* cluster model */
-        return mda >> 4 == l->ldr >> 28 && (mda & l->ldr >> 24 & 15u) != 0;
+    dfr = SEEN(l->dfr);
+    ldr = SEEN(l->ldr);
+    if (dfr >> 28 == 15u) /* 11.6.2.2: flat model */
+        return (mda & ldr >> 24) != 0;
+    if (dfr >> 28 == 0u) /* cluster model */
+        return mda >> 4 == ldr >> 28 && (mda & ldr >> 24 & 15u) != 0;
     return false;
 }
 
@@ -653,56 +659,59 @@ void lapic_accept(struct lapic *l, const struct apic_msg *msg)
     }
 }
 
-void lapic_dispatch(struct lapic *const *cpus, unsigned count, unsigned sender,
-                    const struct apic_msg *msg)
+static bool broadcast(const struct apic_msg *msg)
 {
-    struct lapic *lowest = NULL;
+    return msg->dest == (msg->wide ? 0xffffffffu : 0xffu);
+}
 
-    for (unsigned i = 0; i < count; i++) {
-        struct lapic *l = cpus[i];
-        bool hit;
+uint32_t lapic_targets(struct lapic *const *cpus, unsigned count, unsigned sender,
+                       const struct apic_msg *msg)
+{
+    uint32_t all = 0xffffffffu >> (32u - count), me = sender < count ? 1u << sender : 0, hits = 0;
+    unsigned lowest = count;
 
-        switch (msg->shorthand) {
-        case 1: hit = i == sender; break;
-        case 2: hit = true; break;
-        case 3: hit = i != sender; break;
-        default: hit = lapic_matches(l, msg); break;
-        }
-        if (!hit) continue;
-        if (msg->mode != APIC_LOWEST) {
-            lapic_accept(l, msg);
-        } else if (software_enabled(l) && (lowest == NULL || ppr(l) < ppr(lowest))) {
-            lowest = l; /* 11.6.2.4 */
-        }
+    switch (msg->shorthand) {
+    case 1: hits = me; break;
+    case 2: hits = all; break;
+    case 3: hits = all & ~me; break;
+    default:
+        /* Most are for one CPU, whose id is its index. */
+        if (!msg->logical && !broadcast(msg) && msg->dest < count &&
+            cpus[msg->dest]->id == msg->dest)
+            hits = lapic_enabled(cpus[msg->dest]) ? 1u << msg->dest : 0;
+        else
+            for (unsigned i = 0; i < count; i++) hits |= lapic_matches(cpus[i], msg) ? 1u << i : 0;
+        break;
     }
-    if (lowest != NULL) lapic_accept(lowest, msg);
+    if (msg->mode != APIC_LOWEST) return hits;
+    /* 11.6.2.4; the priority that a processor shows to the others is its task priority (11.8.3.1).
+     */
+    for (unsigned i = 0; i < count; i++)
+        if ((hits >> i & 1u) && software_enabled(cpus[i]) &&
+            (lowest == count || SEEN(cpus[i]->tpr) < SEEN(cpus[lowest]->tpr)))
+            lowest = i;
+    return lowest == count ? 0 : 1u << lowest;
 }
 
 void lapic_reset(struct lapic *l)
 {
-    uint32_t id = l->id;
-    uint64_t base = l->base_msr;
-    bool lint[2] = {l->lint_level[0], l->lint_level[1]};
-    const struct dev_host *host = l->host;
-    const struct lapic_host *lhost = l->lhost;
-    uint64_t tsc_hz = l->tsc_hz;
-    bool sipi_pending = l->sipi_pending; /* a start-up message that came after the INIT stays */
-    uint8_t sipi_vector = l->sipi_vector;
+    struct lapic fresh = {
+        .host = l->host,
+        .lhost = l->lhost,
+        .tsc_hz = l->tsc_hz,
+        .deadline_ns = NO_DEADLINE_NS,
+        .base_msr = l->base_msr,
+        .id = l->id,
+        .dfr = UINT32_MAX,
+        .svr = 0xff,
+        .lint_level = {l->lint_level[0], l->lint_level[1]},
+        /* A start-up message that came after the INIT stays. */
+        .sipi_pending = l->sipi_pending,
+        .sipi_vector = l->sipi_vector,
+    };
 
-    memset(l, 0, sizeof(*l));
-    l->host = host;
-    l->lhost = lhost;
-    l->tsc_hz = tsc_hz;
-    l->id = id;
-    l->base_msr = base;
-    l->lint_level[0] = lint[0];
-    l->lint_level[1] = lint[1];
-    l->sipi_pending = sipi_pending;
-    l->sipi_vector = sipi_vector;
-    l->dfr = UINT32_MAX;
-    l->svr = 0xff;
-    for (unsigned i = 0; i < 6u; i++) l->lvt[i] = LVT_MASKED;
-    l->deadline_ns = NO_DEADLINE_NS;
+    for (unsigned i = 0; i < 6u; i++) fresh.lvt[i] = LVT_MASKED;
+    *l = fresh;
 }
 
 void lapic_virtual_wire(struct lapic *l)

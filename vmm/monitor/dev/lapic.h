@@ -1,7 +1,8 @@
 /*
  * Local APIC (Intel SDM vol. 3A, chapter 11): xAPIC through a page of registers, x2APIC through
- * MSRs, timer, inter-processor interrupts by callback. One struct per vCPU, touched by one thread
- * at a time. Calls the host's clock and the callbacks in struct lapic_host only.
+ * MSRs, timer, inter-processor interrupts by callback. One struct per vCPU, touched by its thread
+ * only; lapic_targets() alone looks at other threads' (see there). Calls the host's clock and the
+ * callbacks in struct lapic_host only.
  */
 #ifndef VMM_MONITOR_DEV_LAPIC_H
 #define VMM_MONITOR_DEV_LAPIC_H
@@ -49,7 +50,7 @@ struct lapic_host {
     void *ctx;
     /** The guest's time-stamp counter now. */
     uint64_t (*tsc)(void *ctx);
-    /** The guest wrote ICR with a destination that may include others: see lapic_dispatch(). */
+    /** The guest wrote ICR with a destination that may include others: see lapic_targets(). */
     void (*ipi)(void *ctx, const struct apic_msg *msg);
     /** EOI of a level-triggered vector: see ioapic_eoi(). */
     void (*eoi)(void *ctx, uint8_t vector);
@@ -61,14 +62,14 @@ struct lapic {
     uint64_t tsc_hz;
 
     uint64_t deadline_ns;
-    uint64_t tsc_deadline; /* exact; 0 = not armed (TSC-deadline mode only) */
-    uint64_t base_msr;
+    uint64_t tsc_deadline;   /* exact; 0 = not armed (TSC-deadline mode only) */
+    uint64_t base_msr;       /* (*) read by other threads: changed by whole atomic stores */
     uint64_t timer_start_ns; /* count was at initial_count then (one-shot, periodic) */
     uint64_t icr;
-    uint32_t id, ldr, dfr, svr, lvt[6], divide, initial_count;
+    uint32_t id, ldr, dfr, svr, lvt[6], divide, initial_count; /* (*) id, ldr, dfr, svr */
     uint32_t esr, esr_pending;
     uint32_t irr[8], isr[8], tmr[8];
-    uint8_t tpr;
+    uint8_t tpr; /* (*) */
     bool timer_running;
     bool lint_level[2];
     /* Events for the vCPU; the monitor clears each when it has acted on it. */
@@ -135,11 +136,16 @@ bool lapic_matches(const struct lapic *l, const struct apic_msg *msg);
 void lapic_accept(struct lapic *l, const struct apic_msg *msg);
 
 /**
- * Deliver a message among a VM's APICs, shorthands and lowest priority included.
- * @param sender index of the sending APIC in @cpus, or @count if it comes from an IOAPIC or device
- * Context: the caller keeps all of @cpus still.
+ * Which of a VM's APICs a message is for, shorthands and arbitration of the lowest priority
+ * included.
+ * @param count  1..32
+ * @param sender index of the sending APIC in @cpus, or any other number if it comes from an IOAPIC or
+ *               a device
+ * @return a bit for each that is to lapic_accept() it
+ * Context: any thread. What the guest changes in an APIC at the same time counts as before or
+ * after, as on the bus between processors.
  */
-void lapic_dispatch(struct lapic *const *cpus, unsigned count, unsigned sender,
-                    const struct apic_msg *msg);
+uint32_t lapic_targets(struct lapic *const *cpus, unsigned count, unsigned sender,
+                       const struct apic_msg *msg);
 
 #endif
