@@ -89,6 +89,21 @@ static void vcpu_fpu_load(struct percpu *pc, struct vcpu *v)
     pc->domain_flush |= DOMAIN_FPU;
 }
 
+/* Between a vCPU's FPU state and its page: when that is not in the registers. */
+static void vcpu_fpu_copy(struct vcpu *v, bool write)
+{
+    uint64_t *area = v->xsave;
+
+    if (percpu()->fpu_owner == v) vcpu_fpu_save();
+    for (uint32_t i = 0; i < sizeof(v->page->fpu) / 8; i++)
+        *(write ? &area[i] : &v->page->fpu[i]) = ONCE(*(write ? &v->page->fpu[i] : &area[i]));
+    /* What XRSTOR refuses: MXCSR's reserved bits, components that are not there, the header's rest.
+     */
+    area[3] &= 0xffff;
+    area[64] &= host_xcr0 & 7;
+    for (uint32_t i = 65; i < 72; i++) area[i] = 0;
+}
+
 /* Port writes bound to a notification finish here. */
 static bool vcpu_doorbell(struct vcpu *v)
 {
@@ -152,13 +167,13 @@ struct sysret sys_vcpu_run(uint64_t deadline, uint64_t flags)
 
     if (__builtin_expect(t->vcpu == NONE, 0)) return sysret(0 - (uint64_t)BH_ERR_STATE, 0);
     v = &vcpus[t->vcpu];
-    if (__builtin_expect((flags & ~0x1ffull) != 0 || (flags & 0xe0u) != 0, 0)) {
-        if ((flags & ~(uint64_t)BH_RUN_ALL) != 0) return sysret(0 - (uint64_t)BH_ERR_RANGE, 0);
-    }
-    if (__builtin_expect((flags & BH_STATE_ALL) != 0, 0)) {
+    if (__builtin_expect((flags & ~(uint64_t)BH_RUN_ALL) != 0, 0))
+        return sysret(0 - (uint64_t)BH_ERR_RANGE, 0);
+    if (__builtin_expect((flags & (BH_STATE_ALL | BH_STATE_FPU)) != 0, 0)) {
         e = vcpu_ops->write_state(v, flags & BH_STATE_ALL);
         if (e != BH_OK) return sysret(0 - (uint64_t)e, 0);
-        flags &= ~(uint64_t)BH_STATE_ALL;
+        if ((flags & BH_STATE_FPU) != 0) vcpu_fpu_copy(v, true);
+        flags &= ~(uint64_t)(BH_STATE_ALL | BH_STATE_FPU);
     }
     t->run_deadline = deadline;
     if (__builtin_expect(deadline < pc->armed, 0)) {
@@ -329,9 +344,10 @@ struct sysret inv_vcpu_want(const struct invocation *in)
 
 struct sysret inv_vcpu_read(const struct invocation *in)
 {
-    if ((in->a[0] & ~(uint64_t)BH_STATE_ALL) != 0) return sysret(BH_ERR_RANGE, 0);
+    if ((in->a[0] & ~(uint64_t)(BH_STATE_ALL | BH_STATE_FPU)) != 0) return sysret(BH_ERR_RANGE, 0);
     if (percpu()->current->vcpu != cell_obj(in->cell)) return sysret(BH_ERR_STATE, 0);
     vcpu_ops->read_state(invoked(in), in->a[0]);
+    if ((in->a[0] & BH_STATE_FPU) != 0) vcpu_fpu_copy(invoked(in), false);
     return sysret(BH_OK, 0);
 }
 

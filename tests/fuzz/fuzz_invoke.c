@@ -358,7 +358,7 @@ static uint64_t argument(struct input *in, enum argument a)
     case ARG_period: return (uint64_t)v << 12;
     case ARG_match:
         return v | (uint64_t)(1u << (v & 3u)) << 16 | (uint64_t)(v >> 7) << 24 | (uint64_t)v << 32;
-    case ARG_groups: return (uint64_t)v << 8 & BH_STATE_ALL;
+    case ARG_groups: return (uint64_t)v << 8 & (BH_STATE_ALL | BH_STATE_FPU);
     default: return v;
     }
 }

@@ -72,7 +72,7 @@ struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t 
         return (struct bh_result){BH_OK, 0};
     }
     CHECK(cap == BH_MONITOR_SLOT_VCPU + vcpu_self);
-    if (method == BH_M_vcpu_read) CHECK((a0 & ~(uint64_t)BH_STATE_ALL) == 0);
+    if (method == BH_M_vcpu_read) CHECK((a0 & ~(uint64_t)(BH_STATE_ALL | BH_STATE_FPU)) == 0);
     if (method == BH_M_vcpu_want) CHECK(a0 < BH_NEXITS && a1 <= BH_GROUP_FULL);
     return (struct bh_result){BH_OK, 0};
 }

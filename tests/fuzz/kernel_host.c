@@ -257,7 +257,8 @@ static unsigned backend_run(struct vcpu *v, uint64_t flags)
     unsigned reason =
         more(host_input) ? (unsigned)take(host_input, 1) % (BH_NEXITS + 3u) : BH_EXIT_HLT;
 
-    CHECK((flags & ~(uint64_t)(BH_RUN_ALL | RUN_AGAIN)) == 0 && (flags & BH_STATE_ALL) == 0);
+    CHECK((flags & ~(uint64_t)(BH_RUN_ALL | RUN_AGAIN)) == 0 &&
+          (flags & (BH_STATE_ALL | BH_STATE_FPU)) == 0);
     host.tsc += 1000;
     if (reason == BH_EXIT_SIGNALLED || reason == BH_EXIT_TIMEOUT) reason = EXIT_HOST_IRQ;
     v->qual = take(host_input, 1) << 16 | take(host_input, 1);

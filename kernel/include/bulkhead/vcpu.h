@@ -58,6 +58,7 @@ enum bh_exit_group {
 #define BH_STATE_RSP   0x2000u /* gpr[4] */
 #define BH_STATE_FLAGS 0x4000u /* rflags */
 #define BH_STATE_ALL   0x7f00u
+#define BH_STATE_FPU   0x8000u /* fpu[]: apart, since only saving and restoring a VM moves it */
 
 /** Flags of vcpu_run (rsi): what the monitor changed, and what it asks for. */
 #define BH_RUN_RIP        0x1u  /* load rip, and end the interrupt shadow */
@@ -65,7 +66,7 @@ enum bh_exit_group {
 #define BH_RUN_WINDOW     0x4u  /* exit when the guest can take an interrupt */
 #define BH_RUN_NMI_WINDOW 0x8u  /* exit when the guest can take an NMI */
 #define BH_RUN_SHADOW     0x10u /* load `shadow` */
-#define BH_RUN_ALL        (0x1fu | BH_STATE_ALL)
+#define BH_RUN_ALL        (0x1fu | BH_STATE_ALL | BH_STATE_FPU)
 
 /** inject: AMD APM vol. 2, 15.20 EVENTINJ = Intel SDM vol. 3C, 25.8.3 but for "type". */
 #define BH_EVENT_VALID     0x80000000ull
@@ -149,10 +150,15 @@ struct bh_vcpu_page {
     uint8_t insn_bytes[16];
     uint8_t reserved[304];
     struct bh_vcpu_state state; /* at 512 */
+    uint8_t reserved1[512 - sizeof(struct bh_vcpu_state)];
+    /** XSAVE area, standard format: legacy region, header, AVX (Intel SDM vol. 1, 13.4). What
+     * XRSTOR would refuse is taken as zero: reserved bits of MXCSR and of the header. */
+    uint64_t fpu[104]; /* at 1024 */
 };
 
 _Static_assert(__builtin_offsetof(struct bh_vcpu_page, rip) == 144, "ABI");
 _Static_assert(__builtin_offsetof(struct bh_vcpu_page, state) == 512, "ABI");
+_Static_assert(__builtin_offsetof(struct bh_vcpu_page, fpu) == 1024, "ABI");
 _Static_assert(sizeof(struct bh_vcpu_page) <= 4096, "ABI");
 
 #endif

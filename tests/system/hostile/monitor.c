@@ -94,11 +94,11 @@ static void bad_state(void)
     for (unsigned i = 0; i < 20000; i++) {
         uint64_t *p = (uint64_t *)page();
 
-        for (unsigned n = 0; n < 1 + i % 40; n++) p[next_random() % 160] = word();
+        for (unsigned n = 0; n < 1 + i % 40; n++) p[next_random() % 232] = word();
         /* Legal on hardware, but QEMU 7.2 does not restore the host's CR0 after an exit from it. */
         if ((page()->state.cr4 & 0x20u) == 0) page()->state.efer &= ~0x100ul;
         (void)bh_vcpu_run(rt_tsc() + next_random() % 50000, word() & BH_RUN_ALL);
-        (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL);
+        (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL | BH_STATE_FPU);
         for (unsigned n = 0; n < 4; n++)
             (void)bh_vcpu_want(BH_MONITOR_SLOT_VCPU, next_random() % 26, next_random() % 4);
     }

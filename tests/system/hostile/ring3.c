@@ -280,7 +280,7 @@ static uint64_t argument(struct worker *w, enum hostile_argument a)
                below(w, 256) << 32;
     case ARG_reason: return below(w, BH_NEXITS + 8);
     case ARG_group: return below(w, 3);
-    case ARG_groups: return below(w, 256) << 8 & BH_STATE_ALL;
+    case ARG_groups: return below(w, 256) << 8 & (BH_STATE_ALL | BH_STATE_FPU);
     case ARG_line: return below(w, 24);
     case ARG_byte: return '.';
     case ARG_which: return below(w, 5);
@@ -371,7 +371,7 @@ static void call_something(struct worker *w)
     case BH_SYS_vcpu_run:
         deadline = rt_tsc() + below(w, 20000);
         err = bh_vcpu_run(one_in(w, 16) ? garbage(w) % (rt_tsc() + 100000) : deadline,
-                          one_in(w, 4) ? garbage(w) : below(w, 0x8000) & BH_RUN_ALL)
+                          one_in(w, 4) ? garbage(w) : below(w, 0x10000) & BH_RUN_ALL)
                   .err;
         err = (int64_t)err < 0 ? 0 - err : BH_OK; /* an exit */
         break;
