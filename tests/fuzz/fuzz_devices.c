@@ -13,7 +13,8 @@
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/i8042.h"
 #include "vmm/monitor/dev/ioapic.h"
-#include "vmm/monitor/dev/pci_stub.h"
+#include "vmm/monitor/dev/msi.h"
+#include "vmm/monitor/dev/pci.h"
 #include "vmm/monitor/dev/pic.h"
 #include "vmm/monitor/dev/pit.h"
 #include "vmm/monitor/dev/rtc.h"
@@ -34,7 +35,12 @@ static struct uart16550 uart;
 static struct rtc rtc;
 static struct acpi_pm pm;
 static struct i8042 keyboard;
-static struct pci_stub pci;
+static struct pci pci;
+static struct pci_function card, screen_card;
+static uint8_t screen_bytes[8192];
+static const struct dev_ram screen = {screen_bytes, sizeof(screen_bytes)};
+static uint64_t screen_gpa;
+static bool card_pin;
 static struct debug_exit debug_exit;
 
 static uint64_t now;
@@ -84,7 +90,43 @@ static void wire_event(void *ctx) {}
 
 static void wire_value(void *ctx, uint32_t value) {}
 
-static const struct dev_host host = {.irq = wire_irq, .now_ns = wire_now};
+static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level)
+{
+    CHECK(devfn == card.devfn && pin == 0 && card_pin != level);
+    card_pin = level;
+}
+
+static void wire_msi(void *ctx, uint64_t address, uint32_t data)
+{
+    struct apic_msg msg;
+
+    CHECK(pci_master(&card));
+    if (msi_decode(address, data, &msg)) wire_deliver(NULL, &msg);
+}
+
+/* Nothing is shown twice, and only what is shown is taken away. */
+static bool wire_map(void *ctx, const struct dev_ram *ram, uint64_t offset, uint64_t bytes,
+                     uint64_t gpa, unsigned access)
+{
+    CHECK(ram == &screen && offset == 0 && bytes == sizeof(screen_bytes) && gpa % 4096u == 0);
+    CHECK(access ? screen_gpa == 0 : screen_gpa == gpa);
+    screen_gpa = access ? gpa : 0;
+    return true;
+}
+
+static uint64_t card_read(void *dev, uint64_t offset, unsigned size_bytes)
+{
+    CHECK(dev == &card);
+    return offset & dev_ones(size_bytes);
+}
+
+static void card_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    CHECK(dev == &card && (value & ~dev_ones(size_bytes)) == 0);
+}
+
+static const struct dev_host host = {
+    .irq = wire_irq, .now_ns = wire_now, .msi = wire_msi, .map = wire_map};
 static const struct lapic_host lapic_hosts[CPUS] = {{&lapics[0], wire_tsc, wire_ipi, wire_eoi},
                                                     {&lapics[1], wire_tsc, wire_ipi, wire_eoi}};
 
@@ -97,9 +139,8 @@ static void choose_ranges(void)
             const struct bus_range *r = &bus.ranges[kind][i];
             const void *const of[] = {&pic, &pit, &lapics[0], &ioapic,   &uart,
                                       &rtc, &pm,  &pci,       &keyboard, &debug_exit};
-            static const char *const names[] = {"pic",       "pit",       "lapic",   "ioapic",
-                                                "uart16550", "rtc",       "acpi_pm", "pci_stub",
-                                                "i8042",     "debug_exit"};
+            static const char *const names[] = {"pic", "pit",     "lapic", "ioapic", "uart16550",
+                                                "rtc", "acpi_pm", "pci",   "i8042",  "debug_exit"};
 
             for (unsigned n = 0; n < sizeof(of) / sizeof(of[0]); n++)
                 if (r->dev == of[n] && (only == NULL || strcmp(only, names[n]) == 0))
@@ -109,6 +150,31 @@ static void choose_ranges(void)
         fprintf(stderr, "FUZZ_DEVICE=%s: no such device\n", only);
         exit(2);
     }
+}
+
+/* A function with registers in all kinds of BARs, and one with memory. */
+static void cards_init(void)
+{
+    static const struct bus_ops ops = {card_read, card_write};
+    static const struct pci_id ids[2] = {
+        {.vendor = 0x1af4, .device = 0x1041, .class_code = 0x020000, .pin = 1},
+        {.vendor = 0x1234, .device = 0x1111, .class_code = 0x030000}};
+    struct pci_bar bar = {.size_bytes = 64, .kind = BUS_PIO, .ops = &ops, .dev = &card};
+
+    screen_gpa = 0;
+    card_pin = false;
+    CHECK(pci_add(&pci, &card, "card", PCI_DEVFN(1, 0), &ids[0], NULL));
+    CHECK(pci_add(&pci, &screen_card, "screen", PCI_DEVFN(2, 0), &ids[1], NULL));
+    pci_bar_add(&card, 0, &bar);
+    bar.kind = BUS_MMIO;
+    pci_bar_add(&card, 1, &bar);
+    bar.wide = true;
+    bar.size_bytes = 0x8000;
+    pci_bar_add(&card, 2, &bar);
+    pci_msi_add(&card);
+    CHECK(pci_msix_add(&card, 5, PCI_MSIX_MAX));
+    pci_bar_add(&screen_card, 0,
+                &(struct pci_bar){.size_bytes = 0x4000, .kind = BUS_MMIO, .ram = &screen});
 }
 
 static void reset(void)
@@ -125,7 +191,8 @@ static void reset(void)
     CHECK(rtc_init(&rtc, &bus, &host, 1700000000, 1u << 28, (uint64_t)1 << 32));
     CHECK(uart16550_init(&uart, &bus, &host, 0x3f8, 4, wire_tx, NULL));
     CHECK(i8042_init(&keyboard, &bus, &host, true, wire_event, NULL));
-    CHECK(pci_stub_init(&pci, &bus, &host, wire_event, NULL));
+    CHECK(pci_init(&pci, &bus, &host, wire_intx, wire_event, NULL));
+    cards_init();
     CHECK(acpi_pm_init(&pm, &bus, &host, false, wire_event, NULL));
     CHECK(debug_exit_init(&debug_exit, &bus, &host, wire_value, NULL));
     lapic_virtual_wire(&lapics[0]);
@@ -152,6 +219,29 @@ static void check_lapic(struct lapic *l)
     if (!lapic_enabled(l)) CHECK(vector < 0);
 }
 
+/* What is decoded is on the bus where its register says, and nowhere else. */
+static void check_bars(void)
+{
+    unsigned decoded = 0, ranges = 0;
+
+    for (unsigned n = 0; n < pci.count; n++)
+        for (unsigned i = 0; i < PCI_BARS; i++) {
+            const struct pci_bar *b = &pci.function[n]->bar[i];
+            uint32_t low = pci_get(pci.function[n], 0x10u + i * 4u, 4);
+
+            if (!b->decoded) continue;
+            decoded++;
+            CHECK(b->size_bytes &&
+                  ((low ^ (uint32_t)b->base) & ~(uint32_t)(b->size_bytes - 1u)) == 0);
+            if (b->ram) CHECK(screen_gpa == b->base);
+            for (unsigned k = 0; k < bus.count[b->kind]; k++)
+                ranges += bus.ranges[b->kind][k].name == pci.function[n]->name &&
+                          bus.ranges[b->kind][k].base == b->base;
+        }
+    CHECK(decoded == ranges && card.intx_wire == card_pin);
+    CHECK((screen_gpa != 0) == screen_card.bar[0].decoded);
+}
+
 static void check_all(void)
 {
     for (unsigned i = 0; i < CPUS; i++) check_lapic(&lapics[i]);
@@ -170,6 +260,7 @@ static void check_all(void)
         if (!(ioapic.rte[i] & 0x8000u))
             CHECK(!(ioapic.rte[i] & 0x4000u)); /* remote IRR: level only */
     for (unsigned i = 0; i < 2u; i++) CHECK(pic.chip[i].lowest < 8u && pic.chip[i].icw_next <= 4u);
+    check_bars();
 }
 
 /* ---- steps ---- */
@@ -278,6 +369,41 @@ static void local_apic(struct input *in)
         (void)lapic_msr_write(l, msr, take_value(in));
 }
 
+/* Configuration space by its ports, what lies behind the BARs, and the functions' own interrupts.
+ */
+static void pci_step(struct input *in)
+{
+    uint8_t what = (uint8_t)take(in, 1);
+    unsigned size = 1u << (what >> 3 & 3u), devfn = what & 0x20u ? screen_card.devfn : card.devfn;
+    const struct pci_bar *b;
+
+    switch (what & 7u) {
+    case 0:
+    case 1:
+    case 2: {
+        uint8_t reg = (uint8_t)take(in, 1);
+
+        bus_write(&bus, BUS_PIO, 0xcf8, 4, 0x80000000u | devfn << 8 | (reg & 0xfcu));
+        bus_write(&bus, BUS_PIO, 0xcfcu + (reg & 3u), size, take_value(in));
+        break;
+    }
+    case 3: (void)pci_ecam(&pci, what & 0x40u ? 0xb0000000u : 0, 256); break;
+    case 4:
+        if (pci.ecam_base)
+            bus_write(&bus, BUS_MMIO, pci.ecam_base + take(in, 2), size, take_value(in));
+        break;
+    case 5: pci_msix_send(&card, what >> 4); break;
+    case 6:
+        pci_msi_send(&card);
+        pci_intx_set(&card, (what & 0x40u) != 0);
+        break;
+    default:
+        b = &card.bar[(what >> 5) % PCI_BARS];
+        if (b->decoded) bus_write(&bus, b->kind, b->base + take(in, 1), size, take_value(in));
+        break;
+    }
+}
+
 static void event(struct input *in)
 {
     uint8_t what = (uint8_t)take(in, 1);
@@ -302,6 +428,8 @@ static void event(struct input *in)
         i8042_move(&keyboard, dx, dy, dz, (uint8_t)take(in, 1));
         break;
     }
+    case 11:
+    case 12: pci_step(in); break;
     default: local_apic(in); break;
     }
 }

@@ -2,7 +2,7 @@
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/ioapic.c vmm/monitor/dev/uart16550.c
 // sources: vmm/monitor/dev/rtc.c vmm/monitor/dev/acpi_pm.c vmm/monitor/dev/i8042.c
 // sources: vmm/monitor/dev/ps2_keyboard.c vmm/monitor/dev/ps2_mouse.c
-// sources: vmm/monitor/dev/pci_stub.c vmm/monitor/dev/debug_exit.c
+// sources: vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c vmm/monitor/dev/debug_exit.c
 /* All devices on one bus: no two ranges collide, and a timer tick reaches the CPU on each of the
  * ways an operating system tries: 8259 through LINT0, I/O APIC, local timer against the PIT. */
 #include "dev_fixture.h"
@@ -10,7 +10,7 @@
 #include "vmm/monitor/dev/debug_exit.h"
 #include "vmm/monitor/dev/i8042.h"
 #include "vmm/monitor/dev/ioapic.h"
-#include "vmm/monitor/dev/pci_stub.h"
+#include "vmm/monitor/dev/pci.h"
 #include "vmm/monitor/dev/pic.h"
 #include "vmm/monitor/dev/pit.h"
 #include "vmm/monitor/dev/rtc.h"
@@ -24,7 +24,7 @@ static struct uart16550 uart;
 static struct rtc rtc;
 static struct acpi_pm pm;
 static struct i8042 kbd;
-static struct pci_stub pci;
+static struct pci pci;
 static struct debug_exit dbg;
 
 static void wire_irq(void *ctx, unsigned n, bool level)
@@ -82,7 +82,7 @@ static void setup(void)
     assert_true(rtc_init(&rtc, &bus, &wired, 1700000000, 1u << 28, 0));
     assert_true(uart16550_init(&uart, &bus, &wired, 0x3f8, 4, wire_tx, NULL));
     assert_true(i8042_init(&kbd, &bus, &wired, true, wire_event, NULL));
-    assert_true(pci_stub_init(&pci, &bus, &wired, wire_event, NULL));
+    assert_true(pci_init(&pci, &bus, &wired, NULL, wire_event, NULL));
     assert_true(acpi_pm_init(&pm, &bus, &wired, true, wire_event, NULL));
     assert_true(debug_exit_init(&dbg, &bus, &wired, wire_value, NULL));
     lapic_virtual_wire(&lapic);

@@ -12,7 +12,8 @@
 #include "dev_util.h"
 #include "i8042.h"
 #include "ioapic.h"
-#include "pci_stub.h"
+#include "msi.h"
+#include "pci.h"
 #include "pic.h"
 #include "pit.h"
 #include "rtc.h"
@@ -31,7 +32,8 @@ static struct pit pit;
 static struct rtc rtc;
 static struct uart16550 uart;
 static struct i8042 keyboard;
-static struct pci_stub pci;
+static struct pci pci;
+static struct pci_function host_bridge;
 static struct acpi_pm pm;
 static struct debug_exit debug_exit;
 static struct ioapic ioapic;
@@ -72,11 +74,19 @@ static void wire_eoi(void *ctx, uint8_t vector)
     device_unlock();
 }
 
+static void wire_msi(void *ctx, uint64_t address, uint32_t data)
+{
+    struct apic_msg msg;
+
+    if (msi_decode(address, data, &msg)) wire_deliver(NULL, &msg);
+}
+
 static const struct dev_host host = {
     .irq = wire_irq,
     .now_ns = wire_now,
     .mem = &guest_mem,
     .map = memory_map_device,
+    .msi = wire_msi,
 };
 static const struct lapic_host lapic_host = {NULL, wire_tsc, wire_ipi, wire_eoi};
 
@@ -383,6 +393,14 @@ static bool cpus_init(void)
     return ok;
 }
 
+static bool pci_functions_init(void)
+{
+    static const struct pci_id mch = {
+        .vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000, .revision = 2};
+
+    return pci_add(&pci, &host_bridge, "host-bridge", PCI_DEVFN(0, 0), &mch, NULL);
+}
+
 bool platform_init(void)
 {
     const struct bh_monitor_start *st = start_block();
@@ -398,7 +416,7 @@ bool platform_init(void)
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
          i8042_init(&keyboard, &bus, &host, false, wire_reset, NULL) &&
-         pci_stub_init(&pci, &bus, &host, wire_reset, NULL) &&
+         pci_init(&pci, &bus, &host, NULL, wire_reset, NULL) && pci_functions_init() &&
          acpi_pm_init(&pm, &bus, &host, false, wire_power_off, NULL) &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));

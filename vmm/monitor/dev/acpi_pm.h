@@ -1,6 +1,6 @@
 /*
  * ACPI fixed hardware (ACPI 6.3, 4.8.3): PM1a event and control blocks, PM timer, power button.
- * Line 9 is the SCI. The reset register (0xcf9) is in pci_stub: it shares a port range with 0xcf8.
+ * Line 9 is the SCI. The reset register (0xcf9) is in pci.c: it shares a port range with 0xcf8.
  */
 #ifndef VMM_MONITOR_DEV_ACPI_PM_H
 #define VMM_MONITOR_DEV_ACPI_PM_H

@@ -47,7 +47,8 @@ struct pci_function {
     uint8_t devfn, pin;     /* pin: 1..4 = INTA..INTD, 0: none */
     uint8_t capability_end; /* where the next capability goes */
     uint8_t msi, msix;      /* offsets of those capabilities, 0: none */
-    bool intx_level;
+    bool intx_level;        /* the function asks for its pin */
+    bool intx_wire;         /* the pin's level: what the board has been told */
     uint8_t config[PCI_CONFIG_BYTES];
     uint8_t writable[PCI_CONFIG_BYTES]; /* bits that the guest may change */
     uint8_t clear[PCI_CONFIG_BYTES];    /* bits that a write of 1 clears */
@@ -83,17 +84,35 @@ bool pci_init(struct pci *pci, struct bus *bus, const struct dev_host *host,
               void (*intx)(void *ctx, unsigned devfn, unsigned pin, bool level),
               void (*reset)(void *ctx), void *ctx);
 
-/** Decode the memory-mapped configuration space at @base (256 MiB for 256 buses); 0: no longer. */
-bool pci_ecam(struct pci *pci, uint64_t base);
+/** Decode the memory-mapped configuration space of @buses (1 MiB each) at @base; base 0: no longer.
+ *  BARs give way. @return false: something else is there, nothing is decoded */
+bool pci_ecam(struct pci *pci, uint64_t base, unsigned buses);
 
 /** Put a function on bus 0: header with identity, no BAR, no capability. Then the calls below. */
 bool pci_add(struct pci *pci, struct pci_function *f, const char *name, unsigned devfn,
              const struct pci_id *id, void *dev);
 
+/** Configuration bytes, little-endian; @bytes 1..4. Setting goes past writable and has no effect on
+ *  what is decoded: for a function's own model. */
+static inline uint32_t pci_get(const struct pci_function *f, unsigned offset, unsigned bytes)
+{
+    uint32_t value = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        value |= (uint32_t)f->config[(offset + i) % PCI_CONFIG_BYTES] << (i * 8u);
+    return value;
+}
+static inline void pci_put(uint8_t config[PCI_CONFIG_BYTES], unsigned offset, unsigned bytes,
+                           uint32_t value)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        config[(offset + i) % PCI_CONFIG_BYTES] = (uint8_t)(value >> (i * 8u));
+}
+
 /** Declare BAR @index; a wide one takes @index + 1 too. */
 void pci_bar_add(struct pci_function *f, unsigned index, const struct pci_bar *bar);
 /** Append a capability of @bytes (id and next pointer included), zero and read-only until the
- *  caller fills config and writable. @return its offset */
+ *  caller fills config and writable. @return its offset; 0: no room */
 unsigned pci_capability(struct pci_function *f, uint8_t id, unsigned bytes);
 /** MSI-X with table and pending bits in memory BAR @bar (which must not be in use). */
 bool pci_msix_add(struct pci_function *f, unsigned bar, unsigned vectors);
@@ -113,8 +132,12 @@ void pci_msi_send(struct pci_function *f);
 /** The function's interrupt pin; repeated levels are fine. */
 void pci_intx_set(struct pci_function *f, bool level);
 
+/** The configuration registers of interrupts may have changed; for pci.c alone. */
+void pci_interrupts_update(struct pci_function *f);
+
 /** Give BARs the addresses that firmware would give them, for guests that start without one. I/O
- *  from 0xc000, memory from @memory_base below @memory_end (32-bit), decoding switched on. */
+ *  from 0xc000, memory from @memory_base below @memory_end (32-bit), decoding switched on.
+ *  @return false: not all had room; those that had none are not decoded */
 bool pci_assign(struct pci *pci, uint32_t memory_base, uint32_t memory_end);
 
 #endif
