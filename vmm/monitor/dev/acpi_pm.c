@@ -114,6 +114,14 @@ static void pm_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t v
     dev_write_bytes(reg_write, dev, offset, size_bytes, value);
 }
 
+static const struct state_member members[] = {
+    STATE_MEMBER(struct acpi_pm, deadline_ns), STATE_MEMBER(struct acpi_pm, timer_seen),
+    STATE_MEMBER(struct acpi_pm, status),      STATE_MEMBER(struct acpi_pm, enable),
+    STATE_MEMBER(struct acpi_pm, control),     STATE_MEMBER(struct acpi_pm, sci_level),
+};
+
+const struct dev_state acpi_pm_state = DEV_STATE("acpi_pm", 1, members, NULL);
+
 bool acpi_pm_init(struct acpi_pm *pm, struct bus *bus, const struct dev_host *host,
                   bool timer_32bit, void (*power_off)(void *ctx), void *ctx)
 {

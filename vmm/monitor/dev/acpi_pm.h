@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_ACPI_PM_H
 
 #include "bus.h"
+#include "state.h"
 
 #define ACPI_PM_BASE     0x600u
 #define ACPI_PM1_EVT     ACPI_PM_BASE        /* status, enable: 2 bytes each */
@@ -26,6 +27,8 @@ struct acpi_pm {
     uint16_t status, enable, control;
     bool timer_32bit, sci_level;
 };
+
+extern const struct dev_state acpi_pm_state;
 
 /**
  * Register ports 0x600..0x60b.

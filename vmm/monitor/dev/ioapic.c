@@ -143,6 +143,15 @@ static void page_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
     }
 }
 
+static const struct state_member members[] = {
+    STATE_MEMBER(struct ioapic, rte),
+    STATE_MEMBER(struct ioapic, lines),
+    STATE_MEMBER(struct ioapic, index),
+    STATE_MEMBER(struct ioapic, id),
+};
+
+const struct dev_state ioapic_state = DEV_STATE("ioapic", 1, members, NULL);
+
 bool ioapic_init(struct ioapic *io, struct bus *bus, const struct dev_host *host,
                  void (*deliver)(void *ctx, const struct apic_msg *msg), void *ctx)
 {

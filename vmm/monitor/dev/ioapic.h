@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_IOAPIC_H
 
 #include "bus.h"
+#include "state.h"
 #include "lapic.h"
 
 #define IOAPIC_BASE 0xfec00000ull
@@ -20,6 +21,8 @@ struct ioapic {
     uint32_t lines; /* input levels */
     uint8_t index, id;
 };
+
+extern const struct dev_state ioapic_state;
 
 /**
  * Reset (all inputs masked) and register the page at IOAPIC_BASE.

@@ -8,6 +8,7 @@
 #define VMM_MONITOR_DEV_LAPIC_H
 
 #include "bus.h"
+#include "state.h"
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ull
 #define LAPIC_MMIO_BYTES   0x1000u
@@ -76,6 +77,8 @@ struct lapic {
     bool nmi_pending, smi_pending, init_pending, sipi_pending;
     uint8_t sipi_vector;
 };
+
+extern const struct dev_state lapic_state;
 
 /**
  * Reset state: xAPIC enabled globally, software-disabled, BSP if @bsp.

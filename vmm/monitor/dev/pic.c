@@ -234,6 +234,23 @@ PORT_OPS(master)
 PORT_OPS(slave)
 PORT_OPS(elcr)
 
+/* Any register may hold any value; what indexes or counts may not. */
+static bool loaded(void *dev)
+{
+    const struct pic *p = dev;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (p->chip[i].lowest > 7u || p->chip[i].icw_next > 4u || p->chip[i].slave != (i == 1u))
+            return false;
+    return true;
+}
+
+static const struct state_member members[] = {
+    STATE_MEMBER(struct pic, chip),
+};
+
+const struct dev_state pic_state = DEV_STATE("pic", 1, members, loaded);
+
 bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host)
 {
     (void)host;

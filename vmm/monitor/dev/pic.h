@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_PIC_H
 
 #include "bus.h"
+#include "state.h"
 
 struct pic_chip {
     uint8_t irr, isr, imr, elcr, lines;
@@ -20,6 +21,8 @@ struct pic {
     struct pic_chip chip[2]; /* 0 master at 0x20, 1 slave at 0xa0 on the master's input 2 */
     uint64_t deadline_ns;    /* always idle */
 };
+
+extern const struct dev_state pic_state;
 
 /** Reset both chips (uninitialised: no interrupts until ICW1) and register 0x20, 0xa0, 0x4d0. */
 bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host);

@@ -351,6 +351,28 @@ static void speaker_write(void *dev, uint64_t offset, unsigned size_bytes, uint6
     dev_write_bytes(port61_write, dev, offset, size_bytes, value);
 }
 
+static bool loaded(void *dev)
+{
+    const struct pit *p = dev;
+
+    for (unsigned i = 0; i < 3; i++) {
+        const struct pit_channel *c = &p->ch[i];
+
+        if (c->mode > 5u || c->access - 1u > 2u || c->count - 1u >= 65536u ||
+            c->next_count > 65536u)
+            return false;
+    }
+    return true;
+}
+
+static const struct state_member members[] = {
+    STATE_MEMBER(struct pit, deadline_ns), STATE_MEMBER(struct pit, irq_seen),
+    STATE_MEMBER(struct pit, ch),          STATE_MEMBER(struct pit, port61),
+    STATE_MEMBER(struct pit, irq_level),
+};
+
+const struct dev_state pit_state = DEV_STATE("pit", 1, members, loaded);
+
 bool pit_init(struct pit *p, struct bus *bus, const struct dev_host *host)
 {
     static const struct bus_ops pit_ops = {pit_read, pit_write};

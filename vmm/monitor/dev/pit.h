@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_PIT_H
 
 #include "bus.h"
+#include "state.h"
 
 #define PIT_HZ 1193182u
 
@@ -32,6 +33,8 @@ struct pit {
     uint8_t port61;
     bool irq_level;
 };
+
+extern const struct dev_state pit_state;
 
 /** Reset (no channel programmed) and register 0x40..0x43 and 0x61. */
 bool pit_init(struct pit *p, struct bus *bus, const struct dev_host *host);

@@ -406,6 +406,23 @@ static void cmos_fill(struct rtc *r, uint64_t below, uint64_t above)
     r->cmos[R_CHECKSUM + 1] = (uint8_t)sum;
 }
 
+static bool loaded(void *dev)
+{
+    const struct rtc *r = dev;
+
+    return r->phase_ns < NS_PER_S && r->index < RTC_CMOS_BYTES;
+}
+
+static const struct state_member members[] = {
+    STATE_MEMBER(struct rtc, deadline_ns), STATE_MEMBER(struct rtc, base_s),
+    STATE_MEMBER(struct rtc, phase_ns),    STATE_MEMBER(struct rtc, seen_s),
+    STATE_MEMBER(struct rtc, seen_32k),    STATE_MEMBER(struct rtc, cmos),
+    STATE_MEMBER(struct rtc, index),       STATE_MEMBER(struct rtc, stopped),
+    STATE_MEMBER(struct rtc, irq_level),
+};
+
+const struct dev_state rtc_state = DEV_STATE("rtc", 1, members, loaded);
+
 bool rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host, int64_t wall_s,
               uint64_t ram_below_4g, uint64_t ram_above_4g)
 {

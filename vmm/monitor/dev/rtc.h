@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_RTC_H
 
 #include "bus.h"
+#include "state.h"
 
 #define RTC_CMOS_BYTES 128u
 
@@ -21,6 +22,8 @@ struct rtc {
     uint8_t index;
     bool stopped, irq_level;
 };
+
+extern const struct dev_state rtc_state;
 
 /**
  * Set the clock, fill in the memory size bytes, register the ports.

@@ -260,6 +260,29 @@ static void uart_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
     dev_write_bytes(reg_write, dev, offset, size_bytes, value);
 }
 
+static bool loaded(void *dev)
+{
+    const struct uart16550 *u = dev;
+
+    return u->rx_head < UART16550_FIFO_BYTES && u->rx_count <= UART16550_FIFO_BYTES &&
+           u->tx_head < UART16550_FIFO_BYTES && u->tx_count <= UART16550_FIFO_BYTES;
+}
+
+static const struct state_member members[] = {
+    STATE_MEMBER(struct uart16550, deadline_ns),  STATE_MEMBER(struct uart16550, rx_timeout_ns),
+    STATE_MEMBER(struct uart16550, tx_retry_ns),  STATE_MEMBER(struct uart16550, divisor),
+    STATE_MEMBER(struct uart16550, ier),          STATE_MEMBER(struct uart16550, fcr),
+    STATE_MEMBER(struct uart16550, lcr),          STATE_MEMBER(struct uart16550, mcr),
+    STATE_MEMBER(struct uart16550, msr),          STATE_MEMBER(struct uart16550, scr),
+    STATE_MEMBER(struct uart16550, rx),           STATE_MEMBER(struct uart16550, tx_fifo),
+    STATE_MEMBER(struct uart16550, rx_head),      STATE_MEMBER(struct uart16550, rx_count),
+    STATE_MEMBER(struct uart16550, tx_head),      STATE_MEMBER(struct uart16550, tx_count),
+    STATE_MEMBER(struct uart16550, overrun),      STATE_MEMBER(struct uart16550, rx_timed_out),
+    STATE_MEMBER(struct uart16550, thre_pending), STATE_MEMBER(struct uart16550, irq_level),
+};
+
+const struct dev_state uart16550_state = DEV_STATE("uart16550", 1, members, loaded);
+
 bool uart16550_init(struct uart16550 *u, struct bus *bus, const struct dev_host *host,
                     uint16_t port, unsigned irq, bool (*tx)(void *ctx, uint8_t byte), void *ctx)
 {

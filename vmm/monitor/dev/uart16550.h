@@ -6,6 +6,7 @@
 #define VMM_MONITOR_DEV_UART16550_H
 
 #include "bus.h"
+#include "state.h"
 
 #define UART16550_FIFO_BYTES 16u
 
@@ -26,6 +27,8 @@ struct uart16550 {
     uint8_t rx_head, rx_count, tx_head, tx_count;
     bool overrun, rx_timed_out, thre_pending, irq_level;
 };
+
+extern const struct dev_state uart16550_state;
 
 /**
  * Reset the port and register its eight I/O ports.
