@@ -8,7 +8,7 @@ import subprocess
 import emu
 import mkboot
 import run
-from case import Result, case, check, run_guest
+from case import Result, case, check, run_guest, run_vms
 
 HELLO = "build/tests/guests/hello.elf"
 LINUX = "build/guests/linux/vmlinuz-cloud"
@@ -100,6 +100,14 @@ def siblings_parked(t):
                            qemu_args=("-smp", "4,sockets=1,cores=2,threads=2"))
         check(f", {cpus} CPU(s)," in result.log, f"'{cmdline}': {cpus} CPUs run", result)
         check("protection " + words in result.log, f"'{cmdline}': {words}", result)
+
+
+@case(("qemu",), cost=15, limit=300)
+def many_cpus(t):
+    """More CPUs than the kernel takes, and than root does: VMs run on the last that there is a thread for."""
+    vms = {"last": {"memory-mib": 64, "kernel": "hello.elf", "cpu": 15, "debug-exit": True}}
+    result = run_vms(t, vms, host_cpus=70, host_mem=2048, timeout=250)
+    check(", 64 CPU(s)," in result.log and result.ends() == {"last": 16}, "64 run, and a VM on CPU 15", result)
 
 
 # ---- The boot module -------------------------------------------------------------------------------

@@ -152,11 +152,11 @@ void root_thread_start(void)
     struct sc_params share = {tsc_khz / 2, tsc_khz * 10ull, tsc_khz * 10ull, 256};
     struct thread *t = &threads[thread];
 
+    if (cpu >= SAVE_COUNT) return; /* more CPUs than save areas: this one stays idle */
     spin_lock(&kernel_lock);
-    invariant(thread_bind(t, root.cnode + BH_SLOT_CNODE, root.space) == BH_OK || cpu >= SAVE_COUNT,
+    invariant(thread_bind(t, root.cnode + BH_SLOT_CNODE, root.space) == BH_OK,
               "root's thread binds");
     spin_unlock(&kernel_lock);
-    if (t->bound == 0) return; /* more CPUs than save areas: this one stays idle */
     scs[sc].handle = runq_handle(percpu()->runq->sc_of, sc);
     sc_commit_configure(&scs[sc].time, &share, rdtsc(), 0);
     scs[sc].share = sc_share(share.floor, share.period);
