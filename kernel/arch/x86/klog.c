@@ -61,7 +61,7 @@ static void put(char ch)
 
 void klog_to_com1(void) { to_com1 = true; }
 
-static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool neg)
+static void put_number(uint64_t v, unsigned base, unsigned width, char pad)
 {
     char buf[24];
     unsigned n = 0;
@@ -70,7 +70,6 @@ static void put_number(uint64_t v, unsigned base, unsigned width, char pad, bool
         buf[n++] = "0123456789abcdef"[v % base];
         v /= base;
     } while (v != 0);
-    if (neg) buf[n++] = '-';
     while (n < width && n < sizeof(buf)) buf[n++] = pad;
     while (n > 0) put(buf[--n]);
 }
@@ -96,20 +95,11 @@ void vklog(const char *fmt, va_list ap)
         case 's':
             for (const char *s = va_arg(ap, const char *); *s != 0; s++) put(*s);
             break;
-        case 'c': put((char)va_arg(ap, int)); break;
-        case 'd': {
-            int64_t v = is_long ? va_arg(ap, int64_t) : va_arg(ap, int);
-            put_number(v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, pad, v < 0);
-            break;
-        }
         case 'u':
-            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 10, width, pad,
-                       false);
+            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 10, width, pad);
             break;
-        case 'p': put_number((uintptr_t)va_arg(ap, void *), 16, 16, '0', false); break;
         case 'x':
-            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 16, width, pad,
-                       false);
+            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 16, width, pad);
             break;
         default:
             put('%');

@@ -1,6 +1,6 @@
 /*
  * Kernel log and panic. The log goes to COM2, a panic to COM1 as well; klog() writes one line.
- * Formats: %s %c %d %u %x %p, with l, a width and 0.
+ * Formats: %s %u %x, with l, a width and 0.
  */
 #ifndef ARCH_X86_KLOG_H
 #define ARCH_X86_KLOG_H

@@ -71,7 +71,6 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM B");
 #define INT_CTL_IGN_TPR   (1ull << 20)
 #define INT_CTL_V_MASKING (1ull << 24)
 
-#define MISC1_INTR  (1u << 0)
 #define MISC1_VINTR (1u << 4)
 #define MISC1_IRET  (1u << 20)
 /* INTR NMI SMI INIT, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, IOIO, MSR, task switch, FERR_FREEZE,
