@@ -104,7 +104,7 @@ struct sysret sys_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1
 
     spin_lock(&kernel_lock);
     r = invoke(&in, cap, method);
-    cpus_flush_if_owed();
+    cpus_flush_if_owed(r.err == BH_ERR_BUSY);
     spin_unlock(&kernel_lock);
     if (pc->current == NULL || pc->current->state != BH_THREAD_READY) {
         /* It stopped or destroyed itself. */

@@ -5,6 +5,7 @@
  */
 #include "object/invoke.h"
 #include "object/space.h"
+#include "arch/x86/cpu.h"
 #include "arch/x86/mem.h"
 #include "core/cnode.h"
 #include "core/epoch.h"
@@ -166,6 +167,7 @@ struct sysret inv_attach_unmap(const struct invocation *in)
     done = space_unmap(cap_obj(at->w0), va / PAGE_BYTES, pages, at->a, at->b, MAP_STEPS_PER_CALL);
 #ifndef BREAK_FLUSH_DEBT
     cells[frame].d = epoch_charge();
+    cpus_spared = ~s->cpus;
 #endif
     return sysret(done == pages ? BH_OK : BH_ERR_PREEMPTED, done);
 }

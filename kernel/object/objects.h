@@ -111,6 +111,7 @@ struct space {
     uint32_t users;            /* threads, vCPUs, attachments */
     uint32_t save_used;        /* host: bitmap of save areas */
     uint32_t vcpu_used;        /* host: bitmap of vCPU slots */
+    uint64_t cpus;             /* bits: where threads or vCPUs have been bound that use it */
     uint32_t seen, saves_seen; /* checker */
 } __attribute__((aligned(4096)));
 

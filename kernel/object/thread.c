@@ -84,6 +84,7 @@ err_t thread_bind(struct thread *t, uint32_t cnode_cell, uint32_t space)
     spaces[space].save_used |= 1u << slot;
 #endif
     spaces[space].users++;
+    spaces[space].cpus |= 1ull << t->cpu;
     cells[cnode_cell].count++;
     t->cnode = cnode_cell;
     t->cnode_first = cell_obj(cnode_cell);

@@ -263,6 +263,7 @@ struct sysret inv_vcpu_bind(const struct invocation *in)
     v->guestspace = cell_obj(gspace);
     v->nested_root = page_phys(v->guestspace + GUEST_ROOT);
     spaces[v->guestspace].users++;
+    spaces[v->guestspace].cpus |= 1ull << v->cpu;
     v->ntfn = cell_obj(ntfn);
     ntfns[v->ntfn].users++;
     ntfns[v->ntfn].vcpu = cell_obj(in->cell);

@@ -36,6 +36,7 @@ static uint8_t *pool_alias;          /* all of the pool, whatever the kernel has
 static bool hidden[HOST_POOL_PAGES]; /* from the kernel's map */
 static uint32_t private_map[HOST_PRIVATE_PAGES]; /* pool page + 1 that is mapped there now */
 static uint64_t epoch_kicked;
+uint64_t cpus_spared;
 
 uint8_t *host_pool(void) { return pool_alias; }
 
@@ -171,13 +172,21 @@ void ioapic_mask(uint32_t line, bool masked) { CHECK(line < 24u); }
 
 void cpu_domain_flush(void) {}
 
-void cpus_flush_if_owed(void)
+void cpus_flush_if_owed(bool waited)
 {
-    if (epoch_now == epoch_kicked) return;
+    uint64_t spared = waited ? 0 : cpus_spared;
+
+    cpus_spared = 0;
+    if (epoch_now == epoch_kicked && !waited) return;
     epoch_kicked = epoch_now;
-    percpu()->hazard |= HAZARD_FLUSH;
-    for (uint32_t i = 0; i < epoch_cpus; i++)
-        if (i != percpu()->cpu) apic_kick(percpus[i].apic_id);
+    for (uint32_t i = 0; i < epoch_cpus; i++) {
+        if (percpus[i].kicked == epoch_now || (spared >> i & 1u) != 0) continue;
+        percpus[i].kicked = epoch_now;
+        if (i == percpu()->cpu)
+            percpu()->hazard |= HAZARD_FLUSH;
+        else
+            apic_kick(percpus[i].apic_id);
+    }
 }
 
 uint64_t host_pending(void)

@@ -62,6 +62,13 @@ uint64_t on_cpu(unsigned cpu, cpu_work *work, void *arg)
     return job.result;
 }
 
+void service_pause(uint64_t tsc)
+{
+    /* Only root's own threads signal this one; what is left of an answer ends the first wait. */
+    while (bh_wait(wait_slot(0), tsc).err == BH_OK)
+        ;
+}
+
 static bool wait_for_init(unsigned cpu)
 {
     uint64_t give_up = after_ms(START_MS);

@@ -21,6 +21,9 @@ void service_init(void);
 /** CPUs that on_cpu() reaches: 0 to this - 1. */
 unsigned service_cpus(void);
 
+/** Do nothing until @tsc, whoever signals. Only for the thread on CPU 0, not within on_cpu(). */
+void service_pause(uint64_t tsc);
+
 /** Run work(arg) on @cpu and wait for its end. Only for the thread on CPU 0. @return its result;
  *  BH_ERR_CPU when root is not on that CPU */
 uint64_t on_cpu(unsigned cpu, cpu_work *work, void *arg);

@@ -283,13 +283,23 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool
 void cpus_release(void) { __atomic_store_n(&ap_go, true, __ATOMIC_RELEASE); }
 
 static uint64_t epoch_kicked;
+uint64_t cpus_spared;
 
-void cpus_flush_if_owed(void)
+void cpus_flush_if_owed(bool waited)
 {
-    if (__builtin_expect(epoch_now == epoch_kicked, 1)) return;
+    uint64_t spared = waited ? 0 : cpus_spared;
+
+    cpus_spared = 0;
+    if (__builtin_expect(epoch_now == epoch_kicked && !waited, 1)) return;
     epoch_kicked = epoch_now;
-    percpu()->hazard |= HAZARD_FLUSH;
     for (uint32_t i = 0; i < epoch_cpus; i++) {
-        if (i != percpu()->cpu) apic_kick(percpus[i].apic_id);
+        struct percpu *pc = &percpus[i];
+
+        if (pc->kicked == epoch_now || (spared >> i & 1u) != 0) continue;
+        pc->kicked = epoch_now;
+        if (pc == percpu())
+            pc->hazard |= HAZARD_FLUSH;
+        else
+            apic_kick(pc->apic_id);
     }
 }

@@ -28,7 +28,12 @@ static inline void cpu_verw(void)
     static const uint16_t ds = 0x10;
     __asm__ volatile("verw %0" : : "m"(ds) : "cc");
 }
-/** Kernel lock held: if epochs were charged since the last call, make every CPU flush. */
-void cpus_flush_if_owed(void);
+/** Kernel lock held: bits of the CPUs that cannot have cached what this invocation took away. They
+ * flush when somebody waits for the epoch: else whoever unmaps could interrupt them all the time.
+ */
+extern uint64_t cpus_spared;
+/** Kernel lock held: if epochs were charged since the last call, make all CPUs flush that are not
+ * spared; @waited, those too. */
+void cpus_flush_if_owed(bool waited);
 
 #endif

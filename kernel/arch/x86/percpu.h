@@ -37,22 +37,18 @@ struct percpu {
     struct vcpu *last_vcpu; /* 64 */
     uint64_t cr3;           /* 72: loaded */
     uint32_t domain_flush;  /* 80: DOMAIN_FLUSH_*: what a domain switch must do on this CPU */
-    uint32_t in_guest;      /* 84 */
     uint32_t apic_id;
     uint32_t online;
     uint64_t switch_tsc; /* when current's scheduling context began to be charged */
     uint64_t idle_ticks, irqs, ipis, switches, flushes;
     void *vmxon_page; /* 4 KiB page for the backend: VMXON region or host save area */
     uint64_t vmxon_phys;
-    uint64_t tss_phys_unused;
     uint64_t *tss_rsp0; /* where RSP0 of this CPU's TSS lies */
     struct runq *runq;  /* sched.c */
+    uint64_t kicked;    /* (kernel lock) last epoch that it was told of */
     uint64_t signals; /* (any) atomic: head + 1 of the list of notifications signalled from afar */
     uint64_t gdt_base, idt_base, tss_base; /* for VMX host state */
 } __attribute__((aligned(64)));            /* no line of two CPUs */
-
-_Static_assert(offsetof(struct percpu, fpu_owner) == 56, "entry.S");
-_Static_assert(offsetof(struct percpu, domain_flush) == 80, "entry.S");
 
 static inline struct percpu *percpu(void)
 {

@@ -166,10 +166,44 @@ static void bad_pages(void)
     die();
 }
 
+/* Tell root how this VM has ended, and go on. */
+static void report(const char *text)
+{
+    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
+
+    (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
+    __atomic_store_n(&r->kind, (uint32_t)BH_END_STOPPED, __ATOMIC_RELEASE);
+    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+}
+
 /* Root is told something all the time, and time is used up. */
 static void flood(void)
 {
     for (;;) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+}
+
+/* Every unmap makes CPUs flush; for "ms" of time, then it says how often. */
+static void unmap_storm(void)
+{
+    uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), n = 0;
+    char text[160];
+
+    for (; rt_tsc() < end; n++) (void)bh_attach_unmap(BH_MONITOR_SLOT_RAM, 0, 1);
+    (void)fmt_buf(text, sizeof(text), "%lu times", n);
+    report(text);
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+}
+
+/* The same with root's notification. */
+static void signal_storm(void)
+{
+    uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), n = 0;
+    char text[160];
+
+    for (; rt_tsc() < end; n++) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+    (void)fmt_buf(text, sizeof(text), "%lu times", n);
+    report(text);
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
 }
 
 static void flags_and_segments(void)
@@ -183,16 +217,6 @@ static void flags_and_segments(void)
     (void)bh_vcpu_run(rt_tsc() + 100000, 0);
     __asm__ volatile("pushq $0x244fd6\n popfq\n mov %ss, %eax\n mov %eax, %ss\n syscall\n");
     die();
-}
-
-/* Tell root how this VM has ended, and go on. */
-static void report(const char *text)
-{
-    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
-
-    (void)fmt_buf(r->text, sizeof(r->text), "%s", text);
-    __atomic_store_n(&r->kind, (uint32_t)BH_END_STOPPED, __ATOMIC_RELEASE);
-    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
 }
 
 /* ---- Two threads (root.c: "second-cpu=N") ------------------------------------------------------
@@ -356,6 +380,8 @@ static const struct {
     {"bad_stacks", bad_stacks, NULL},
     {"bad_pages", bad_pages, NULL},
     {"flood", flood, NULL},
+    {"unmap_storm", unmap_storm, NULL},
+    {"signal_storm", signal_storm, NULL},
     {"flags_and_segments", flags_and_segments, NULL},
     {"end_in_call", end_in_call, NULL},
     {"die", die, NULL},

@@ -27,7 +27,7 @@ static struct {
     uint64_t cpu;
     unsigned starts;
 } more[VMS_MAX];
-static uint64_t root_ntfn;
+static uint64_t root_ntfn, looks;
 
 static bool argument(const struct vm *vm, const char *name, uint64_t *value)
 {
@@ -90,6 +90,7 @@ void __wrap_vm_check(struct vm *vm, bool faulted)
     enum vm_state before = vm->state;
     uint64_t again = 0;
 
+    looks++;
     __real_vm_check(vm, faulted);
     if (before != VM_RUNNING || vm->state == VM_RUNNING) return;
     say_free(vm->config->name);
@@ -101,5 +102,8 @@ void __wrap_vm_check(struct vm *vm, bool faulted)
 void __wrap_system_end(int status, const char *reason)
 {
     say_free("all");
+    say("root has looked %lu times in %lu us; CPU 0 has flushed %lu times", looks,
+        (rt_tsc() - info()->root_entry_tsc) * 1000u / info()->tsc_khz,
+        bh_kernel_stat(BH_SLOT_KERNEL, BH_STAT_FLUSHES, 0).value);
     __real_system_end(status, reason);
 }
