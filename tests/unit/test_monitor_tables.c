@@ -1,3 +1,4 @@
+// sources: vmm/rt/crc32c.c vmm/rt/fmt.c
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/bus.c
 // flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*

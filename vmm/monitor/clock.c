@@ -29,3 +29,8 @@ uint64_t clock_ns_to_tsc(uint64_t ns)
     /* One tick more, so that the deadline has surely passed when the kernel reports it. */
     return start_tsc + (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32) + 1u;
 }
+
+void clock_set(uint64_t ns, uint64_t tsc)
+{
+    start_tsc = tsc - (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32);
+}

@@ -3,7 +3,10 @@
  * read once, at start. Bit positions: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  * May call: CPUID itself, the local APIC model.
  */
+#include "crc32c.h"
+#include "fmt.h"
 #include "monitor.h"
+#include "string.h"
 
 struct regs {
     uint32_t a, b, c, d;
@@ -180,6 +183,18 @@ void cpuid_init(void)
 uint64_t cpuid_xcr0_mask(void) { return host.xcr0; }
 
 uint32_t cpuid_signature(void) { return values[1].a; }
+
+void cpuid_model(char model[32])
+{
+    uint32_t crc = 0;
+
+    /* Frequencies are measured: they have a check of their own. */
+    for (unsigned i = 0; i < ROWS; i++)
+        if (rows[i].leaf != 0x15u && rows[i].leaf != 0x16u)
+            crc = crc32c(crc, &values[i], sizeof(values[i]));
+    memset(model, 0, 32);
+    (void)fmt_buf(model, 32, "%s %08x %08x", host.intel ? "Intel" : "AMD", values[1].a, crc);
+}
 
 static bool has_subleaves(uint32_t leaf)
 {

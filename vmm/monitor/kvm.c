@@ -29,7 +29,7 @@ struct wall_clock {
 _Static_assert(sizeof(struct time_info) == 32, "ABI of the guest");
 _Static_assert(sizeof(struct wall_clock) == 12, "ABI of the guest");
 
-static uint64_t wall_msr; /* the VM has one */
+uint64_t kvm_wall_msr;
 
 /* 10^9 / hz as mul * 2^-32 * 2^shift with mul in [2^31, 2^32). */
 static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
@@ -91,7 +91,7 @@ void kvm_tsc_moved(void)
 
 bool kvm_msr_read(uint32_t msr, uint64_t *value)
 {
-    *value = msr == MSR_KVM_WALL_CLOCK ? __atomic_load_n(&wall_msr, __ATOMIC_RELAXED)
+    *value = msr == MSR_KVM_WALL_CLOCK ? __atomic_load_n(&kvm_wall_msr, __ATOMIC_RELAXED)
                                        : self()->kvm_time_msr;
     return true;
 }
@@ -102,7 +102,7 @@ bool kvm_msr_write(uint32_t msr, uint64_t value)
         struct wall_clock *w = guest_mem_ptr(&guest_mem, value, sizeof(*w));
 
         if (!w || (value & 3u)) return false;
-        __atomic_store_n(&wall_msr, value, __ATOMIC_RELAXED);
+        __atomic_store_n(&kvm_wall_msr, value, __ATOMIC_RELAXED);
         w->version = 1;
         w->sec = (uint32_t)platform_wall_clock_s();
         w->nsec = 0;

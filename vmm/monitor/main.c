@@ -79,6 +79,7 @@ static void signalled(uint64_t bits)
 {
     if (bits & BH_MONITOR_SIGNAL_KICK) post_take();
     if (bits & ~(uint64_t)BH_MONITOR_SIGNAL_KICK) platform_signalled(bits);
+    if (bits & BH_MONITOR_SIGNAL_SAVE) save_vm();
 }
 
 void wait_event(uint64_t deadline)
@@ -129,14 +130,23 @@ static bool woken(void)
     return l->nmi_pending || l->init_pending || (interrupt && (page()->rflags & RFLAGS_IF));
 }
 
+void wait_halted(void)
+{
+    struct vcpu *v = self();
+
+    while (!woken()) {
+        v->idle = IDLE_HLT;
+        wait_event(clock_ns_to_tsc(platform_deadline_ns()));
+        platform_tick();
+    }
+    v->idle = IDLE_NOT;
+}
+
 /* HLT: the instruction is over; nothing runs until an event that the guest takes. */
 static void exit_hlt(void)
 {
     insn_skip(0xf4, 1);
-    while (!woken()) {
-        wait_event(clock_ns_to_tsc(platform_deadline_ns()));
-        platform_tick();
-    }
+    wait_halted();
 }
 
 /*
@@ -321,7 +331,7 @@ static void vm_init(struct boot_state *state)
     clock_init();
     if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
     cpuid_init();
-    load_images(state);
+    if (!restore_wanted()) load_images(state);
     if (!memory_map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
 }
 
@@ -334,10 +344,11 @@ void monitor_main(unsigned number)
 
     v->number = number;
     v->page = (struct bh_vcpu_page *)(BH_MONITOR_VCPU + number * 4096ul);
-    v->mtrr_default = 0xc06;
     if (number == 0) vm_init(&state);
     if (!want_groups()) vm_end(BH_END_STOPPED, 0, "vCPU cannot be configured");
-    if (number == 0)
+    if (restore_wanted())
+        number == 0 ? restore_vm() : restore_vcpu();
+    else if (number == 0)
         state_boot(&state);
     else
         state_start_others();

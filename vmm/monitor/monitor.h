@@ -17,6 +17,7 @@
 #include "bus.h"
 #include "decode.h"
 #include "lapic.h"
+#include "state.h"
 #include "loader.h"
 #include "syscall.h"
 
@@ -79,6 +80,11 @@ struct post {
     uint32_t sipi_vector;
 } __attribute__((aligned(64)));
 
+/** What a vCPU that does not run waits for. */
+#define IDLE_NOT     0u
+#define IDLE_HLT     1u /* an interrupt */
+#define IDLE_STARTUP 2u /* a start-up message */
+
 #define MTRR_VARIABLE 16u
 #define MTRR_FIXED    11u
 
@@ -97,6 +103,7 @@ struct vcpu {
     uint64_t tsc_offset; /* guest TSC - host TSC */
     uint64_t tsc_adjust;
     uint64_t signals; /* bits taken from the notification that nobody has acted on yet */
+    uint32_t idle;    /* IDLE_* */
     struct code_page code_page;
     struct lapic lapic;
     uint64_t kvm_time_msr;
@@ -155,6 +162,8 @@ void read_state(uint64_t groups);
 
 /** Wait for a signal or @deadline (host TSC); acts on what has come. */
 void wait_event(uint64_t deadline);
+/** The vCPU is halted: wait for what it takes. */
+void wait_halted(void);
 
 /* ---- lock.c: the device lock ---- */
 
@@ -186,11 +195,14 @@ static inline void device_unlock(void)
 #define POST_TIME  0x1000u /* to vCPU 0: a device has a deadline before the one it waits for */
 #define POST_CLOCK 0x2000u /* the paravirtual clock's page has to be written anew */
 #define POST_END   0x4000u /* the VM has ended */
+#define POST_PAUSE 0x8000u /* stand still: save.c */
 
 /** Tell @to, unless it has been told and has not looked since. */
 void post(struct vcpu *to, uint32_t bits);
 /** Take over what has been posted to this thread. */
 void post_take(void);
+/** Take over for the thread of @v, which stands still, what changes its local APIC. */
+void post_take_for(struct vcpu *v);
 /** Deliver a message to the local APICs it is for. @param sender number of the vCPU whose APIC sends
  *  it, BH_MONITOR_MAX_VCPUS: no APIC */
 void irq_dispatch(const struct apic_msg *msg, unsigned sender);
@@ -202,6 +214,8 @@ struct boot_state;
 void state_boot(const struct boot_state *b);
 /** Of any other: waits until it is started. */
 void state_start_others(void);
+/** A vCPU after INIT: wait for the start-up message, take the state it stands for. */
+void wait_for_startup(void);
 /** An INIT has come: state after INIT, then wait until another vCPU starts this one. */
 void cpu_init(void);
 
@@ -223,6 +237,22 @@ uint64_t clock_ns(void);
 uint64_t clock_start_tsc(void);
 /** Host TSC at which clock_ns() reaches @ns; BH_FOREVER for NO_DEADLINE_NS. */
 uint64_t clock_ns_to_tsc(uint64_t ns);
+/** Go on from @ns at host TSC @tsc. */
+void clock_set(uint64_t ns, uint64_t tsc);
+
+/* ---- save.c: saving and restoring the VM ---- */
+
+/** Let all vCPUs stand still, write the VM to its store, go on. vCPU 0's thread; says in the report
+ *  page how it went. */
+void save_vm(void);
+/** POST_PAUSE: this vCPU stands still until the VM goes on. */
+void save_pause(void);
+/** Is the VM to start from a saved one? */
+static inline bool restore_wanted(void) { return start_block()->restore_bytes != 0; }
+/** Instead of loading images: memory, devices, vCPU 0. Ends the VM when the file is refused. */
+void restore_vm(void);
+/** Any other vCPU: waits for restore_vm(), then takes its own state. */
+void restore_vcpu(void);
 
 /* ---- memory.c: what the guest sees where ---- */
 
@@ -259,6 +289,11 @@ bool platform_pending(void);
 uint64_t platform_holes(void);
 /** UTC seconds since 1970 at clock_ns() == 0. */
 int64_t platform_wall_clock_s(void);
+/** Device @n of those whose state is saved, in the order they are loaded: what wires lead to comes
+ *  last. @param[out] instance which of its kind @return false: there are no more */
+bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint32_t *instance);
+/** Their state has been loaded: what the platform derives from it. */
+void platform_restored(void);
 
 /** One access of 1, 2 or 4 bytes. */
 uint64_t pio_read(unsigned port, unsigned size_bytes);
@@ -277,11 +312,16 @@ void exit_wrmsr(void);
 uint64_t cpuid_xcr0_mask(void);
 /** Family, model and stepping: what EDX holds after INIT. */
 uint32_t cpuid_signature(void);
+/** What this virtual CPU is, for saved VMs: all that its CPUID says, in 32 characters. */
+void cpuid_model(char model[32]);
 
 /* ---- kvm.c: the paravirtual clock ---- */
 
 #define MSR_KVM_WALL_CLOCK  0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01u
+
+/** The VM's one MSR of these. */
+extern uint64_t kvm_wall_msr;
 
 bool kvm_msr_read(uint32_t msr, uint64_t *value);
 bool kvm_msr_write(uint32_t msr, uint64_t value);

@@ -383,6 +383,8 @@ static bool cpus_init(void)
         struct vcpu *v = vcpu_of(i);
 
         v->number = i;
+        v->page = (struct bh_vcpu_page *)(BH_MONITOR_VCPU + i * 4096ul);
+        v->mtrr_default = 0xc06; /* write-back, fixed ranges on: as firmware would leave it */
         v->tsc_offset = tsc_offset;
         ok = lapic_init(&v->lapic, NULL, &host, &lapic_host, i, i == 0,
                         (uint64_t)st->tsc_khz * 1000u) &&
@@ -422,4 +424,37 @@ bool platform_init(void)
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
     ports_mark();
     return ok && acpi_init();
+}
+
+/* ---- saved state ---- */
+
+bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint32_t *instance)
+{
+    static const struct {
+        const struct dev_state *state;
+        void *dev;
+    } chipset[] = {
+        {&pci_state, &pci},        {&pit_state, &pit},        {&rtc_state, &rtc},
+        {&uart16550_state, &uart}, {&i8042_state, &keyboard}, {&acpi_pm_state, &pm},
+        {&ioapic_state, &ioapic},  {&pic_state, &pic},
+    };
+    const unsigned count = sizeof(chipset) / sizeof(chipset[0]);
+
+    *instance = n;
+    if (n < pci.count) {
+        *state = &pci_function_state;
+        *dev = pci.function[n];
+        return true;
+    }
+    n -= pci.count;
+    if (n >= count) return false;
+    *state = chipset[n].state;
+    *dev = chipset[n].dev;
+    return true;
+}
+
+void platform_restored(void)
+{
+    lint_level = pic_intr(&pic);
+    self()->dirty |= DIRTY_DEVICES;
 }

@@ -84,12 +84,10 @@ static void take_vectors(struct vcpu *v, unsigned word)
     }
 }
 
-void post_take(void)
-{
-    struct vcpu *v = self();
-    uint32_t p = __atomic_exchange_n(&v->post.pending, 0, __ATOMIC_SEQ_CST);
+#define POST_APIC (0xffu | POST_NMI | POST_INIT | POST_SIPI)
 
-    if (p & POST_END) vm_wait_for_the_end();
+static void take_apic(struct vcpu *v, uint32_t p)
+{
     for (uint32_t words = p & 0xffu; words; words &= words - 1u)
         take_vectors(v, (unsigned)__builtin_ctz(words));
     if (p & POST_NMI) v->lapic.nmi_pending = true;
@@ -101,8 +99,23 @@ void post_take(void)
         v->lapic.sipi_pending = true;
         v->lapic.sipi_vector = (uint8_t)__atomic_load_n(&v->post.sipi_vector, __ATOMIC_ACQUIRE);
     }
+}
+
+void post_take_for(struct vcpu *v)
+{
+    take_apic(v, __atomic_fetch_and(&v->post.pending, ~POST_APIC, __ATOMIC_SEQ_CST));
+}
+
+void post_take(void)
+{
+    struct vcpu *v = self();
+    uint32_t p = __atomic_exchange_n(&v->post.pending, 0, __ATOMIC_SEQ_CST);
+
+    if (p & POST_END) vm_wait_for_the_end();
+    take_apic(v, p);
     if (p & POST_LINT0) platform_lint();
     if (p & POST_CLOCK) kvm_clock_update();
     v->dirty |= DIRTY_IRQ;
     if (p & POST_TIME) v->dirty |= DIRTY_TIME | DIRTY_DEVICES;
+    if (p & POST_PAUSE) save_pause();
 }

@@ -85,11 +85,14 @@ static void state_startup(uint8_t vector)
 }
 
 /* Everything but a start-up message has to wait, and a further INIT changes nothing. */
-static void wait_for_startup(void)
+void wait_for_startup(void)
 {
     struct vcpu *v = self();
 
+    v->idle = IDLE_STARTUP;
+    v->flags |= BH_STATE_ALL; /* the page holds what INIT has left */
     while (!v->lapic.sipi_pending) wait_event(BH_FOREVER);
+    v->idle = IDLE_NOT;
     v->lapic.sipi_pending = v->lapic.init_pending = false;
     state_startup(v->lapic.sipi_vector);
 }
@@ -99,10 +102,10 @@ void state_start_others(void)
     struct bh_vcpu_state *s = &page()->state;
 
     memset(s, 0, sizeof(*s));
-    wait_for_startup();
     s->xcr0 = 1;
     s->pat = PAT_RESET;
-    s->tsc_offset = self()->tsc_offset;
+    wait_for_startup();
+    s->tsc_offset = self()->tsc_offset; /* not before vCPU 0 has set it */
 }
 
 void cpu_init(void)

@@ -246,6 +246,31 @@ static void ecam_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
 
 /* ---- setup ---- */
 
+static const struct state_member members[] = {
+    STATE_MEMBER(struct pci, address),
+    STATE_MEMBER(struct pci, reset_control),
+};
+
+const struct dev_state pci_state = DEV_STATE("pci", 1, members, NULL);
+
+static const struct state_member function_members[] = {
+    STATE_MEMBER(struct pci_function, config),       STATE_MEMBER(struct pci_function, vector),
+    STATE_MEMBER(struct pci_function, intx_level),   STATE_MEMBER(struct pci_function, intx_wire),
+    STATE_MEMBER(struct pci_function, msix_pending),
+};
+
+static bool function_loaded(void *dev)
+{
+    struct pci_function *f = dev;
+
+    if (f->loaded) f->loaded(f->dev);
+    bars_update(f->pci);
+    return true;
+}
+
+const struct dev_state pci_function_state =
+    DEV_STATE("pci-function", 1, function_members, function_loaded);
+
 bool pci_init(struct pci *pci, struct bus *bus, const struct dev_host *host,
               void (*intx)(void *ctx, unsigned devfn, unsigned pin, bool level),
               void (*reset)(void *ctx), void *ctx)

@@ -7,6 +7,7 @@
 #define VMM_MONITOR_DEV_PCI_H
 
 #include "bus.h"
+#include "state.h"
 
 #define PCI_FUNCTIONS_MAX           24u
 #define PCI_BARS                    6u
@@ -44,6 +45,8 @@ struct pci_function {
     void *dev; /* for @written */
     /** Configuration bytes [offset, + size) have been written and taken over. May be NULL. */
     void (*written)(void *dev, unsigned offset, unsigned size_bytes);
+    /** A saved state has been loaded: derive from config what derives from it. May be NULL. */
+    void (*loaded)(void *dev);
     uint8_t devfn, pin;     /* pin: 1..4 = INTA..INTD, 0: none */
     uint8_t capability_end; /* where the next capability goes */
     uint8_t msi, msix;      /* offsets of those capabilities, 0: none */
@@ -78,6 +81,8 @@ struct pci {
     struct pci_function *function[PCI_FUNCTIONS_MAX];
     unsigned count;
 };
+
+extern const struct dev_state pci_state, pci_function_state;
 
 /** Ports 0xcf8..0xcff, with the reset control register at 0xcf9 (ICH9 data sheet, 13.7.5). */
 bool pci_init(struct pci *pci, struct bus *bus, const struct dev_host *host,
