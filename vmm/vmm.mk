@@ -48,3 +48,15 @@ build/vmm/monitor: build/vmm/monitor.elf
 .PHONY: vmm
 vmm: build/vmm/root.bin build/vmm/monitor
 ALL_TARGETS += vmm
+
+# ---- bhctl: a program of the host ----------------------------------------------------------------
+# Sanitizers on: it reads what others write.
+BHCTL_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
+    -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt
+BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c
+
+build/bhctl: $(BHCTL_SOURCES) $(wildcard vmm/control/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) vmm/vmm.mk
+	$(call say,HOSTCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(BHCTL_CFLAGS) -o $@ $(BHCTL_SOURCES)
+ALL_TARGETS += build/bhctl

@@ -36,6 +36,7 @@ struct prop {
 static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboot", NULL};
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
+static const char *const display_words[] = {"none", "vga", NULL};
 static const char *const log_words[] = {"com1", "com2", NULL};
 static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
@@ -69,6 +70,8 @@ static const struct prop vm_props[] = {
      VM(protocol), "", protocol_words},
     {"console", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_CONSOLE_SERIAL,
      VM(console), "", console_words},
+    {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_NONE, VM(display),
+     "", display_words},
     {"debug-exit", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, VM(debug_exit), "", NULL},
     {"floor-percent", PROP_CELL, false, RULE_SHARE_RANGE, 0, 100, 0, VM(floor_percent), " %", NULL},
     {"ceiling-percent", PROP_CELL, false, RULE_SHARE_RANGE, 1, 100, 100, VM(ceiling_percent), " %",

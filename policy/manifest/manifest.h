@@ -35,6 +35,7 @@ enum manifest_protocol {
 };
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
+enum manifest_display { MANIFEST_DISPLAY_NONE, MANIFEST_DISPLAY_VGA };
 enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
 enum manifest_bus { MANIFEST_BUS_VIRTIO, MANIFEST_BUS_AHCI };
 
@@ -63,6 +64,7 @@ struct manifest_vm {
     uint32_t cpu;                          /* CPU of vCPU 0 as asked for, or MANIFEST_CPU_ANY */
     uint32_t protocol;                     /* enum manifest_protocol */
     uint32_t console;                      /* enum manifest_console */
+    uint32_t display;                      /* enum manifest_display */
     uint32_t floor_percent;                /* of one CPU, per vCPU */
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */

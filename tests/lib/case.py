@@ -18,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import emu
 import run
@@ -158,10 +159,11 @@ def start_manifest(t, source, **settings):
     return start_system(t, run.System(t.new_dir(), source, {}), **settings)
 
 
-def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, disk=None, **settings):
+def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, disk=None, screen=None,
+                **settings):
     """Start the system with one VM, as `make run GUEST=` does."""
     settings.setdefault("host_cpus", cpus)
-    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem, disk)
+    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem, disk, screen)
     return start_system(t, system, **settings)
 
 
@@ -180,6 +182,23 @@ def to_the_end(emulator):
     finally:
         result = Result(emulator)
     return result
+
+
+def bhctl(emulator, *words, ok=(0,), seconds=120):
+    """Run bhctl against a started system, which goes on meanwhile; what it said on stdout."""
+    print("$ bhctl", " ".join(words), flush=True)
+    command = ["build/bhctl", f"--socket={emulator.control_path}", *words]
+    deadline = time.monotonic() + seconds
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          stdin=subprocess.DEVNULL, preexec_fn=emu.die_with_parent) as process:
+        while process.poll() is None and time.monotonic() < deadline:
+            emulator.step(0.05)
+        if process.poll() is None:
+            process.kill()
+        out, err = process.communicate()
+    if process.returncode not in ok:
+        raise Failed(f"bhctl {' '.join(words)}: exit status {process.returncode}: {out}{err}")
+    return out + err if process.returncode else out
 
 
 def run_guest(t, guest, **arguments):

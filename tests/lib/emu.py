@@ -6,7 +6,8 @@ COM2 is the system log: log.txt in the run's directory build/run/N. The system's
 
     bulkhead: end status=N reason=<words>
 
-gives the exit status; the log's `audit:` lines are repeated on stderr when N says that a VM did not
+COM3 is the control channel, on which root answers bhctl: the socket control.sock of the directory.
+The log line gives the exit status; the log's `audit:` lines are repeated on stderr when N says that a VM did not
 end by itself (122, 123). Exit status otherwise: 124 after the timeout, 125 when the system ended without that
 line, 130 after Ctrl-A X. Nothing outlives the run: both emulators die with this process, and their
 console is a pseudo-terminal or a socket pair, so no port is opened.
@@ -26,6 +27,7 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
 import time
 import tty
 
@@ -57,6 +59,7 @@ cpu: model={cpu}, count={cpus}, ips=90000000, quantum=16, reset_on_triple_fault=
 clock: sync={sync}, time0={time0}, rtc_sync=0
 com1: enabled=1, mode=term, dev={com1}
 com2: enabled=1, mode=file, dev={com2}
+com3: enabled=1, mode=term, dev={com3}
 port_e9_hack: enabled=0
 panic: action=fatal
 error: action=report
@@ -131,6 +134,51 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class Relay(threading.Thread):
+    """Bochs' COM3 as a socket like QEMU's: one client at a time, what nobody wants to hear is
+    dropped."""
+
+    def __init__(self, path, fd):
+        super().__init__(daemon=True)
+        self.fd, self.client, self.ended = fd, None, False
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(path)
+        self.server.listen(1)
+        os.set_blocking(fd, False)
+
+    def run(self):
+        while not self.ended:
+            wanted = [self.fd, self.client or self.server]
+            ready, _, _ = select.select(wanted, [], [], 0.1)
+            if self.server in ready:
+                self.client, _ = self.server.accept()
+                self.client.settimeout(1)
+            try:
+                if self.client in ready:
+                    data = self.client.recv(4096)
+                    if data:
+                        os.write(self.fd, data)
+                    else:
+                        self._hang_up()
+                if self.fd in ready:
+                    data = os.read(self.fd, 4096)
+                    if self.client:
+                        self.client.sendall(data)
+            except OSError:
+                self._hang_up()
+
+    def _hang_up(self):
+        if self.client:
+            self.client.close()
+        self.client = None
+
+    def close(self):
+        self.ended = True
+        self.join()
+        self._hang_up()
+        self.server.close()
+
+
 class Emulator:
     """A running emulator with its console (COM1) and log (COM2)."""
 
@@ -138,6 +186,8 @@ class Emulator:
         self.settings = settings
         self.directory = settings.directory
         self.log_path = os.path.join(self.directory, "log.txt")
+        self.control_path = os.path.join(self.directory, "control.sock")
+        self.relay = None  # to Bochs' COM3
         self.console = bytearray()  # everything COM1 has said
         self.process = None
         self.fd = -1  # our end of COM1
@@ -155,6 +205,8 @@ class Emulator:
     def start(self):
         """Start the emulator; the caller must reach finish()."""
         open(self.log_path, "wb").close()
+        if os.path.exists(self.control_path):
+            os.unlink(self.control_path)
         self.started_at = time.monotonic()
         if self.settings.emu == "qemu":
             self._start_qemu()
@@ -193,6 +245,8 @@ class Emulator:
                     "-nic", "none",
                     "-chardev", f"socket,id=com1,fd={theirs.fileno()}", "-serial", "chardev:com1",
                     "-serial", f"file:{self.log_path}",
+                    "-chardev", f"socket,id=com3,path={self.control_path},server=on,wait=off",
+                    "-serial", "chardev:com3",
                     "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         if s.uefi:
             variables = os.path.join(self.directory, "efivars.fd")
@@ -229,12 +283,17 @@ class Emulator:
         self.fd, com1 = pty.openpty()
         tty.setraw(com1)
         name = os.ttyname(com1)
-        self.spare_fds = [com1]  # an open slave keeps the master from reading EIO before Bochs opens it
+        control, com3 = pty.openpty()
+        tty.setraw(com3)
+        # An open slave keeps the master from reading EIO before Bochs opens it.
+        self.spare_fds = [com1, com3, control]
+        self.relay = Relay(self.control_path, control)
+        self.relay.start()
         config = os.path.join(self.directory, "bochsrc")
         with open(config, "w", encoding="ascii") as f:
             f.write(BOCHSRC.format(
                 mem=s.mem, host_mem=min(s.mem, 2048), iso=iso,
-                cpu=s.cpu or "corei7_skylake_x", cpus=s.cpus, com1=name, com2=self.log_path,
+                cpu=s.cpu or "corei7_skylake_x", cpus=s.cpus, com1=name, com2=self.log_path, com3=os.ttyname(com3),
                 dir=self.directory, sync="none", time0=1700000000 if s.icount else "utc",
                 more=f"debugger_log: {self.directory}/trace" if s.bochs_trace else ""))
         go = os.path.join(self.directory, "debugger")
@@ -372,12 +431,15 @@ class Emulator:
             self._drain_screen()
             self.spare_fds.append(self.screen)
             self.screen = -1
+        if self.relay:
+            self.relay.close()
+            self.relay = None
         for fd in self.spare_fds:
             os.close(fd)
         self.spare_fds = []
         with open(os.path.join(self.directory, "console.txt"), "wb") as f:
             f.write(self.console)
-        for name in ("boot.iso", "efivars.fd"):
+        for name in ("boot.iso", "efivars.fd", "control.sock"):
             if os.path.exists(os.path.join(self.directory, name)):
                 os.unlink(os.path.join(self.directory, name))
         return self.outcome if self.outcome is not None else QUIT

@@ -127,7 +127,7 @@ class System:
         self.mem = (self.mem + 127) // 128 * 128
 
 
-def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None):
+def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None, screen=None):
     """The System of the shortcut form."""
     images = {}
 
@@ -145,7 +145,7 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None)
     with open(source, "w", encoding="utf-8") as f:
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
-            "append": append, "debug-exit": True, "on-stop": "end-system", "disks": disks}}))
+            "append": append, "display": screen, "debug-exit": True, "on-stop": "end-system", "disks": disks}}))
     return System(directory, source, images, name="make run GUEST=...")
 
 
@@ -172,6 +172,7 @@ def main():
     parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
     parser.add_argument("--cpus", type=int, default=1, help="of the VM")
     parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")
+    parser.add_argument("--screen", choices=["none", "vga"], help="of the VM")
     parser.add_argument("--host-cpus", type=int, help="of the machine")
     parser.add_argument("--host-mem", type=mebibytes, help="of the machine")
     parser.add_argument("--emu", default="auto", choices=["auto", "qemu", "bochs"])
@@ -190,7 +191,8 @@ def main():
     os.makedirs(directory, exist_ok=True)
     try:
         if args.guest:
-            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem, args.disk)
+            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem, args.disk,
+                            args.screen)
         else:
             if not os.path.exists(args.manifest):
                 raise Unusable(f"{args.manifest}: no such manifest")

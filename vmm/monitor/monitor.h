@@ -276,8 +276,11 @@ void platform_tick(void);
 /** The earliest deadline that this thread has to see to: its local APIC's and, on vCPU 0, those of
  *  all devices. Tells vCPU 0 when another has brought one forward. */
 uint64_t platform_deadline_ns(void);
-/** Root has signalled: console input, or room for output. */
+/** Root has signalled: console input, or room for output, or a question. */
 void platform_signalled(uint64_t bits);
+struct bh_input;
+/** A key or the mouse. @return false: no room in the device now */
+bool platform_input(const struct bh_input *event);
 /** Hand typed bytes to the serial port, as many as it takes. */
 void platform_console_input(void);
 /** LINT0 of vCPU 0 has changed. */
@@ -301,6 +304,11 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value);
 /** One access of 1, 2, 4 or 8 bytes. */
 uint64_t mmio_read(uint64_t gpa, unsigned size_bytes);
 void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value);
+
+/* ---- control.c ---- */
+
+/** Root has asked something: answer it. */
+void control_asked(void);
 
 /* ---- cpuid.c, msr.c ---- */
 

@@ -5,6 +5,7 @@
  * 8259's output at its LINT0 and serves the console. May call: device models, post.c, the console
  * ring. Ports are looked up by one table of bytes.
  */
+#include "bulkhead/wire.h"
 #include "monitor.h"
 #include "acpi_pm.h"
 #include "acpi_tables.h"
@@ -146,7 +147,21 @@ void platform_signalled(uint64_t bits)
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
     device_unlock();
+    if (bits & BH_MONITOR_SIGNAL_CONTROL) control_asked();
     self()->dirty |= DIRTY_DEVICES | DIRTY_IRQ;
+}
+
+bool platform_input(const struct bh_input *event)
+{
+    bool taken = true;
+
+    device_lock();
+    if (event->kind == BH_INPUT_KEY)
+        taken = i8042_key(&keyboard, event->code, event->down != 0);
+    else if (event->kind == BH_INPUT_MOUSE)
+        i8042_move(&keyboard, event->dx, event->dy, event->wheel, event->buttons);
+    device_unlock();
+    return taken;
 }
 
 /* ---- addresses ---- */
@@ -248,6 +263,7 @@ static uint64_t devices_next_ns(void)
     uint64_t ns = ns_min(pit.deadline_ns, uart.deadline_ns);
 
     ns = ns_min(ns, rtc.deadline_ns);
+    ns = ns_min(ns, keyboard.deadline_ns);
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -274,6 +290,7 @@ static void devices_tick(uint64_t now)
     if (pit.deadline_ns <= now) pit_tick(&pit, now);
     if (uart.deadline_ns <= now) uart16550_tick(&uart, now);
     if (rtc.deadline_ns <= now) rtc_tick(&rtc, now);
+    if (keyboard.deadline_ns <= now) i8042_tick(&keyboard, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
     console_input();
     device_unlock();
@@ -356,6 +373,8 @@ static void ports_mark(void)
         } else if (r->dev == &uart) {
             read_first[i + 1u] = DIRTY_DEVICES | DIRTY_RX;
             write_dirty[i + 1u] = DIRTY_DEVICES;
+        } else if (r->dev == &keyboard) { /* its deadline is when a key that is held repeats */
+            write_dirty[i + 1u] = DIRTY_DEVICES;
         } else if (r->dev == &pit || r->dev == &rtc || r->dev == &pm) {
             /* Port 0x61 has a range of its own and only shows outputs. */
             read_dirty[i + 1u] = r->base == PIT_CONTROL_PORT ? 0 : DIRTY_DEVICES;
@@ -417,7 +436,8 @@ bool platform_init(void)
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
-         i8042_init(&keyboard, &bus, &host, false, wire_reset, NULL) &&
+         i8042_init(&keyboard, &bus, &host, (st->flags & BH_MONITOR_FLAG_VGA) != 0, wire_reset,
+                    NULL) &&
          pci_init(&pci, &bus, &host, NULL, wire_reset, NULL) && pci_functions_init() &&
          acpi_pm_init(&pm, &bus, &host, false, wire_power_off, NULL) &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||

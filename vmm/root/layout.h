@@ -8,7 +8,7 @@
 #define ROOT_MONITOR  0x1600000ul /* the monitor's ELF file, at most 2 MiB */
 #define ROOT_SHARED   0x1800000ul /* pages shared with monitor n at + n * ROOT_SHARED_BYTES */
 
-#define ROOT_SHARED_BYTES  0x8000ul
+#define ROOT_SHARED_BYTES  0x10000ul
 #define ROOT_LOAD_BYTES    0x200000ul
 #define ROOT_MONITOR_BYTES 0x200000ul
 

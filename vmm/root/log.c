@@ -5,7 +5,15 @@
 #include "syscall.h"
 
 /* 16550 registers, from the port's base (National PC16550D). */
-enum { REG_DATA = 0, REG_IER = 1, REG_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR = 5 };
+enum {
+    REG_DATA = 0,
+    REG_IER = 1,
+    REG_FCR = 2,
+    REG_LCR = 3,
+    REG_MCR = 4,
+    REG_LSR = 5,
+    REG_SCRATCH = 7
+};
 #define LSR_DATA_READY 0x01u
 #define LSR_THR_EMPTY  0x20u
 #define LSR_IDLE       0x40u
@@ -33,6 +41,12 @@ static void serial_drain(unsigned port)
 {
     for (unsigned i = 0; i < POLLS_MAX && !(port_in8(port + REG_LSR) & LSR_IDLE); i++)
         ;
+}
+
+bool serial_present(unsigned port)
+{
+    port_out8(port + REG_SCRATCH, 0x5a);
+    return port_in8(port + REG_SCRATCH) == 0x5a;
 }
 
 void serial_init(unsigned port)

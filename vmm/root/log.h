@@ -11,7 +11,10 @@
 
 #define COM1 0x3f8u
 #define COM2 0x2f8u
+#define COM3 0x3e8u
 
+/** Is there a port? Not every machine has COM3. */
+bool serial_present(unsigned port);
 /** Program a port: 115200 8N1, FIFOs on, no interrupts. */
 void serial_init(unsigned port);
 /** Bytes the transmitter takes now without loss: 16 or 0. */

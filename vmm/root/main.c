@@ -7,6 +7,7 @@
 #include "archive.h"
 #include "caps.h"
 #include "console.h"
+#include "control.h"
 #include "layout.h"
 #include "log.h"
 #include "manifest.h"
@@ -132,6 +133,7 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
                 if ((r.value & (vm_signal_bit(i) | vm_fault_bit(i))) != 0)
                     vm_check(&vms[i], (r.value & vm_fault_bit(i)) != 0);
         busy = console_poll();
+        busy = control_poll() || busy;
         end_if_due();
     }
 }
@@ -161,6 +163,7 @@ void root_main(void)
         vms[i].config = &manifest.vms[i];
     }
     console_init(vms, manifest.vm_count);
+    control_init(vms, manifest.vm_count);
     for (unsigned i = 0; i < manifest.vm_count; i++) {
         if (!vm_start(&vms[i], i, &manifest.vms[i], ntfn))
             say("vm %s: not started", manifest.vms[i].name);

@@ -27,7 +27,8 @@ enum {
     SHARED_START = 0,
     SHARED_REPORT = 1,
     SHARED_CONSOLE = 2,
-    SHARED_PAGES = 2 + BH_CONSOLE_PAGES
+    SHARED_CONTROL = SHARED_CONSOLE + BH_CONSOLE_PAGES,
+    SHARED_PAGES = SHARED_CONTROL + BH_CONTROL_PAGES
 };
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
@@ -193,6 +194,10 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
            !failed(vm, "console signal",
                    bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, vcpu_slot(vm, 0, VC_NTFN),
                                  BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONSOLE)
+                       .err) &&
+           !failed(vm, "control signal",
+                   bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_CONTROL, vcpu_slot(vm, 0, VC_NTFN),
+                                 BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONTROL)
                        .err);
 }
 
@@ -237,12 +242,17 @@ static bool share_pages(struct vm *vm)
                map(m, BH_MONITOR_REPORT, SHARED_REPORT, 1, BH_MAP_READ | BH_MAP_WRITE)) ||
         failed(vm, "console ring",
                map(m, BH_MONITOR_CONSOLE, SHARED_CONSOLE, BH_CONSOLE_PAGES,
+                   BH_MAP_READ | BH_MAP_WRITE)) ||
+        failed(vm, "control pages",
+               map(m, BH_MONITOR_CONTROL, SHARED_CONTROL, BH_CONTROL_PAGES,
                    BH_MAP_READ | BH_MAP_WRITE)))
         return false;
     vm->start = (struct bh_monitor_start *)(va + SHARED_START * PAGE);
     vm->report = (struct bh_monitor_report *)(va + SHARED_REPORT * PAGE);
     vm->console = (struct bh_console *)(va + SHARED_CONSOLE * PAGE);
     vm->console->magic = BH_CONSOLE_MAGIC;
+    vm->control = (struct bh_control *)(va + SHARED_CONTROL * PAGE);
+    vm->asked = 0;
     return true;
 }
 
@@ -288,7 +298,8 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->nvcpus = c->cpus;
     st->backend = info()->backend;
     st->tsc_khz = info()->tsc_khz;
-    st->flags = c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0;
+    st->flags = (c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0) |
+                (c->display == MANIFEST_DISPLAY_VGA ? BH_MONITOR_FLAG_VGA : 0);
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
     st->device_ram_bytes = device_ram_bytes(c);
@@ -377,6 +388,7 @@ static void take_back(struct vm *vm)
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
+    vm->control = NULL;
     /* Images belong to the archive: their attachments go one by one. */
     err = images_unmap(s + VS_IMAGES_MONITOR);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
@@ -607,4 +619,9 @@ void vm_check(struct vm *vm, bool faulted)
 void vm_signal_console(const struct vm *vm)
 {
     if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL);
+}
+
+void vm_signal_control(const struct vm *vm)
+{
+    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL_CONTROL);
 }

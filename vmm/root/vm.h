@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "bulkhead/console.h"
+#include "bulkhead/control.h"
 #include "bulkhead/monitor.h"
 #include "images.h"
 #include "manifest.h"
@@ -32,10 +33,11 @@ enum vm_slot {
     VS_SHARED_ROOT,
     VS_IMAGES_MONITOR, /* of each image */
     VS_IMAGES_END = VS_IMAGES_MONITOR + IMAGES_MAX - 1,
-    VS_SIGNAL, /* vCPU 0's notification, badged: console */
-    VS_WINDOW, /* attachment of VS_CODE to root while the monitor is loaded */
-    VS_FAULT,  /* root's notification, badged with the VM's fault bit; kept for good */
-    VS_VCPUS,  /* enum vcpu_slot of vCPU n at + n * VC_COUNT */
+    VS_SIGNAL,         /* vCPU 0's notification, badged: console */
+    VS_SIGNAL_CONTROL, /* the same, badged: control */
+    VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
+    VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
+    VS_VCPUS,          /* enum vcpu_slot of vCPU n at + n * VC_COUNT */
 };
 
 enum vcpu_slot { VC_SC, VC_NTFN, VC_THREAD, VC_VCPU, VC_COUNT };
@@ -54,6 +56,9 @@ struct vm {
     struct bh_monitor_start *start;          /* root's mappings of the shared pages */
     struct bh_monitor_report *report;
     struct bh_console *console;
+    struct bh_control *control;
+    uint32_t asked; /* number of the last question, see ask.h */
+    uint64_t ask_deadline_tsc;
     int status; /* of an ended VM: what the system may end with */
     char reason[96];
 };
@@ -75,5 +80,7 @@ void vm_check(struct vm *vm, bool faulted);
 
 /** Tell the monitor that the console has input, or room. */
 void vm_signal_console(const struct vm *vm);
+/** Tell the monitor that there is a question. */
+void vm_signal_control(const struct vm *vm);
 
 #endif

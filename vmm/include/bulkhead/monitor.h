@@ -18,6 +18,7 @@
 #define BH_MONITOR_PROGRAM_BYTES 0x1c0000ul /* it ends here at the latest */
 #define BH_MONITOR_START         0x5c0000ul /* struct bh_monitor_start, read-only */
 #define BH_MONITOR_REPORT        0x5c8000ul /* struct bh_monitor_report, read-write */
+#define BH_MONITOR_CONTROL       0x5cc000ul /* struct bh_control, read-write */
 #define BH_MONITOR_CONSOLE       0x5d0000ul /* struct bh_console, read-write */
 #define BH_MONITOR_VCPU          0x5e0000ul /* struct bh_vcpu_page of vCPU n at + n * 4096 */
 #define BH_MONITOR_RAM           0x800000ul /* guest RAM, linear, read-write */
@@ -33,12 +34,14 @@ enum bh_monitor_slot {
 };
 
 /** Bits that arrive at BH_MONITOR_SLOT_NTFN; root signals vCPU 0's thread only. */
-#define BH_MONITOR_SIGNAL_CONSOLE 1u /* input has come, or room for output */
-#define BH_MONITOR_SIGNAL_STOP    2u /* root asks for a clean end (ACPI power button) */
-#define BH_MONITOR_SIGNAL_KICK    4u /* another thread of this monitor has something to say */
-#define BH_MONITOR_SIGNAL_SAVE    8u /* save the VM to its store */
+#define BH_MONITOR_SIGNAL_CONSOLE 1u  /* input has come, or room for output */
+#define BH_MONITOR_SIGNAL_STOP    2u  /* root asks for a clean end (ACPI power button) */
+#define BH_MONITOR_SIGNAL_KICK    4u  /* another thread of this monitor has something to say */
+#define BH_MONITOR_SIGNAL_SAVE    8u  /* save the VM to its store */
+#define BH_MONITOR_SIGNAL_CONTROL 16u /* root asks something, see bulkhead/control.h */
 
 #define BH_MONITOR_FLAG_DEBUG_EXIT 1u /* port 0xf4 ends the VM with a status */
+#define BH_MONITOR_FLAG_VGA        2u /* screen, keyboard and mouse */
 
 enum bh_monitor_protocol {
     BH_MONITOR_DETECT = 0,

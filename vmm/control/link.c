@@ -1,0 +1,189 @@
+/* The line to root: a Unix socket with frames on it; see bhctl.h. */
+#include "bhctl.h"
+#include <errno.h>
+#include <glob.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "wire.h"
+
+#define RUNS_PATTERN "build/run/*/control.sock"
+/* Root answers or says that the monitor does not; emulators are slow. */
+#define SILENCE_MS  30000
+#define READY_MS    1000
+#define READY_TRIES 30
+
+static int fd = -1;
+
+static const char *const status_words[BH_WIRE_STATUSES] = {
+    [BH_WIRE_OK] = "done",
+    [BH_WIRE_BAD_VERSION] = "this bhctl and the running system speak different versions; use the "
+                            "bhctl of the same build",
+    [BH_WIRE_DAMAGED] = "the request was damaged on its way; try again",
+    [BH_WIRE_NO_VERB] = "the running system does not know this verb",
+    [BH_WIRE_BAD_REQUEST] = "the running system does not understand the request",
+    [BH_WIRE_NO_VM] = "no such VM; 'bhctl list' names them",
+    [BH_WIRE_NOT_RUNNING] = "the VM does not run",
+    [BH_WIRE_NO_DEVICE] = "the VM has no such device; give it display = \"vga\" in the manifest",
+    [BH_WIRE_NO_ANSWER] = "the VM's monitor does not answer",
+    [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
+};
+
+static bool try_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) return true;
+    close(fd);
+    fd = -1;
+    return false;
+}
+
+/* The run with the highest number whose emulator listens. */
+static bool connect_latest(void)
+{
+    glob_t found;
+    bool done = false;
+
+    if (glob(RUNS_PATTERN, GLOB_NOSORT, NULL, &found) != 0) return false;
+    while (!done) {
+        size_t best = found.gl_pathc;
+        long number = -1;
+
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            long n = found.gl_pathv[i][0]
+                         ? strtol(found.gl_pathv[i] + strlen("build/run/"), NULL, 10)
+                         : -1;
+
+            if (n > number) {
+                number = n;
+                best = i;
+            }
+        }
+        if (best == found.gl_pathc) break;
+        done = try_connect(found.gl_pathv[best]);
+        found.gl_pathv[best][0] = '\0';
+    }
+    globfree(&found);
+    return done;
+}
+
+void link_open(const struct options *o)
+{
+    if (o->socket) {
+        if (!try_connect(o->socket))
+            die(EXIT_NO_LINK, "%s: %s; is the system running?", o->socket, strerror(errno));
+    } else if (!connect_latest()) {
+        die(EXIT_NO_LINK, "no running system found in build/run; start one with 'make run', or "
+                          "name its control.sock with --socket");
+    }
+}
+
+static void send_all(const uint8_t *bytes, size_t n)
+{
+    while (n != 0) {
+        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) die(EXIT_BAD_LINK, "the system has ended");
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+}
+
+/* @return -1: nothing has come for so long. */
+static int next_byte(int timeout_ms)
+{
+    static uint8_t buffer[65536];
+    static size_t used, at;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    while (at == used) {
+        ssize_t n;
+        int ready = poll(&p, 1, timeout_ms);
+
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready == 0) return -1;
+        n = recv(fd, buffer, sizeof(buffer), 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) die(EXIT_BAD_LINK, "the system has ended");
+        used = (size_t)n;
+        at = 0;
+    }
+    return buffer[at++];
+}
+
+/* Root has to be told to listen before more than a few bytes are sent to it. */
+static void enquire(void)
+{
+    const uint8_t enquiry = BH_WIRE_ENQUIRY;
+    int byte = -1;
+
+    for (unsigned i = 0; i < READY_TRIES; i++) {
+        send_all(&enquiry, 1);
+        do byte = next_byte(READY_MS);
+        while (byte >= 0 && byte != BH_WIRE_READY);
+        if (byte == BH_WIRE_READY) return;
+    }
+    die(EXIT_BAD_LINK, "no answer within %d s", READY_TRIES * READY_MS / 1000);
+}
+
+static void refused(const struct bh_wire_header *h, const char *vm)
+{
+    if (h->status >= BH_WIRE_STATUSES)
+        die(EXIT_BAD_LINK,
+            "the running system answers with status %u; use the bhctl of the same "
+            "build",
+            h->status);
+    die(h->status == BH_WIRE_DAMAGED || h->status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK
+                                                                         : EXIT_REFUSED,
+        "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[h->status]);
+}
+
+void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
+              link_part *part, void *ctx)
+{
+    static struct wire_frame out, in;
+    static uint16_t sequence;
+    uint32_t skip = vm ? BH_WIRE_NAME_BYTES : 0;
+
+    if (sequence == 0) sequence = (uint16_t)getpid();
+    if (vm && strlen(vm) >= BH_WIRE_NAME_BYTES) die(EXIT_REFUSED, "%s: no such VM", vm);
+    if (bytes > BH_WIRE_PAYLOAD_BYTES - skip) die(EXIT_USAGE, "the request is too long");
+    out.header = (struct bh_wire_header){
+        .verb = (uint16_t)verb, .sequence = ++sequence, .bytes = skip + bytes};
+    memset(wire_payload(&out), 0, skip);
+    if (vm) memcpy(wire_payload(&out), vm, strlen(vm));
+    if (bytes) memcpy(wire_payload(&out) + skip, payload, bytes);
+    enquire();
+    send_all(out.bytes, wire_seal(&out, BH_WIRE_REQUEST));
+    for (;;) {
+        int byte = next_byte(SILENCE_MS);
+        enum wire_event event;
+
+        if (byte < 0) die(EXIT_BAD_LINK, "no answer within %d s", SILENCE_MS / 1000);
+        event = wire_take(&in, (uint8_t)byte);
+        /* An answer to an earlier request may still be on its way. */
+        if (event == WIRE_MORE || in.header.sequence != sequence) continue;
+        if (event == WIRE_DAMAGED) die(EXIT_BAD_LINK, "the answer was damaged on its way");
+        if (in.header.kind == BH_WIRE_END) {
+            if (in.header.status != BH_WIRE_OK) refused(&in.header, vm);
+            return;
+        }
+        if (in.header.kind != BH_WIRE_PART) continue;
+        if (!part || !part(ctx, wire_payload(&in), in.header.bytes))
+            die(EXIT_BAD_LINK, "the running system's answer makes no sense; use the bhctl of the "
+                               "same build");
+    }
+}

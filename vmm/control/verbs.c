@@ -1,0 +1,91 @@
+/*
+ * The verbs of bhctl, each the twin of one in vmm/root/control_verbs.c: turns arguments into a
+ * request and the answer into text or JSON. May call: link.c, keys.c.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "bhctl.h"
+
+#define ARGS_MAX 1000
+
+/* ---- list ---- */
+
+struct listing {
+    bool json;
+    unsigned count;
+};
+
+static bool text_ends(const char *text, size_t room) { return memchr(text, '\0', room) != NULL; }
+
+static bool list_part(void *ctx, const uint8_t *payload, uint32_t bytes)
+{
+    static const char *const states[] = {"absent", "running", "ended"};
+    struct listing *l = ctx;
+    struct bh_wire_vm vm;
+
+    if (bytes != sizeof(vm)) return false;
+    memcpy(&vm, payload, sizeof(vm));
+    if (vm.state > BH_WIRE_VM_ENDED || !text_ends(vm.name, sizeof(vm.name)) ||
+        !text_ends(vm.label, sizeof(vm.label)) || !text_ends(vm.reason, sizeof(vm.reason)))
+        return false;
+    if (l->json) {
+        printf("%s\n  {\"name\": ", l->count++ ? "," : "");
+        json_string(vm.name);
+        printf(", \"label\": ");
+        json_string(vm.label);
+        printf(", \"state\": \"%s\", \"cpus\": %u, \"memory_mib\": %u", states[vm.state], vm.cpus,
+               vm.memory_mib);
+        if (vm.state == BH_WIRE_VM_ENDED) {
+            printf(", \"status\": %u, \"reason\": ", vm.status);
+            json_string(vm.reason);
+        }
+        printf("}");
+        return true;
+    }
+    if (l->count++ == 0) printf("%-20s %-8s %4s %8s  %s\n", "NAME", "STATE", "CPUS", "MEMORY", "");
+    printf("%-20s %-8s %4u %4u MiB  %s\n", vm.name, states[vm.state], vm.cpus, vm.memory_mib,
+           vm.state == BH_WIRE_VM_ENDED     ? vm.reason
+           : strcmp(vm.name, vm.label) == 0 ? ""
+                                            : vm.label);
+    return true;
+}
+
+static void list(const struct options *o, int argc, char **argv)
+{
+    struct listing l = {o->json, 0};
+
+    (void)argc;
+    (void)argv;
+    link_open(o);
+    if (o->json) printf("[");
+    link_ask(BH_WIRE_LIST, NULL, NULL, 0, list_part, &l);
+    if (o->json) printf("\n]\n");
+}
+
+/* ---- type ---- */
+
+static void type(const struct options *o, int argc, char **argv)
+{
+    struct stroke s;
+
+    for (int i = 1; i < argc; i++) /* all of it first: nothing is typed half */
+        for (const char *text = argv[i]; *text != '\0';)
+            if (!keys_next(&text, &s))
+                die(EXIT_USAGE, "no key is known for '%.20s'; see bhctl --help", text);
+    link_open(o);
+    for (int i = 1; i < argc; i++) {
+        for (const char *text = argv[i]; *text != '\0';) {
+            if (!keys_next(&text, &s)) break;
+            link_ask(BH_WIRE_TYPE, argv[0], s.events, (uint32_t)(s.count * sizeof(s.events[0])),
+                     NULL, NULL);
+            if (o->delay_ms) (void)usleep(o->delay_ms * 1000u);
+        }
+    }
+}
+
+const struct verb verbs[] = {
+    {"list", "", "the VMs and how they are", 0, 0, list},
+    {"type", "VM TEXT...", "type on the VM's keyboard", 2, ARGS_MAX, type},
+    {NULL, NULL, NULL, 0, 0, NULL},
+};

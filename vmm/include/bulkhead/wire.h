@@ -1,0 +1,84 @@
+/*
+ * What `bhctl` and root say to each other over a serial line (COM3; in emulators the socket
+ * control.sock of the run's directory). A frame is a header, a payload and the CRC32C of both, all
+ * little-endian. bhctl sends one request; root answers with any number of parts and one end that
+ * repeat the request's sequence number. A request that comes while another is being answered takes
+ * its place. Root looks at the line a hundred times a second only, and a UART holds 16 bytes:
+ * before a request bhctl sends BH_WIRE_ENQUIRY and waits for BH_WIRE_READY, from when on root keeps
+ * up for a second. Neither side trusts the line: what does not check out is not looked at.
+ */
+#ifndef BULKHEAD_WIRE_H
+#define BULKHEAD_WIRE_H
+
+#include <stdint.h>
+
+#define BH_WIRE_MAGIC         0x6842u /* "Bh" */
+#define BH_WIRE_VERSION       1u
+#define BH_WIRE_PAYLOAD_BYTES 2048u
+#define BH_WIRE_CRC_BYTES     4u
+#define BH_WIRE_ENQUIRY       0x05u
+#define BH_WIRE_READY         0x06u
+
+enum bh_wire_kind { BH_WIRE_REQUEST = 1, BH_WIRE_PART = 2, BH_WIRE_END = 3 };
+
+/** How a request ended. Words for people: vmm/control/status.c. */
+enum bh_wire_status {
+    BH_WIRE_OK = 0,
+    BH_WIRE_BAD_VERSION = 1, /* root speaks the version in its answer's header */
+    BH_WIRE_DAMAGED = 2,     /* the request's CRC is wrong */
+    BH_WIRE_NO_VERB = 3,     /* not one that this root knows */
+    BH_WIRE_BAD_REQUEST = 4, /* its payload is not what the verb takes */
+    BH_WIRE_NO_VM = 5,       /* no VM of this name */
+    BH_WIRE_NOT_RUNNING = 6, /* the VM does not run (any more) */
+    BH_WIRE_NO_DEVICE = 7,   /* the VM has no such device */
+    BH_WIRE_NO_ANSWER = 8,   /* the VM's monitor did not answer in time */
+    BH_WIRE_NOT_TAKEN = 9,   /* the guest does not take any input */
+    BH_WIRE_STATUSES
+};
+
+/** A verb's request begins with the VM's name, 32 bytes and NUL-padded, unless it is of no VM. */
+enum bh_wire_verb {
+    BH_WIRE_LIST = 1, /* no VM. Parts: one struct bh_wire_vm each */
+    BH_WIRE_TYPE = 2, /* then struct bh_input events. No part */
+};
+
+#define BH_WIRE_NAME_BYTES 32u
+
+struct bh_wire_header {
+    uint16_t magic;
+    uint8_t version;
+    uint8_t kind; /* enum bh_wire_kind */
+    uint16_t verb;
+    uint16_t sequence;
+    uint32_t bytes;  /* of the payload */
+    uint32_t status; /* of an end: enum bh_wire_status */
+};
+
+enum bh_wire_vm_state { BH_WIRE_VM_ABSENT = 0, BH_WIRE_VM_RUNNING = 1, BH_WIRE_VM_ENDED = 2 };
+
+struct bh_wire_vm {
+    char name[BH_WIRE_NAME_BYTES];
+    char label[64];
+    uint32_t state; /* enum bh_wire_vm_state */
+    uint32_t cpus;
+    uint32_t memory_mib;
+    uint32_t status; /* of an ended VM: what the system may end with */
+    char reason[96]; /* of an ended VM */
+};
+
+/** Something a person does. @code and @down of a key; all else of the mouse. */
+struct bh_input {
+    uint8_t kind; /* enum bh_input_kind */
+    uint8_t code; /* USB HID Usage Tables 1.12, page 7 (keyboard) */
+    uint8_t down;
+    uint8_t buttons;       /* that are down: left, right, middle, 4th, 5th */
+    int16_t dx, dy, wheel; /* counts right and up, notches towards the user */
+};
+
+enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
+
+_Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
+_Static_assert(sizeof(struct bh_wire_vm) == 208, "wire");
+_Static_assert(sizeof(struct bh_input) == 10, "wire");
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * What root asks about this VM (bulkhead/control.h): one function per question. Root's words are
+ * read once, and bounded although root is trusted. On vCPU 0's thread. May call: platform.c.
+ */
+#include "bulkhead/control.h"
+#include "bulkhead/wire.h"
+#include "monitor.h"
+#include "string.h"
+
+struct question {
+    uint64_t args[BH_CONTROL_ARGS];
+    uint32_t in_bytes;
+    const uint8_t *in; /* root waits and does not change it */
+    /* The answer: */
+    uint64_t values[BH_CONTROL_ARGS];
+    uint32_t out_bytes;
+    uint8_t *out; /* room for BH_CONTROL_OUT_BYTES */
+};
+
+/* Events until one that its device has no room for. */
+static uint32_t input(struct question *q)
+{
+    struct bh_input event;
+
+    if (!(start_block()->flags & BH_MONITOR_FLAG_VGA)) return BH_WIRE_NO_DEVICE;
+    for (uint32_t at = 0; at + sizeof(event) <= q->in_bytes; at += (uint32_t)sizeof(event)) {
+        memcpy(&event, q->in + at, sizeof(event));
+        if (!platform_input(&event)) break;
+        q->values[0]++;
+    }
+    return BH_WIRE_OK;
+}
+
+static uint32_t (*const answers[BH_CONTROL_VERBS])(struct question *q) = {
+    [BH_CONTROL_INPUT] = input,
+};
+
+void control_asked(void)
+{
+    struct bh_control *c = (struct bh_control *)BH_MONITOR_CONTROL;
+    uint32_t request = __atomic_load_n(&c->request, __ATOMIC_ACQUIRE);
+    uint32_t verb = __atomic_load_n(&c->verb, __ATOMIC_RELAXED);
+    struct question q = {.in_bytes = c->in_bytes, .in = c->in, .out = c->out};
+
+    if (request == c->reply) return;
+    if (q.in_bytes > BH_CONTROL_IN_BYTES) q.in_bytes = BH_CONTROL_IN_BYTES;
+    memcpy(q.args, c->args, sizeof(q.args));
+    c->status = verb < BH_CONTROL_VERBS && answers[verb] ? answers[verb](&q) : BH_WIRE_NO_VERB;
+    memcpy(c->values, q.values, sizeof(q.values));
+    c->out_bytes = q.out_bytes;
+    __atomic_store_n(&c->reply, request, __ATOMIC_RELEASE);
+    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+}

@@ -1,0 +1,40 @@
+/* Questions to a monitor; see ask.h. */
+#include "ask.h"
+#include "caps.h"
+#include "string.h"
+
+#define ANSWER_MS 1000u
+
+void ask(struct vm *vm, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
+         const void *in, uint32_t in_bytes)
+{
+    struct bh_control *c = vm->control;
+
+    if (in_bytes > BH_CONTROL_IN_BYTES) in_bytes = BH_CONTROL_IN_BYTES;
+    c->verb = verb;
+    for (unsigned i = 0; i < BH_CONTROL_ARGS; i++) c->args[i] = args ? args[i] : 0;
+    c->in_bytes = in_bytes;
+    if (in_bytes) memcpy(c->in, in, in_bytes);
+    vm->asked++;
+    vm->ask_deadline_tsc = rt_tsc() + (uint64_t)info()->tsc_khz * ANSWER_MS;
+    __atomic_store_n(&c->request, vm->asked, __ATOMIC_RELEASE);
+    vm_signal_control(vm);
+}
+
+bool ask_answered(struct vm *vm, struct ask_answer *answer, void *out, uint32_t out_room)
+{
+    const volatile struct bh_control *c = vm->control;
+    uint32_t bytes;
+
+    *answer = (struct ask_answer){.status = BH_WIRE_NO_ANSWER};
+    if (__atomic_load_n(&c->reply, __ATOMIC_ACQUIRE) != vm->asked)
+        return rt_tsc() > vm->ask_deadline_tsc;
+    answer->status = c->status;
+    if (answer->status >= BH_WIRE_STATUSES) answer->status = BH_WIRE_NO_ANSWER;
+    for (unsigned i = 0; i < BH_CONTROL_ARGS; i++) answer->values[i] = c->values[i];
+    bytes = c->out_bytes;
+    answer->out_bytes = bytes < out_room ? bytes : out_room;
+    if (answer->out_bytes > BH_CONTROL_OUT_BYTES) answer->out_bytes = BH_CONTROL_OUT_BYTES;
+    if (answer->out_bytes) memcpy(out, (const void *)vm->control->out, answer->out_bytes);
+    return true;
+}
