@@ -12,7 +12,9 @@
 #include "vmm/monitor/dev/debug_exit.h"
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/i8042.h"
+#include "vmm/monitor/dev/ich9.h"
 #include "vmm/monitor/dev/ioapic.h"
+#include "vmm/monitor/dev/mch.h"
 #include "vmm/monitor/dev/msi.h"
 #include "vmm/monitor/dev/pci.h"
 #include "vmm/monitor/dev/pic.h"
@@ -36,6 +38,11 @@ static struct rtc rtc;
 static struct acpi_pm pm;
 static struct i8042 keyboard;
 static struct pci pci;
+static struct mch mch;
+static struct ich9 ich9;
+static uint8_t ram[0x100000];
+static const struct guest_mem guest_mem = {ram, sizeof(ram)};
+static bool segment_shown[MCH_SEGMENTS];
 static struct pci_function card, screen_card;
 static uint8_t screen_bytes[8192];
 static const struct dev_ram screen = {screen_bytes, sizeof(screen_bytes)};
@@ -94,6 +101,13 @@ static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level)
 {
     CHECK(devfn == card.devfn && pin == 0 && card_pin != level);
     card_pin = level;
+    ich9_intx(&ich9);
+}
+
+static void wire_pirq(void *ctx, uint16_t lines)
+{
+    CHECK((lines & 0x2107u) == 0); /* never timer, keyboard, cascade, clock, coprocessor */
+    for (unsigned i = 3; i < 16u; i++) pic_set_irq(&pic, i, line[i] || (lines >> i & 1u));
 }
 
 static void wire_msi(void *ctx, uint64_t address, uint32_t data)
@@ -105,10 +119,18 @@ static void wire_msi(void *ctx, uint64_t address, uint32_t data)
 }
 
 /* Nothing is shown twice, and only what is shown is taken away. */
-static bool wire_map(void *ctx, const struct dev_ram *ram, uint64_t offset, uint64_t bytes,
+static bool wire_map(void *ctx, const struct dev_ram *shown, uint64_t offset, uint64_t bytes,
                      uint64_t gpa, unsigned access)
 {
-    CHECK(ram == &screen && offset == 0 && bytes == sizeof(screen_bytes) && gpa % 4096u == 0);
+    if (gpa < MCH_PAM_GPA + MCH_PAM_BYTES && shown != &screen) {
+        uint64_t segment = (gpa - MCH_PAM_GPA) / 0x4000u;
+
+        CHECK(gpa >= MCH_PAM_GPA && bytes == 0x4000u && offset + bytes <= shown->size_bytes);
+        CHECK(segment_shown[segment] != (access != 0));
+        segment_shown[segment] = access != 0;
+        return true;
+    }
+    CHECK(shown == &screen && offset == 0 && bytes == sizeof(screen_bytes) && gpa % 4096u == 0);
     CHECK(access ? screen_gpa == 0 : screen_gpa == gpa);
     screen_gpa = access ? gpa : 0;
     return true;
@@ -126,7 +148,7 @@ static void card_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
 }
 
 static const struct dev_host host = {
-    .irq = wire_irq, .now_ns = wire_now, .msi = wire_msi, .map = wire_map};
+    .irq = wire_irq, .now_ns = wire_now, .mem = &guest_mem, .msi = wire_msi, .map = wire_map};
 static const struct lapic_host lapic_hosts[CPUS] = {{&lapics[0], wire_tsc, wire_ipi, wire_eoi},
                                                     {&lapics[1], wire_tsc, wire_ipi, wire_eoi}};
 
@@ -137,10 +159,11 @@ static void choose_ranges(void)
     for (unsigned kind = 0; kind < 2u; kind++)
         for (unsigned i = 0; i < bus.count[kind]; i++) {
             const struct bus_range *r = &bus.ranges[kind][i];
-            const void *const of[] = {&pic, &pit, &lapics[0], &ioapic,   &uart,
-                                      &rtc, &pm,  &pci,       &keyboard, &debug_exit};
-            static const char *const names[] = {"pic", "pit",     "lapic", "ioapic", "uart16550",
-                                                "rtc", "acpi_pm", "pci",   "i8042",  "debug_exit"};
+            const void *const of[] = {&pic, &pit, &lapics[0], &ioapic,     &uart, &rtc,
+                                      &pm,  &pci, &keyboard,  &debug_exit, &mch};
+            static const char *const names[] = {"pic",       "pit",        "lapic",   "ioapic",
+                                                "uart16550", "rtc",        "acpi_pm", "pci",
+                                                "i8042",     "debug_exit", "mch"};
 
             for (unsigned n = 0; n < sizeof(of) / sizeof(of[0]); n++)
                 if (r->dev == of[n] && (only == NULL || strcmp(only, names[n]) == 0))
@@ -192,8 +215,13 @@ static void reset(void)
     CHECK(uart16550_init(&uart, &bus, &host, 0x3f8, 4, wire_tx, NULL));
     CHECK(i8042_init(&keyboard, &bus, &host, true, wire_event, NULL));
     CHECK(pci_init(&pci, &bus, &host, wire_intx, wire_event, NULL));
-    cards_init();
+    memset(segment_shown, 0, sizeof(segment_shown));
+    CHECK(mch_init(&mch, &pci, &screen));
     CHECK(acpi_pm_init(&pm, &bus, &host, false, wire_event, NULL));
+    CHECK(ich9_init(&ich9, &pci, &pm, wire_pirq, NULL));
+    cards_init();
+    mch_setup(&mch);
+    ich9_setup(&ich9);
     CHECK(debug_exit_init(&debug_exit, &bus, &host, wire_value, NULL));
     lapic_virtual_wire(&lapics[0]);
     if (only_count[0] + only_count[1] == 0) choose_ranges();
@@ -373,8 +401,9 @@ static void local_apic(struct input *in)
  */
 static void pci_step(struct input *in)
 {
+    const uint8_t devfns[4] = {card.devfn, screen_card.devfn, mch.f.devfn, ich9.f.devfn};
     uint8_t what = (uint8_t)take(in, 1);
-    unsigned size = 1u << (what >> 3 & 3u), devfn = what & 0x20u ? screen_card.devfn : card.devfn;
+    unsigned size = 1u << (what >> 3 & 3u), devfn = devfns[what >> 5 & 3u];
     const struct pci_bar *b;
 
     switch (what & 7u) {

@@ -22,7 +22,7 @@ TIMEOUT_S = 10
 PROGRESS_S = 15
 # Loading seeds and stopping take their time, too.
 MARGIN_S = 8
-DEVICES = ["acpi_pm", "debug_exit", "i8042", "ioapic", "lapic", "pci", "pic", "pit", "rtc",
+DEVICES = ["acpi_pm", "debug_exit", "i8042", "ioapic", "lapic", "mch", "pci", "pic", "pit", "rtc",
            "uart16550"]
 
 

@@ -3,13 +3,16 @@
 // sources: vmm/monitor/dev/rtc.c vmm/monitor/dev/acpi_pm.c vmm/monitor/dev/i8042.c
 // sources: vmm/monitor/dev/ps2_keyboard.c vmm/monitor/dev/ps2_mouse.c
 // sources: vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c vmm/monitor/dev/debug_exit.c
+// sources: vmm/monitor/dev/mch.c vmm/monitor/dev/ich9.c vmm/monitor/dev/guest_mem.c
 /* All devices on one bus: no two ranges collide, and a timer tick reaches the CPU on each of the
  * ways an operating system tries: 8259 through LINT0, I/O APIC, local timer against the PIT. */
 #include "dev_fixture.h"
 #include "vmm/monitor/dev/acpi_pm.h"
 #include "vmm/monitor/dev/debug_exit.h"
 #include "vmm/monitor/dev/i8042.h"
+#include "vmm/monitor/dev/ich9.h"
 #include "vmm/monitor/dev/ioapic.h"
+#include "vmm/monitor/dev/mch.h"
 #include "vmm/monitor/dev/pci.h"
 #include "vmm/monitor/dev/pic.h"
 #include "vmm/monitor/dev/pit.h"
@@ -25,6 +28,8 @@ static struct rtc rtc;
 static struct acpi_pm pm;
 static struct i8042 kbd;
 static struct pci pci;
+static struct mch mch;
+static struct ich9 ich9;
 static struct debug_exit dbg;
 
 static void wire_irq(void *ctx, unsigned n, bool level)
@@ -69,6 +74,12 @@ static void wire_value(void *ctx, uint32_t value)
     (void)value;
 }
 
+static void wire_pirq(void *ctx, uint16_t lines)
+{
+    (void)ctx;
+    (void)lines;
+}
+
 static const struct dev_host wired = {.irq = wire_irq, .now_ns = fixture_now};
 static const struct lapic_host lhost = {NULL, wire_tsc, NULL, wire_eoi};
 
@@ -84,6 +95,10 @@ static void setup(void)
     assert_true(i8042_init(&kbd, &bus, &wired, true, wire_event, NULL));
     assert_true(pci_init(&pci, &bus, &wired, NULL, wire_event, NULL));
     assert_true(acpi_pm_init(&pm, &bus, &wired, true, wire_event, NULL));
+    assert_true(mch_init(&mch, &pci, NULL));
+    assert_true(ich9_init(&ich9, &pci, &pm, wire_pirq, NULL));
+    mch_setup(&mch);
+    ich9_setup(&ich9);
     assert_true(debug_exit_init(&dbg, &bus, &wired, wire_value, NULL));
     lapic_virtual_wire(&lapic);
 }

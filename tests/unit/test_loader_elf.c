@@ -149,7 +149,7 @@ static void pvh_loads(void **s)
         assert_int_equal(le64_get(module + 8), sizeof(initrd));
         assert_string_equal((const char *)ram + le64_get(info + 24), "a b");
         assert_int_equal(le64_get(info + 32), 0xE0000);
-        assert_int_equal(le32_get(info + 48), 4);
+        assert_int_equal(le32_get(info + 48), 5);
         const uint8_t *map = ram + le64_get(info + 40);
         assert_int_equal(le64_get(map + 3 * 24), 1 * MIB);
         assert_int_equal(le64_get(map + 3 * 24 + 8), 3 * MIB);
@@ -178,7 +178,7 @@ static void multiboot_loads_elf(void **s)
         const uint8_t *module = ram + le32_get(info + 24);
         assert_memory_equal(ram + le32_get(module), initrd, sizeof(initrd));
         assert_int_equal(le32_get(module + 4) - le32_get(module), sizeof(initrd));
-        assert_int_equal(le32_get(info + 44), 4 * 24);
+        assert_int_equal(le32_get(info + 44), 5 * 24);
         assert_int_equal(le32_get(ram + le32_get(info + 48)), 20);
         assert_string_equal((const char *)ram + le32_get(info + 64), "Bulkhead");
     }

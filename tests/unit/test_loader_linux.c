@@ -103,11 +103,14 @@ static void loads_by_the_protocol(void **s)
     assert_memory_equal(ram + at, initrd, sizeof(initrd));
     assert_int_equal(params[0x1EF], 0); /* sentinel */
 
-    /* Memory map: RAM, BIOS area, hole, RAM to the end. */
-    assert_int_equal(params[0x1E8], 4);
+    /* Memory map: RAM, BIOS area, hole, RAM to the end; PCI configuration space. */
+    assert_int_equal(params[0x1E8], 5);
     assert_int_equal(le64_get(params + 0x2D0 + 3 * 20), 1 * MIB);
     assert_int_equal(le64_get(params + 0x2D0 + 3 * 20 + 8), 63 * MIB);
     assert_int_equal(le32_get(params + 0x2D0 + 3 * 20 + 16), 1);
+    assert_int_equal(le64_get(params + 0x2D0 + 4 * 20), GUEST_ECAM_BASE);
+    assert_int_equal(le64_get(params + 0x2D0 + 4 * 20 + 8), 256 * MIB);
+    assert_int_equal(le32_get(params + 0x2D0 + 4 * 20 + 16), 2);
 
     /* Identity map of the last 2 MiB below 4 GiB; GDT as the protocol says. */
     const uint64_t pd3 = le64_get(ram + (le64_get(ram + state.cr3) & ~0xFFFull) + 24) & ~0xFFFull;
@@ -251,15 +254,15 @@ static void guest_memory_has_its_hole(void **s)
     assert_null(guest_mem_ptr(&gm, hole, 1));
     assert_null(guest_mem_ptr(&gm, 0xFFFFFFFF, 1));
     assert_ptr_equal(guest_mem_ptr(&gm, 1ull << 32, 1), gm.base + hole);
-    assert_ptr_equal(guest_mem_ptr(&gm, (1ull << 32) + 1024 * MIB - 1, 1),
+    assert_ptr_equal(guest_mem_ptr(&gm, (1ull << 32) + 1280 * MIB - 1, 1),
                      gm.base + 4096 * MIB - 1);
-    assert_null(guest_mem_ptr(&gm, (1ull << 32) + 1024 * MIB - 1, 2));
+    assert_null(guest_mem_ptr(&gm, (1ull << 32) + 1280 * MIB - 1, 2));
     assert_null(guest_mem_ptr(&gm, UINT64_MAX, 2));
     assert_null(guest_mem_ptr(&gm, 4096, UINT64_MAX));
     struct memory_range map[MEMORY_MAP_MAX];
-    assert_int_equal(boot_memory_map(&gm, map), 5);
-    assert_int_equal(map[4].base, 1ull << 32);
-    assert_int_equal(map[4].length_bytes, 1024 * MIB);
+    assert_int_equal(boot_memory_map(&gm, map), 6);
+    assert_int_equal(map[5].base, 1ull << 32);
+    assert_int_equal(map[5].length_bytes, 1280 * MIB);
     assert_int_equal(map[3].base + map[3].length_bytes, hole);
 }
 

@@ -57,6 +57,7 @@ unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEM
         map[n++] =
             (struct memory_range){LEGACY_HOLE_END_GPA, low_end - LEGACY_HOLE_END_GPA, MEMORY_RAM};
     }
+    map[n++] = (struct memory_range){GUEST_ECAM_BASE, GUEST_ECAM_BYTES, MEMORY_RESERVED};
     if (high_bytes != 0) {
         map[n++] = (struct memory_range){GUEST_HIGH_RAM_BASE, high_bytes, MEMORY_RAM};
     }

@@ -33,7 +33,7 @@ struct memory_range {
     uint32_t type;
 };
 
-#define MEMORY_MAP_MAX 5u
+#define MEMORY_MAP_MAX 6u
 
 /** The memory map all protocols show: a PC's. @return number of ranges, MEMORY_MAP_MAX at most. */
 unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEMORY_MAP_MAX]);

@@ -66,10 +66,10 @@ bool memory_map_ram(void)
     const uint64_t all = BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC;
     uint64_t low = guest_mem_low_end(&guest_mem), high = guest_mem_high_bytes(&guest_mem);
     uint64_t first = low < GUEST_VGA_HOLE ? low : GUEST_VGA_HOLE;
-    uint64_t second = low > GUEST_VGA_END ? low - GUEST_VGA_END : 0;
+    uint64_t second = low > GUEST_LEGACY_END ? low - GUEST_LEGACY_END : 0;
 
     return map(0, 0, first, all) == first &&
-           map(GUEST_VGA_END, GUEST_VGA_END, second, all) == second &&
+           map(GUEST_LEGACY_END, GUEST_LEGACY_END, second, all) == second &&
            map(GUEST_HIGH_RAM_BASE, low, high, all) == high;
 }
 

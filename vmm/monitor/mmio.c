@@ -34,10 +34,10 @@ static void device_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
     for (unsigned i = 0; i < size_bytes; i++) mmio_write(gpa + i, 1, value >> (8u * i) & 0xffu);
 }
 
-/* What the guest's own space maps: RAM without the VGA window. */
+/* RAM that is always there: without VGA's window and what the MCH sees to. */
 static void *ram(uint64_t gpa, unsigned size_bytes)
 {
-    if (gpa < GUEST_VGA_END && gpa + size_bytes > GUEST_VGA_HOLE) return NULL;
+    if (gpa < GUEST_LEGACY_END && gpa + size_bytes > GUEST_VGA_HOLE) return NULL;
     return guest_mem_ptr(&guest_mem, gpa, size_bytes);
 }
 

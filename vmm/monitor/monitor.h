@@ -55,6 +55,8 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 /** The window of a VGA card that is not there: not mapped, reads all ones. */
 #define GUEST_VGA_HOLE 0xa0000u
 #define GUEST_VGA_END  0xc0000u
+/** Up to here the MCH decides what is RAM (its PAM registers). */
+#define GUEST_LEGACY_END 0x100000u
 
 /** What has to be looked at before the guest runs again. */
 #define DIRTY_IRQ     1u  /* an interrupt may have become deliverable, or still waits */
@@ -258,7 +260,8 @@ void restore_vcpu(void);
 
 /** First of all: guest_mem. */
 void memory_init(void);
-/** Guest RAM at its guest-physical addresses: a hole for VGA, and below 4 GiB. */
+/** Guest RAM at its guest-physical addresses, but for a hole below 4 GiB and what the MCH sees to:
+ *  VGA's window and the 256 KiB after it. */
 bool memory_map_ram(void);
 /** Memory for a device, zero, of what root has given for devices; 2 MiB aligned if taken before
  *  anything smaller. @return false: not that much left */

@@ -12,7 +12,9 @@
 #include "debug_exit.h"
 #include "dev_util.h"
 #include "i8042.h"
+#include "ich9.h"
 #include "ioapic.h"
+#include "mch.h"
 #include "msi.h"
 #include "pci.h"
 #include "pic.h"
@@ -26,6 +28,8 @@
 #define ACPI_TABLES_GPA     0xf0000u
 #define PIT_CONTROL_PORT    0x61u
 #define LAPIC_CURRENT_COUNT 0x390u
+#define PIC_ELCR_PORT       0x4d0u
+#define PCI_ELCR_HIGH       0x0cu /* lines 10 and 11 are level triggered */
 
 static struct bus bus;
 static struct pic pic;
@@ -34,7 +38,8 @@ static struct rtc rtc;
 static struct uart16550 uart;
 static struct i8042 keyboard;
 static struct pci pci;
-static struct pci_function host_bridge;
+static struct mch mch;
+static struct ich9 ich9;
 static struct acpi_pm pm;
 static struct debug_exit debug_exit;
 static struct ioapic ioapic;
@@ -49,12 +54,32 @@ static uint8_t write_dirty[BUS_MAX_RANGES + 1u];
 
 /* ---- wires ---- */
 
+/* An 8259's input is an ISA device's line and what the LPC bridge routes there. */
+static uint16_t isa_lines, pirq_lines;
+
 static void wire_irq(void *ctx, unsigned line, bool level)
 {
-    if (line < 16u) pic_set_irq(&pic, line, level);
+    if (line < 16u) {
+        unsigned bit = 1u << line;
+
+        isa_lines = (uint16_t)(level ? isa_lines | bit : isa_lines & ~bit);
+        pic_set_irq(&pic, line, level || (pirq_lines & bit));
+    }
     ioapic_set_irq(&ioapic, line == 0 ? 2u : line, level); /* MADT: ISA line 0 is GSI 2 */
     self()->dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
+
+static void wire_pirq(void *ctx, uint16_t lines)
+{
+    unsigned changed = (unsigned)lines ^ pirq_lines;
+
+    pirq_lines = lines;
+    for (unsigned i = 0; i < 16u; i++)
+        if (changed >> i & 1u) pic_set_irq(&pic, i, ((isa_lines | lines) >> i & 1u) != 0);
+    self()->dirty |= DIRTY_IRQ | DIRTY_PIC;
+}
+
+static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level) { ich9_intx(&ich9); }
 
 static uint64_t wire_now(void *ctx) { return clock_ns(); }
 
@@ -361,11 +386,12 @@ int platform_ack(void)
 
 /* ---- setup ---- */
 
-static void ports_mark(void)
+static void ports_mark(struct bus *b)
 {
-    for (unsigned i = 0; i < bus.count[BUS_PIO]; i++) {
-        const struct bus_range *r = &bus.ranges[BUS_PIO][i];
+    for (unsigned i = 0; i < b->count[BUS_PIO]; i++) {
+        const struct bus_range *r = &b->ranges[BUS_PIO][i];
 
+        read_first[i + 1u] = read_dirty[i + 1u] = write_dirty[i + 1u] = 0;
         if (r->dev == &pic) {
             /* Of the reads only a poll changes anything (8259A data sheet, "poll command"). */
             read_first[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
@@ -414,12 +440,17 @@ static bool cpus_init(void)
     return ok;
 }
 
-static bool pci_functions_init(void)
+/* The chipset as firmware leaves it. */
+static bool chipset_init(void)
 {
-    static const struct pci_id mch = {
-        .vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000, .revision = 2};
-
-    return pci_add(&pci, &host_bridge, "host-bridge", PCI_DEVFN(0, 0), &mch, NULL);
+    if (!pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL) || !mch_init(&mch, &pci, NULL) ||
+        !acpi_pm_init(&pm, &bus, &host, true, wire_power_off, NULL) ||
+        !ich9_init(&ich9, &pci, &pm, wire_pirq, NULL))
+        return false;
+    mch_setup(&mch);
+    ich9_setup(&ich9);
+    bus_write(&bus, BUS_PIO, PIC_ELCR_PORT + 1u, 1, PCI_ELCR_HIGH);
+    return pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
 }
 
 bool platform_init(void)
@@ -438,11 +469,11 @@ bool platform_init(void)
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
          i8042_init(&keyboard, &bus, &host, (st->flags & BH_MONITOR_FLAG_VGA) != 0, wire_reset,
                     NULL) &&
-         pci_init(&pci, &bus, &host, NULL, wire_reset, NULL) && pci_functions_init() &&
-         acpi_pm_init(&pm, &bus, &host, false, wire_power_off, NULL) &&
+         chipset_init() &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
-    ports_mark();
+    ports_mark(&bus);
+    bus.ports_changed = ports_mark;
     return ok && acpi_init();
 }
 

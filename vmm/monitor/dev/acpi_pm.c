@@ -1,7 +1,7 @@
 /*
- * ACPI fixed hardware. ACPI 6.3, 4.8.3. There is no SMI command port: the machine is always in ACPI
- * mode, SCI_EN reads as one (4.8.3.2.1). The only sleep state is S5. May call: host interrupt line
- * and clock, power-off callback.
+ * ACPI fixed hardware. ACPI 6.3, 4.8.3; register block as in the ICH9 data sheet, 13.8.3. The only
+ * sleep state is S5; there is no system management mode, no general-purpose event and no TCO timer.
+ * May call: host interrupt line and clock, power-off callback.
  */
 #include "acpi_pm.h"
 #include "dev_util.h"
@@ -17,18 +17,22 @@
 #define CNT_TYPE   0x1c00u
 #define CNT_SLP_EN 0x2000u
 
+#define REG_TIMER      0x08u
+#define REG_GPE_ENABLE 0x28u
+#define REG_SMI_ENABLE 0x30u
+/* The write to APM_CNT makes an SMI: firmware takes it that the handler is in place. */
+#define SMI_APMC_EN 0x20u
+#define TIMER_SHIFT 31u /* TMR_STS is set whenever the counter's top bit changes (4.8.3.1) */
+
 static uint64_t timer_now(const struct acpi_pm *pm)
 {
     return ns_to_ticks(pm->host->now_ns(pm->host->ctx), ACPI_PM_TIMER_HZ);
 }
 
-/* TMR_STS is set whenever the counter's top bit changes (4.8.3.1). */
-static unsigned carry_shift(const struct acpi_pm *pm) { return pm->timer_32bit ? 31u : 23u; }
-
 static void update(struct acpi_pm *pm)
 {
-    bool sci = (pm->status & pm->enable & STS_ALL) != 0;
-    unsigned shift = carry_shift(pm);
+    bool sci = (pm->control & CNT_SCI_EN) && (pm->status & pm->enable & STS_ALL);
+    const unsigned shift = TIMER_SHIFT;
 
     pm->deadline_ns = NO_DEADLINE_NS;
     if ((pm->enable & STS_TIMER) && !(pm->status & STS_TIMER))
@@ -41,7 +45,7 @@ static void update(struct acpi_pm *pm)
 
 static void sync(struct acpi_pm *pm, uint64_t t)
 {
-    unsigned shift = carry_shift(pm);
+    const unsigned shift = TIMER_SHIFT;
 
     if (t >> shift > pm->timer_seen >> shift) pm->status |= STS_TIMER;
     if (t > pm->timer_seen) pm->timer_seen = t;
@@ -61,7 +65,12 @@ static uint8_t reg_read(void *dev, unsigned reg)
     case 3: value = (uint8_t)(pm->enable >> ((reg - 2u) * 8u)); break;
     case 4:
     case 5: value = (uint8_t)(pm->control >> ((reg - 4u) * 8u)); break;
-    default: break;
+    default:
+        if (reg >= REG_GPE_ENABLE && reg < REG_GPE_ENABLE + sizeof(pm->gpe_enable))
+            value = pm->gpe_enable[reg - REG_GPE_ENABLE];
+        else if (reg >= REG_SMI_ENABLE && reg < REG_SMI_ENABLE + 4u)
+            value = (uint8_t)((pm->smi_enable | SMI_APMC_EN) >> ((reg - REG_SMI_ENABLE) * 8u));
+        break;
     }
     update(pm);
     return value;
@@ -72,7 +81,8 @@ static void control_write(struct acpi_pm *pm, unsigned shift, uint8_t value)
     uint16_t bits = (uint16_t)((unsigned)value << shift);
     uint16_t lane = (uint16_t)(0xffu << shift);
 
-    pm->control = (uint16_t)((pm->control & ~lane) | (bits & (CNT_TYPE | CNT_BM_RLD)) | CNT_SCI_EN);
+    lane &= CNT_TYPE | CNT_BM_RLD; /* SCI_EN is not for the operating system to write */
+    pm->control = (uint16_t)((pm->control & ~lane) | (bits & lane));
     if ((bits & CNT_SLP_EN) && (bits & CNT_TYPE) >> 10 == ACPI_S5_TYPE) pm->power_off(pm->ctx);
 }
 
@@ -91,7 +101,14 @@ static void reg_write(void *dev, unsigned reg, uint8_t value)
     case 3: pm->enable = (uint16_t)((pm->enable & ~lane) | (bits & EN_ALL)); break;
     case 4:
     case 5: control_write(pm, shift, value); break;
-    default: break;
+    default:
+        if (reg >= REG_GPE_ENABLE && reg < REG_GPE_ENABLE + sizeof(pm->gpe_enable))
+            pm->gpe_enable[reg - REG_GPE_ENABLE] = value;
+        else if (reg >= REG_SMI_ENABLE && reg < REG_SMI_ENABLE + 4u) {
+            shift = (reg - REG_SMI_ENABLE) * 8u;
+            pm->smi_enable = (pm->smi_enable & ~(0xffu << shift)) | (uint32_t)value << shift;
+        }
+        break;
     }
     update(pm);
 }
@@ -99,12 +116,11 @@ static void reg_write(void *dev, unsigned reg, uint8_t value)
 static uint64_t pm_read(void *dev, uint64_t offset, unsigned size_bytes)
 {
     const struct acpi_pm *pm = dev;
-    const uint64_t timer = ACPI_PM_TIMER - ACPI_PM_BASE;
 
-    if (offset >= timer && offset < timer + 4u) { /* all bytes of one moment */
-        uint64_t t = timer_now(pm) & (pm->timer_32bit ? 0xffffffffu : 0xffffffu);
+    if (offset >= REG_TIMER && offset < REG_TIMER + 4u) { /* all bytes of one moment */
+        uint64_t t = timer_now(pm) & UINT32_MAX;
 
-        return t >> ((offset - timer) * 8u) & dev_ones(size_bytes);
+        return t >> ((offset - REG_TIMER) * 8u) & dev_ones(size_bytes);
     }
     return dev_read_bytes(reg_read, dev, offset, size_bytes);
 }
@@ -118,24 +134,63 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct acpi_pm, deadline_ns), STATE_MEMBER(struct acpi_pm, timer_seen),
     STATE_MEMBER(struct acpi_pm, status),      STATE_MEMBER(struct acpi_pm, enable),
     STATE_MEMBER(struct acpi_pm, control),     STATE_MEMBER(struct acpi_pm, sci_level),
+    STATE_MEMBER(struct acpi_pm, smi_enable),  STATE_MEMBER(struct acpi_pm, gpe_enable),
+    STATE_MEMBER(struct acpi_pm, apm),
 };
 
-const struct dev_state acpi_pm_state = DEV_STATE("acpi_pm", 1, members, NULL);
+const struct dev_state acpi_pm_state = DEV_STATE("acpi_pm", 2, members, NULL);
 
-bool acpi_pm_init(struct acpi_pm *pm, struct bus *bus, const struct dev_host *host,
-                  bool timer_32bit, void (*power_off)(void *ctx), void *ctx)
+/* APM_CNT and APM_STS (13.7.3): what the SMI handler would do, at once. */
+static uint8_t apm_read(void *dev, unsigned reg) { return ((const struct acpi_pm *)dev)->apm[reg]; }
+
+static void apm_write(void *dev, unsigned reg, uint8_t value)
 {
-    static const struct bus_ops ops = {pm_read, pm_write};
+    struct acpi_pm *pm = dev;
+
+    pm->apm[reg] = value;
+    if (reg != 0) return;
+    if (value == ACPI_ENABLE_VALUE) pm->control |= CNT_SCI_EN;
+    if (value == ACPI_DISABLE_VALUE) pm->control &= (uint16_t)~CNT_SCI_EN;
+    update(pm);
+}
+
+static uint64_t apm_port_read(void *dev, uint64_t offset, unsigned size_bytes)
+{
+    return dev_read_bytes(apm_read, dev, offset, size_bytes);
+}
+
+static void apm_port_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    dev_write_bytes(apm_write, dev, offset, size_bytes, value);
+}
+
+bool acpi_pm_init(struct acpi_pm *pm, struct bus *bus, const struct dev_host *host, bool acpi_mode,
+                  void (*power_off)(void *ctx), void *ctx)
+{
+    static const struct bus_ops apm_ops = {apm_port_read, apm_port_write};
 
     memset(pm, 0, sizeof(*pm));
+    pm->bus = bus;
     pm->host = host;
     pm->power_off = power_off;
     pm->ctx = ctx;
-    pm->timer_32bit = timer_32bit;
-    pm->control = CNT_SCI_EN;
+    pm->control = acpi_mode ? CNT_SCI_EN : 0;
     pm->timer_seen = timer_now(pm);
     pm->deadline_ns = NO_DEADLINE_NS;
-    return bus_add(bus, BUS_PIO, ACPI_PM_BASE, ACPI_PM_PORTS, &ops, pm, "acpi-pm");
+    return bus_add(bus, BUS_PIO, ACPI_SMI_PORT, sizeof(pm->apm), &apm_ops, pm, "apm");
+}
+
+bool acpi_pm_place(struct acpi_pm *pm, uint16_t base)
+{
+    static const struct bus_ops ops = {pm_read, pm_write};
+
+    if (pm->base == base) return true;
+    if (pm->base) bus_remove(pm->bus, BUS_PIO, pm->base);
+    pm->base = 0;
+    if (base == 0) return true;
+    if (!bus_add(pm->bus, BUS_PIO, base, ACPI_PM_PORTS, &ops, pm, "acpi-pm")) return false;
+    pm->base = base;
+    return true;
 }
 
 void acpi_pm_tick(struct acpi_pm *pm, uint64_t now_ns)

@@ -1,6 +1,6 @@
 /*
  * Address decoding: finds the device range an access lies in. Calls the device's handlers and
- * nothing else. Never lets an access reach a device unless it lies wholly inside the range.
+ * ports_changed. Never lets an access reach a device unless it lies wholly inside the range.
  */
 #include "bus.h"
 #include "dev_util.h"
@@ -26,6 +26,7 @@ bool bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
     bus->ranges[k][place] = (struct bus_range){base, size, ops, dev, name};
     for (uint64_t port = base; k == BUS_PIO && port <= last; port++)
         bus->port[port] = (uint8_t)(place + 1u);
+    if (k == BUS_PIO && bus->ports_changed) bus->ports_changed(bus);
     return true;
 }
 
@@ -40,6 +41,7 @@ void bus_remove(struct bus *bus, enum bus_kind kind, uint64_t base)
         for (uint64_t port = base; k == BUS_PIO && port < base + r->size; port++)
             bus->port[port] = 0;
         *r = (struct bus_range){0};
+        if (k == BUS_PIO && bus->ports_changed) bus->ports_changed(bus);
         return;
     }
 }

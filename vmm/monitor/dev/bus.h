@@ -37,6 +37,8 @@ struct bus {
     struct bus_range ranges[2][BUS_MAX_RANGES]; /* size 0: a place that is free */
     unsigned count[2];                          /* places in use are below this */
     uint64_t holes[2]; /* accesses no range answered; reads gave all ones, writes were dropped */
+    /** The table of port ranges has changed. NULL: nobody asks. */
+    void (*ports_changed)(struct bus *bus);
     uint8_t port[BUS_PORTS]; /* index of the port's range in ranges[BUS_PIO], plus one; 0: none */
 };
 

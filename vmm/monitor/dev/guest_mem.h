@@ -8,12 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GUEST_LOW_RAM_END   0xC0000000ull  /* RAM ends here at the latest; devices up to 4 GiB */
+#define GUEST_LOW_RAM_END   0xB0000000ull  /* RAM ends here at the latest; devices up to 4 GiB */
+#define GUEST_ECAM_BASE     0xB0000000ull  /* where firmware puts PCI configuration space, ... */
+#define GUEST_ECAM_BYTES    0x10000000ull  /* ... 256 buses of it */
 #define GUEST_HIGH_RAM_BASE 0x100000000ull /* where RAM continues */
+_Static_assert(GUEST_LOW_RAM_END <= GUEST_ECAM_BASE, "RAM ends where configuration space begins");
 
 /**
- * One piece of size_bytes at base. Guest-physical 0 is base; what is beyond 3 GiB appears to the
- * guest from 4 GiB on. size_bytes is a multiple of 4096.
+ * One piece of size_bytes at base. Guest-physical 0 is base; what is beyond
+ * GUEST_LOW_RAM_END appears to the guest from 4 GiB on. size_bytes is a multiple of 4096.
  */
 struct guest_mem {
     uint8_t *base;
