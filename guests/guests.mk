@@ -9,6 +9,10 @@ LINUX_FETCHED := build/third-party/debian
 LINUX_CLOUD := $(LINUX_OUT)/vmlinuz-cloud
 LINUX_GENERIC := $(LINUX_OUT)/vmlinuz-generic
 LINUX_INITRD := $(LINUX_OUT)/initrd.cpio
+# With the cloud kernel's virtio drivers, which are modules.
+LINUX_VIRTIO := $(LINUX_OUT)/initrd-virtio.cpio
+LINUX_VIRTIO_MODULES := virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
+    virtio_blk failover net_failover virtio_net virtio_console virtio-rng virtio_balloon
 
 ifeq ($(COMPILER),clang)
 GUEST_CLANG := -Wno-gnu-statement-expression -Wno-unused-command-line-argument
@@ -16,7 +20,7 @@ endif
 
 .PHONY: guests guests-linux guests-linux-generic guests-micro
 guests: guests-linux guests-micro
-guests-linux: $(LINUX_CLOUD) $(LINUX_INITRD)
+guests-linux: $(LINUX_CLOUD) $(LINUX_INITRD) $(LINUX_VIRTIO)
 guests-linux-generic: $(LINUX_GENERIC)
 
 # $(1): short name; $(2): package; $(3): pattern of the real package when $(2) is a metapackage.
@@ -45,6 +49,11 @@ $(LINUX_INITRD): $(LINUX_OUT)/bhtest $(LINUX_FETCHED)/busybox/PACKAGE \
     $(addprefix guests/linux/,init banner motd newc.py mkinitrd.sh)
 	$(call say,INITRD,$@)
 	$(Q)guests/linux/mkinitrd.sh guests/linux $(LINUX_FETCHED)/busybox/bin/busybox $< $@
+
+$(LINUX_VIRTIO): $(LINUX_INITRD) $(LINUX_FETCHED)/cloud/PACKAGE guests/linux/mkmodules.sh
+	$(call say,INITRD,$@)
+	$(Q)guests/linux/mkmodules.sh guests/linux $(LINUX_INITRD) $(LINUX_FETCHED)/cloud $@ \
+	    $(LINUX_VIRTIO_MODULES)
 
 # ---- Micro guests --------------------------------------------------------------------------------
 # tests/system/guests/NAME.c and tests/bench/guest_NAME.c -> build/tests/guests/NAME.elf. Nothing in

@@ -313,6 +313,24 @@ void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value);
 /** Root has asked something: answer it. */
 void control_asked(void);
 
+/* ---- disks.c: what root has given as disks ---- */
+
+bool disks_init(void);
+/** The next disk from number *@n on that is on a bus (BH_DISK_AHCI or 0); *@n: the one behind it.
+ *  @return NULL: no more */
+struct disk *disk_next(unsigned *n, uint32_t bus);
+/** As platform_saved(), of the disks. */
+bool disks_saved(unsigned n, const struct dev_state **state, void **dev);
+
+/* ---- virtio_devices.c; with the device lock held ---- */
+
+struct pci;
+bool virtio_devices_init(struct pci *pci, const struct dev_host *host);
+uint64_t virtio_devices_deadline_ns(void);
+void virtio_devices_tick(uint64_t now_ns);
+/** As platform_saved(), of these devices. */
+bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev);
+
 /* ---- cpuid.c, msr.c ---- */
 
 void cpuid_init(void);

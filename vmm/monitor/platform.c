@@ -289,6 +289,7 @@ static uint64_t devices_next_ns(void)
 
     ns = ns_min(ns, rtc.deadline_ns);
     ns = ns_min(ns, keyboard.deadline_ns);
+    ns = ns_min(ns, virtio_devices_deadline_ns());
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -317,6 +318,7 @@ static void devices_tick(uint64_t now)
     if (rtc.deadline_ns <= now) rtc_tick(&rtc, now);
     if (keyboard.deadline_ns <= now) i8042_tick(&keyboard, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
+    virtio_devices_tick(now);
     console_input();
     device_unlock();
     self()->dirty |= DIRTY_DEVICES;
@@ -405,6 +407,8 @@ static void ports_mark(struct bus *b)
             /* Port 0x61 has a range of its own and only shows outputs. */
             read_dirty[i + 1u] = r->base == PIT_CONTROL_PORT ? 0 : DIRTY_DEVICES;
             write_dirty[i + 1u] = DIRTY_DEVICES;
+        } else { /* BARs: a notification may leave something for later */
+            write_dirty[i + 1u] = DIRTY_DEVICES;
         }
     }
 }
@@ -450,7 +454,8 @@ static bool chipset_init(void)
     mch_setup(&mch);
     ich9_setup(&ich9);
     bus_write(&bus, BUS_PIO, PIC_ELCR_PORT + 1u, 1, PCI_ELCR_HIGH);
-    return pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
+    return disks_init() && virtio_devices_init(&pci, &host) &&
+           pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
 }
 
 bool platform_init(void)
@@ -498,7 +503,9 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
         return true;
     }
     n -= pci.count;
-    if (n >= count) return false;
+    if (n >= count)
+        return disks_saved(n - count, state, dev) ||
+               virtio_devices_saved(n - count - start_block()->ndisks, state, dev);
     *state = chipset[n].state;
     *dev = chipset[n].dev;
     return true;

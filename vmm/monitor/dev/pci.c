@@ -178,6 +178,7 @@ static uint64_t config_read(const struct pci *pci, unsigned bus, unsigned devfn,
     uint64_t value = 0;
 
     if (f == NULL || offset + size_bytes > PCI_CONFIG_BYTES) return dev_ones(size_bytes);
+    if (f->reading) f->reading(f->dev, offset, size_bytes);
     for (unsigned i = 0; i < size_bytes; i++) value |= (uint64_t)f->config[offset + i] << (i * 8u);
     return value;
 }

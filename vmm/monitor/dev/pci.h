@@ -42,11 +42,13 @@ struct pci_msix_vector {
 struct pci_function {
     const char *name;
     struct pci *pci;
-    void *dev; /* for @written */
+    void *dev; /* for the three below */
     /** Configuration bytes [offset, + size) have been written and taken over. May be NULL. */
     void (*written)(void *dev, unsigned offset, unsigned size_bytes);
     /** A saved state has been loaded: derive from config what derives from it. May be NULL. */
     void (*loaded)(void *dev);
+    /** They are about to be read: config may be brought up to date. May be NULL. */
+    void (*reading)(void *dev, unsigned offset, unsigned size_bytes);
     uint8_t devfn, pin;     /* pin: 1..4 = INTA..INTD, 0: none */
     uint8_t capability_end; /* where the next capability goes */
     uint8_t msi, msix;      /* offsets of those capabilities, 0: none */

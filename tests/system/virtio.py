@@ -1,0 +1,36 @@
+"""Debian's kernel with its own virtio drivers, unmodified, on our devices.
+
+What works is checked inside the guest (guests/linux/init, bh.test=virtio).
+"""
+import hashlib
+import os
+
+from case import case, check, run_guest
+
+KERNEL = "build/guests/linux/vmlinuz-cloud"
+INITRD = "build/guests/linux/initrd-virtio.cpio"
+DISK_BYTES = 5000192  # whole sectors, no whole blocks
+
+
+def disk(t):
+    """An image of bytes that repeat nowhere; its path and digest."""
+    data = hashlib.shake_256(b"a disk").digest(DISK_BYTES)
+    path = os.path.join(t.dir, "disk.img")
+    with open(path, "wb") as f:
+        f.write(data)
+    return path, hashlib.sha256(data).hexdigest()
+
+
+def devices(t, timeout):
+    path, digest = disk(t)
+    result = run_guest(t, KERNEL, initrd=INITRD, mem=192, disk=path, timeout=timeout, icount=True,
+                       append=f"console=ttyS0 quiet bh.test=virtio bh.digest={digest}")
+    check("BH-DONE virtio pass" in result.console, "the guest is not content", result)
+    check(result.status == 0, "a power-off ends with 0", result)
+    with open(path, "rb") as f:
+        check(hashlib.sha256(f.read()).hexdigest() == digest, "the image is as it was", result)
+    print(result.console)
+
+
+case(("qemu",), cost=30, limit=400, timeout=350)(devices)
+case(("bochs",), cost=150, limit=900, full=True, timeout=850)(devices)
