@@ -161,10 +161,9 @@ __attribute__((noreturn)) void ipc_hazard_words(uint64_t badge, uint64_t w0, uin
 }
 
 /* Give message @w from @from to the blocked receiver @r; @call: with the context, and it owes a reply. */
-static void deliver(struct endpoint *ep, struct thread *from, struct thread *r, const uint64_t *w,
-                    uint64_t badge, bool call)
+static void deliver(struct thread *from, struct thread *r, const uint64_t *w, uint64_t badge,
+                    bool call)
 {
-    (void)ep;
     words_store(r, w);
     r->badge = badge;
     if (call) {
@@ -192,7 +191,7 @@ static struct sysret send(uint64_t cap, const uint64_t *w, uint64_t deadline, bo
     if (!call && ep->queue == EP_RECEIVERS) {
         r = &threads[ep->head];
         queue_remove(ep, r);
-        deliver(ep, t, r, w, c.badge, false);
+        deliver(t, r, w, c.badge, false);
         return sysret(BH_OK, 0);
     }
     sched_charge();
@@ -201,7 +200,7 @@ static struct sysret send(uint64_t cap, const uint64_t *w, uint64_t deadline, bo
         r = &threads[ep->head];
         queue_remove(ep, r);
         t->wait_object = c.obj;
-        deliver(ep, t, r, w, c.badge, true);
+        deliver(t, r, w, c.badge, true);
         sched_block(t, deadline);
         t->wait = WAIT_REPLY;
     } else {

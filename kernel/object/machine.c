@@ -181,15 +181,10 @@ struct sysret inv_kernel_putc(const struct invocation *in)
     return sysret(BH_OK, 0);
 }
 
-struct sysret inv_kernel_check(const struct invocation *in)
-{
-    (void)in;
-    return sysret(BH_OK, check_all());
-}
+struct sysret inv_kernel_check(const struct invocation *in) { return sysret(BH_OK, check_all()); }
 
 struct sysret inv_kernel_audit_consumed(const struct invocation *in)
 {
-    (void)in;
     return sysret(BH_OK, audit_ring.written);
 }
 

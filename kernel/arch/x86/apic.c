@@ -53,9 +53,8 @@ uint32_t apic_id(void) { return apic_x2 ? reg_read(REG_ID) : reg_read(REG_ID) >>
 
 void apic_eoi(void) { reg_write(REG_EOI, 0); }
 
-void apic_init_boot(uint64_t lapic_phys)
+void apic_init_boot(void)
 {
-    (void)lapic_phys;
     apic_x2 = (cpuid(1, 0).c >> 21 & 1u) != 0;
     tsc_deadline = (cpuid(1, 0).c >> 24 & 1u) != 0;
     /* The 8259s stay masked: everything comes through the IOAPIC. */

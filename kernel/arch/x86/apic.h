@@ -8,7 +8,7 @@
 extern bool apic_x2;
 extern uint32_t tsc_khz;
 
-void apic_init_boot(uint64_t lapic_phys); /* BSP, before anything else here */
+void apic_init_boot(void); /* BSP, before anything else here */
 void apic_init_cpu(void);
 bool apic_calibrate(void); /* BSP: TSC and timer against the PIT; false: it stands still */
 uint32_t apic_id(void);

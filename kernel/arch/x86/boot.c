@@ -316,7 +316,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     cdt_init();
     fix_map(FIX_LAPIC, madt.lapic_phys, PTE_PCD | PTE_PWT);
     if (madt.ioapic_phys != 0) fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
-    apic_init_boot(madt.lapic_phys);
+    apic_init_boot();
     cpu_init(0);
     if (!apic_calibrate()) boot_stop("the PIT does not count (clocks are measured against it)");
     ioapic_init(madt.ioapic_phys, madt.ioapic_gsi_base);

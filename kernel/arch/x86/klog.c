@@ -96,15 +96,11 @@ void vklog(const char *fmt, va_list ap)
             for (const char *s = va_arg(ap, const char *); *s != 0; s++) put(*s);
             break;
         case 'u':
-            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 10, width, pad);
-            break;
         case 'x':
-            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 16, width, pad);
+            put_number(is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), *fmt == 'u' ? 10 : 16,
+                       width, pad);
             break;
-        default:
-            put('%');
-            if (*fmt == 0) return;
-            put(*fmt);
+        default: return; /* compilers check formats */
         }
     }
 }

@@ -267,6 +267,7 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         /* Back to the guest, but through our loop: an endless one can be interrupted. */
         b->event_inj = BH_EVENT_VALID | BH_EVENT_EXCEPTION | (code - 0x40) |
                        (code == SVM_EXCP_AC ? BH_EVENT_CODE | (i1 & 0xffffffff) << 32 : 0);
+        page->inject = b->event_inj; /* the loop may end with a signal or a deadline all the same */
         return EXIT_RESUME;
     case SVM_EXCP_MC: panic("no machine check while a guest runs");
     case SVM_IRET:
@@ -294,7 +295,7 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     struct vmcb *b = v->hw;
     struct bh_vcpu_page *page = v->page;
     struct percpu *pc = percpu();
-    uint64_t code;
+    uint64_t code, event;
     unsigned reason;
 
     if (__builtin_expect(pc->last_vcpu != v || pools[pc->cpu].generation != v->asid_generation, 0))
@@ -318,6 +319,7 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     page->rflags = b->rflags;
     page->shadow = (b->int_shadow & 1) | v->backend[SVM_NMI_BLOCKED] << 1;
     page->next_rip = has_nrip ? b->next_rip : 0;
+    page->inject = 0;
     reason = code < sizeof(exit_map) ? exit_map[code] : 0;
     if (reason == BH_EXIT_IO) {
         v->qual = b->exit_info1;
@@ -329,12 +331,10 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     } else if (__builtin_expect(reason == 0 || reason == BH_EXIT_CR, 0)) {
         reason = svm_exit_rare(v, b, code);
     }
-    page->inject = 0;
     if (__builtin_expect((b->exit_int_info & BH_EVENT_VALID) != 0, 0)) {
-        if (reason >= BH_NEXITS)
-            b->event_inj = event_again(b->exit_int_info);
-        else
-            page->inject = event_again(b->exit_int_info);
+        event = event_again(b->exit_int_info);
+        if (reason >= BH_NEXITS) b->event_inj = event;
+        page->inject = event;
     }
     return reason;
 }

@@ -184,6 +184,7 @@ static unsigned exit_exception(struct vmx_save *s, struct bh_vcpu_page *page)
 {
     uint64_t info = vmread(EXIT_EVENT);
     uint32_t vector = (uint32_t)info & 0xffu, type = EVENT_TYPE((uint32_t)info);
+    uint64_t event;
 
     if (type == EVENT_NMI) {
         __asm__ volatile("int $2" : : : "memory"); /* its IRET unblocks NMIs again */
@@ -209,9 +210,10 @@ static unsigned exit_exception(struct vmx_save *s, struct bh_vcpu_page *page)
     }
     if (type == EVENT_PRIV) /* INT1: a trap, RIP is to advance */
         vmwrite(ENTRY_INSN_LENGTH, vmread(EXIT_INSN_LENGTH));
-    inject_event(type, vector,
-                 (info & EVENT_CODE) |
-                     ((info & EVENT_CODE) != 0 ? vmread(EXIT_EVENT_CODE) << 32 : 0));
+    event = (info & EVENT_CODE) != 0 ? EVENT_CODE | vmread(EXIT_EVENT_CODE) << 32 : 0;
+    inject_event(type, vector, event);
+    /* The loop may end with a signal or a deadline all the same. */
+    if (type == EVENT_HARD) page->inject = event | BH_EVENT_VALID | BH_EVENT_EXCEPTION | vector;
     return EXIT_RESUME;
 }
 
