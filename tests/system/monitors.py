@@ -126,6 +126,9 @@ def recorded(result, reason, qualifications, name="evil"):
     check(len(told) == 1 and told[0]["kind"] == "stopped", "the VM was stopped", result)
     check(told[0]["exit_reason"] == reason and told[0]["qualification"] in qualifications and
           told[0]["vcpu"] == 0, "reason and qualification are the hardware's", result)
+    kind = {INVALID: "vcpu-invalid", UNKNOWN: "vcpu-unknown"}[reason]
+    check([(one["kind"], one["vm"], one["reason"], one["rip"]) for one in result.audit("kernel")] ==
+          [(kind, name, told[0]["qualification"], told[0]["rip"])], "the kernel has recorded the same", result)
     check(result.ends().get("good") == GOOD, "the VM beside it passes", result)
     check("PANIC" not in result.log, "the kernel goes on", result)
     return told[0]
@@ -138,6 +141,17 @@ def entry_fails(t):
     result = run_vms(t, {"evil": vm("hello", "entry=bad"), "good": vm("hello")}, timeout=150)
     told = recorded(result, INVALID, REFUSED[t.emu])
     check(0x100000 <= int(told["rip"], 16) < 0x4000000 and len(told["bytes"]) >= 16, "where it was, and its code", result)
+
+
+@case(("qemu", "bochs"), cost=15, limit=200)
+def concealed(t):
+    """A monitor that says nothing of a thousand refused entries: the kernel does, and not a thousand times."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    result = run_vms(t, {"evil": vm("hello", "attack=conceal"), "good": vm("hello")}, timeout=150)
+    check(result.ends() == {"evil": "power-off", "good": GOOD}, "both have ended", result)
+    told = result.audit("kernel")
+    check(1 <= len(told) <= 10 and {(one["kind"], one["vm"]) for one in told} == {("vcpu-invalid", "evil")} and
+          told[0]["rip"] == "0x1234", "the kernel's records, once per doubling", result)
 
 
 @case(("qemu", "bochs"), cost=25, limit=300)

@@ -8,6 +8,7 @@
 #include "caps.h"
 #include "console.h"
 #include "control.h"
+#include "kernel_audit.h"
 #include "layout.h"
 #include "log.h"
 #include "manifest.h"
@@ -127,7 +128,7 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
 
         /* A monitor that signals all the time must not keep this CPU busy at root's expense. */
         service_pause(now + least);
-
+        kernel_audit_poll(vms, manifest.vm_count);
         if (r.err == BH_OK)
             for (unsigned i = 0; i < manifest.vm_count; i++)
                 if ((r.value & (vm_signal_bit(i) | vm_fault_bit(i))) != 0)

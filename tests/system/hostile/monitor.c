@@ -182,6 +182,24 @@ static void flood(void)
     for (;;) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
 }
 
+/* States that the CPU refuses, again and again; and then it says that the guest has powered off. */
+static void conceal(void)
+{
+    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
+
+    (void)bh_vcpu_read(BH_MONITOR_SLOT_VCPU, BH_STATE_ALL);
+    page()->rip = 0x1234;
+    if (start()->backend == BH_BACKEND_VMX)
+        page()->state.seg[BH_CS].attr = 0x92;
+    else
+        page()->state.cr4 = 1u << 22;
+    for (unsigned i = 0; i < 1000; i++)
+        (void)bh_vcpu_run(BH_FOREVER, BH_RUN_RIP | BH_STATE_SEG | BH_STATE_CR);
+    __atomic_store_n(&r->kind, (uint32_t)BH_END_POWEROFF, __ATOMIC_RELEASE);
+    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+}
+
 /* Every unmap makes CPUs flush; for "ms" of time, then it says how often. */
 static void unmap_storm(void)
 {
@@ -380,6 +398,7 @@ static const struct {
     {"bad_stacks", bad_stacks, NULL},
     {"bad_pages", bad_pages, NULL},
     {"flood", flood, NULL},
+    {"conceal", conceal, NULL},
     {"unmap_storm", unmap_storm, NULL},
     {"signal_storm", signal_storm, NULL},
     {"flags_and_segments", flags_and_segments, NULL},
