@@ -1,4 +1,6 @@
-// sources: vmm/monitor/dev/acpi_tables.c vmm/monitor/dev/aml.c
+// sources: vmm/monitor/dev/acpi_tables.c vmm/monitor/dev/acpi_dsdt.c vmm/monitor/dev/aml.c
+// sources: vmm/monitor/dev/ich9.c vmm/monitor/dev/acpi_pm.c vmm/monitor/dev/pci.c
+// sources: vmm/monitor/dev/pci_msi.c vmm/monitor/dev/bus.c
 /* ACPI tables: found the way an operating system finds them, checksums, contents; the AML and the
  * tables go through iasl, which must neither complain nor read them differently. */
 #include <stdio.h>
@@ -19,6 +21,14 @@
 #define BASE 0xe0000u
 
 static uint8_t buf[ACPI_TABLES_MAX_BYTES];
+
+static size_t build(void *to, size_t size, uint64_t base, unsigned cpus)
+{
+    const struct acpi_config config = {
+        .ncpus = cpus, .window_base = 0x180000000ull, .window_end = 1ull << 40};
+
+    return acpi_tables_build(to, size, base, &config);
+}
 
 static uint64_t le(const uint8_t *p, unsigned bytes)
 {
@@ -70,8 +80,8 @@ static void test_structure(void **state)
 {
     (void)state;
     for (unsigned cpus = 1; cpus <= ACPI_TABLES_MAX_CPUS; cpus++) {
-        size_t used = acpi_tables_build(buf, sizeof(buf), BASE, cpus);
-        const uint8_t *fadt, *madt;
+        size_t used = build(buf, sizeof(buf), BASE, cpus);
+        const uint8_t *fadt, *madt, *mcfg;
         unsigned lapics = 0;
 
         assert_in_range(used, 500, sizeof(buf));
@@ -85,13 +95,19 @@ static void test_structure(void **state)
         assert_int_equal(le(fadt + 36, 4) % 64, 0);
         table(le(fadt + 36, 4), "FACS", used);
         assert_int_equal(le(fadt + 46, 2), 9);
-        assert_int_equal(le(fadt + 48, 4), 0);
+        assert_int_equal(le(fadt + 48, 4), ACPI_SMI_PORT);
+        assert_int_equal(le(fadt + 52, 2), ACPI_ENABLE_VALUE | ACPI_DISABLE_VALUE << 8);
+        assert_int_equal(le(fadt + 109, 2) & 4, 4); /* no VGA */
         assert_int_equal(le(fadt + 56, 4), ACPI_PM1_EVT);
         assert_int_equal(le(fadt + 152, 8), ACPI_PM1_EVT);
         assert_int_equal(le(fadt + 64, 4), ACPI_PM1_CNT);
         assert_int_equal(le(fadt + 76, 4), ACPI_PM_TIMER);
         assert_int_equal(le(fadt + 112, 4) & 0x100, 0x100); /* 32-bit PM timer */
         assert_int_equal(le(fadt + 120, 8), 0xcf9);
+        mcfg = find("MCFG", used);
+        assert_int_equal(le(mcfg + 4, 4), 60);
+        assert_int_equal(le(mcfg + 44, 8), 0xb0000000);
+        assert_int_equal(le(mcfg + 52, 4), 0xff000000); /* segment 0, buses 0 to 255 */
         madt = find("APIC", used);
         for (size_t at = 44; at < le(madt + 4, 4); at += madt[at + 1]) {
             assert_in_range(madt[at + 1], 6, 16);
@@ -103,21 +119,21 @@ static void test_structure(void **state)
 
 static void test_limits(void **state)
 {
-    size_t used = acpi_tables_build(buf, sizeof(buf), BASE, 4);
+    size_t used = build(buf, sizeof(buf), BASE, 4);
 
     (void)state;
-    assert_int_equal(acpi_tables_build(buf, sizeof(buf), BASE, 0), 0);
-    assert_int_equal(acpi_tables_build(buf, sizeof(buf), BASE, ACPI_TABLES_MAX_CPUS + 1), 0);
-    assert_int_equal(acpi_tables_build(buf, sizeof(buf), BASE + 16, 1), 0);
-    assert_int_equal(acpi_tables_build(buf, sizeof(buf), 0xffffffc0, 1), 0);
-    assert_int_equal(acpi_tables_build(buf, sizeof(buf), 1ull << 40, 1), 0);
+    assert_int_equal(build(buf, sizeof(buf), BASE, 0), 0);
+    assert_int_equal(build(buf, sizeof(buf), BASE, ACPI_TABLES_MAX_CPUS + 1), 0);
+    assert_int_equal(build(buf, sizeof(buf), BASE + 16, 1), 0);
+    assert_int_equal(build(buf, sizeof(buf), 0xffffffc0, 1), 0);
+    assert_int_equal(build(buf, sizeof(buf), 1ull << 40, 1), 0);
     for (size_t size = 0; size < used; size++) {
         uint8_t *exact = malloc(size + 1u); /* the sanitizer watches the end */
 
-        assert_int_equal(acpi_tables_build(exact, size, BASE, 4), 0);
+        assert_int_equal(build(exact, size, BASE, 4), 0);
         free(exact);
     }
-    assert_int_equal(acpi_tables_build(buf, used, BASE, 4), used);
+    assert_int_equal(build(buf, used, BASE, 4), used);
 }
 
 static void save(const char *dir, const char *name, const uint8_t *p)
@@ -137,24 +153,26 @@ static void test_iasl(void **state)
 {
     char dir[] = "/tmp/acpi-tables-XXXXXX";
     char command[1024];
-    size_t used = acpi_tables_build(buf, sizeof(buf), BASE, 2);
+    size_t used = build(buf, sizeof(buf), BASE, 2);
     const uint8_t *fadt = find("FACP", used);
 
     (void)state;
     assert_non_null(mkdtemp(dir));
     save(dir, "facp", fadt);
     save(dir, "apic", find("APIC", used));
+    save(dir, "mcfg", find("MCFG", used));
     save(dir, "xsdt", table(le(buf + 24, 8), "XSDT", used));
     save(dir, "rsdt", table(le(buf + 16, 4), "RSDT", used));
     save(dir, "facs", table(le(fadt + 36, 4), "FACS", used));
     save(dir, "dsdt", table(le(fadt + 40, 4), "DSDT", used));
-    snprintf(command, sizeof(command),
-             "cd %s && for t in facp apic xsdt rsdt facs dsdt; do iasl -d $t.aml || exit 1; done "
-             ">log 2>&1; if grep -iE 'error|warning|invalid|incorrect|unknown' log *.dsl; then "
-             "exit 1; fi; iasl -p again dsdt.dsl >again.log 2>&1; "
-             "grep -q '0 Errors, 0 Warnings' again.log || { cat again.log; exit 1; }; "
-             "grep -q 'PNP0501' dsdt.dsl && grep -q 'Name (.*_S5, Package' dsdt.dsl",
-             dir);
+    snprintf(
+        command, sizeof(command),
+        "cd %s && for t in facp apic mcfg xsdt rsdt facs dsdt; do iasl -d $t.aml || exit 1; done "
+        ">log 2>&1; if grep -iE 'error|warning|invalid|incorrect|unknown' log *.dsl; then "
+        "exit 1; fi; iasl -p again dsdt.dsl >again.log 2>&1; "
+        "grep -q '0 Errors, 0 Warnings' again.log || { cat again.log; exit 1; }; "
+        "grep -q 'PNP0501' dsdt.dsl && grep -q 'Name (.*_S5, Package' dsdt.dsl",
+        dir);
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof(command), "rm -r %s", dir);
     assert_int_equal(system(command), 0);

@@ -20,7 +20,8 @@ struct row {
     void (*now)(struct regs *r); /* what depends on the vCPU's state; NULL: nothing */
 };
 
-#define ALL 0xffffffffu
+#define ALL              0xffffffffu
+#define ADDRESS_BITS_MAX 46u /* four levels of page tables give 48 */
 
 /* Leaf 1 ECX: SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
 #define L1_C                                                                                       \
@@ -178,6 +179,13 @@ void cpuid_init(void)
     }
     /* OSXSAVE must not be seen where the host has no XSAVE. */
     if (!(values[1].c & 1u << 26)) values[1].c &= ~L1_C_OSXSAVE;
+}
+
+unsigned cpuid_address_bits(void)
+{
+    unsigned bits = cpuid(0x80000000u, 0).a >= 0x80000008u ? cpuid(0x80000008u, 0).a & 0xffu : 36u;
+
+    return bits < ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_MAX;
 }
 
 uint64_t cpuid_xcr0_mask(void) { return host.xcr0; }

@@ -334,6 +334,8 @@ bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev
 /* ---- cpuid.c, msr.c ---- */
 
 void cpuid_init(void);
+/** Bits of a guest-physical address. Before cpuid_init(), too. */
+unsigned cpuid_address_bits(void);
 void exit_cpuid(void);
 void exit_rdmsr(void);
 void exit_wrmsr(void);

@@ -29,6 +29,7 @@
 #define PIT_CONTROL_PORT    0x61u
 #define LAPIC_CURRENT_COUNT 0x390u
 #define PIC_ELCR_PORT       0x4d0u
+#define PCI_WINDOW_ALIGN    0x40000000ull
 #define PCI_ELCR_HIGH       0x0cu /* lines 10 and 11 are level triggered */
 
 static struct bus bus;
@@ -413,12 +414,21 @@ static void ports_mark(struct bus *b)
     }
 }
 
+/* 64-bit BARs lie above RAM, as far as addresses go. */
 static bool acpi_init(void)
 {
+    const struct bh_monitor_start *st = start_block();
+    uint64_t ram_end = GUEST_HIGH_RAM_BASE + guest_mem_high_bytes(&guest_mem);
+    const struct acpi_config config = {
+        .ncpus = st->nvcpus,
+        .vga = (st->flags & BH_MONITOR_FLAG_VGA) != 0,
+        .window_base = (ram_end + PCI_WINDOW_ALIGN - 1u) & ~(PCI_WINDOW_ALIGN - 1u),
+        .window_end = (uint64_t)1 << cpuid_address_bits(),
+    };
     void *tables = guest_mem_ptr(&guest_mem, ACPI_TABLES_GPA, ACPI_TABLES_MAX_BYTES);
 
-    return tables && acpi_tables_build(tables, ACPI_TABLES_MAX_BYTES, ACPI_TABLES_GPA,
-                                       start_block()->nvcpus) != 0;
+    return tables &&
+           acpi_tables_build(tables, ACPI_TABLES_MAX_BYTES, ACPI_TABLES_GPA, &config) != 0;
 }
 
 /* All TSCs are the same: 0 now. The other threads wait for their start-up message meanwhile. */

@@ -1,12 +1,11 @@
 /*
  * Writes the ACPI tables. Layouts: ACPI 6.3, 5.2. They state what the device models in this
- * directory are and nothing else; the 8042 is announced because it is there, the VGA because it is
- * not. Pure: writes the buffer it is given. Fields are stored byte by byte: no alignment is
- * assumed.
+ * directory are and nothing else. Pure: writes the buffer it is given. Fields are stored byte by
+ * byte: no alignment is assumed.
  */
 #include "acpi_tables.h"
+#include "acpi_dsdt.h"
 #include "acpi_pm.h"
-#include "aml.h"
 #include "ioapic.h"
 
 #include <string.h>
@@ -15,7 +14,10 @@
 #define RSDP_BYTES   36u
 #define FACS_BYTES   64u
 #define FADT_BYTES   276u
+#define MCFG_BYTES   60u
 #define TABLE_ALIGN  64u
+
+#define ECAM_BUS_BYTES 0x100000u
 
 #define RESET_PORT  0xcf9u
 #define RESET_VALUE 0x06u
@@ -81,103 +83,18 @@ static void header_set(uint8_t *p, const char *signature, size_t bytes, uint8_t 
     p[9] = checksum(p, bytes);
 }
 
-/* DSDT ---------------------------------------------------------------------------------------- */
-
-/* One ISA device: Device(seg) { _HID, _CRS }. */
-struct isa_device {
-    const char *seg, *hid;
-    struct {
-        uint16_t base;
-        uint8_t count;
-    } io[3];
-    int irq; /* -1 none */
-};
-
-static const struct isa_device isa_devices[] = {
-    {"PIC_", "PNP0000", {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, 2},
-    {"TIMR", "PNP0100", {{0x40, 4}}, 0},
-    {"RTC_", "PNP0B00", {{0x70, 2}}, 8},
-    {"COM1", "PNP0501", {{0x3f8, 8}}, 4},
-    {"SYSR", "PNP0C02", {{0x61, 1}, {ACPI_PM_BASE, ACPI_PM_PORTS}}, -1},
-};
-
-static void isa_device_emit(struct aml *a, const struct isa_device *d)
-{
-    size_t device = aml_device(a, d->seg);
-    size_t crs;
-
-    aml_name(a, "_HID");
-    aml_eisa_id(a, d->hid);
-    aml_name(a, "_UID");
-    aml_int(a, 0);
-    crs = aml_crs(a);
-    for (unsigned i = 0; i < 3u; i++) {
-        if (d->io[i].count != 0) aml_io(a, d->io[i].base, d->io[i].count);
-    }
-    if (d->irq >= 0) aml_irq(a, (unsigned)d->irq);
-    aml_crs_close(a, crs);
-    aml_close(a, device);
-}
-
-static void cpu_emit(struct aml *a, unsigned n)
-{
-    const char *hex = "0123456789ABCDEF";
-    char seg[4] = {'C', 'P', hex[n >> 4 & 15u], hex[n & 15u]};
-    size_t device = aml_device(a, seg);
-
-    aml_name(a, "_HID");
-    aml_string(a, "ACPI0007");
-    aml_name(a, "_UID");
-    aml_int(a, n);
-    aml_close(a, device);
-}
-
-static void pci_root_emit(struct aml *a)
-{
-    size_t device = aml_device(a, "PCI0");
-    size_t crs;
-
-    aml_name(a, "_HID");
-    aml_eisa_id(a, "PNP0A03");
-    aml_name(a, "_UID");
-    aml_int(a, 0);
-    crs = aml_crs(a);
-    aml_word_bus(a, 0, 255);
-    aml_io(a, 0xcf8, 8);
-    aml_word_io(a, 0x0000, 0x0cf7);
-    aml_word_io(a, 0x0d00, 0xffff);
-    aml_crs_close(a, crs);
-    aml_close(a, device);
-}
-
-static uint8_t *dsdt_emit(struct out *o, unsigned ncpus)
+static uint8_t *dsdt_emit(struct out *o, const struct acpi_config *config)
 {
     uint8_t *p = reserve(o, HEADER_BYTES);
-    struct aml a;
-    size_t block;
+    size_t bytes;
 
     if (p == NULL) return NULL;
-    a = (struct aml){.buf = p, .size = o->size - (size_t)(p - o->buf), .len = HEADER_BYTES};
-    aml_name(&a, "_S5_");
-    block = aml_package(&a, 4);
-    aml_int(&a, ACPI_S5_TYPE);
-    aml_int(&a, ACPI_S5_TYPE);
-    aml_int(&a, 0);
-    aml_int(&a, 0);
-    aml_close(&a, block);
-    block = aml_scope(&a, "\\_SB_");
-    for (unsigned n = 0; n < ncpus; n++) cpu_emit(&a, n);
-    pci_root_emit(&a);
-    for (size_t i = 0; i < sizeof(isa_devices) / sizeof(isa_devices[0]); i++)
-        isa_device_emit(&a, &isa_devices[i]);
-    aml_close(&a, block);
-    if (a.overflow) return NULL;
-    o->len = (size_t)(p - o->buf) + a.len;
-    header_set(p, "DSDT", a.len, 2);
+    bytes = acpi_dsdt_emit(p + HEADER_BYTES, o->size - o->len, config);
+    if (bytes == 0) return NULL;
+    o->len += bytes;
+    header_set(p, "DSDT", HEADER_BYTES + bytes, 2);
     return p;
 }
-
-/* Fixed tables -------------------------------------------------------------------------------- */
 
 /* Generic address structure of an I/O port block (5.2.3.2). @access 1 byte, 2 word, 3 dword */
 static void gas_set(uint8_t *p, uint16_t port, uint8_t bits, uint8_t access)
@@ -200,7 +117,7 @@ static uint8_t *facs_emit(struct out *o)
     return p;
 }
 
-static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt)
+static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt, bool vga)
 {
     uint8_t *p = reserve(o, FADT_BYTES);
 
@@ -209,6 +126,9 @@ static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt)
     set_le(p + 40, dsdt, 4);
     p[45] = 1; /* desktop */
     set_le(p + 46, ACPI_SCI_LINE, 2);
+    set_le(p + 48, ACPI_SMI_PORT, 4);
+    p[52] = ACPI_ENABLE_VALUE;
+    p[53] = ACPI_DISABLE_VALUE;
     set_le(p + 56, ACPI_PM1_EVT, 4);
     set_le(p + 64, ACPI_PM1_CNT, 4);
     set_le(p + 76, ACPI_PM_TIMER, 4);
@@ -218,7 +138,7 @@ static uint8_t *fadt_emit(struct out *o, uint64_t facs, uint64_t dsdt)
     set_le(p + 96, 0xfff, 2); /* latencies this long: no C2, no C3 */
     set_le(p + 98, 0xfff, 2);
     p[108] = 0x32; /* CMOS index of the century */
-    set_le(p + 109, BOOT_LEGACY | BOOT_8042 | BOOT_NO_VGA, 2);
+    set_le(p + 109, BOOT_LEGACY | BOOT_8042 | (vga ? 0 : BOOT_NO_VGA), 2);
     set_le(p + 112,
            FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLPBTN | FADT_NO_FIX_RTC | FADT_TIMER_32BIT |
                FADT_RESET_REG,
@@ -271,6 +191,18 @@ static uint8_t *madt_emit(struct out *o, unsigned ncpus)
     return p;
 }
 
+/* PCI Firmware 3.0, 4.1.2: one segment, 256 buses. */
+static uint8_t *mcfg_emit(struct out *o)
+{
+    uint8_t *p = reserve(o, MCFG_BYTES);
+
+    if (p == NULL) return NULL;
+    set_le(p + 44, GUEST_ECAM_BASE, 8);
+    p[55] = (uint8_t)(GUEST_ECAM_BYTES / ECAM_BUS_BYTES - 1u);
+    header_set(p, "MCFG", MCFG_BYTES, 1);
+    return p;
+}
+
 static uint8_t *root_emit(struct out *o, const char *signature, const uint64_t *tables,
                           unsigned count, unsigned entry_bytes)
 {
@@ -284,26 +216,30 @@ static uint8_t *root_emit(struct out *o, const char *signature, const uint64_t *
     return p;
 }
 
-size_t acpi_tables_build(void *buf, size_t size, uint64_t guest_phys_base, unsigned ncpus)
+size_t acpi_tables_build(void *buf, size_t size, uint64_t guest_phys_base,
+                         const struct acpi_config *config)
 {
     struct out o = {.buf = buf, .size = size, .len = 0, .base = guest_phys_base};
-    uint8_t *rsdp, *facs, *dsdt, *fadt, *madt, *rsdt, *xsdt;
-    uint64_t tables[2];
+    uint8_t *rsdp, *facs, *dsdt, *fadt, *madt, *mcfg, *rsdt, *xsdt;
+    uint64_t tables[3];
 
-    if (ncpus == 0 || ncpus > ACPI_TABLES_MAX_CPUS || guest_phys_base % TABLE_ALIGN != 0 ||
-        guest_phys_base > UINT32_MAX || size > UINT32_MAX - guest_phys_base)
+    if (config->ncpus == 0 || config->ncpus > ACPI_TABLES_MAX_CPUS ||
+        guest_phys_base % TABLE_ALIGN != 0 || guest_phys_base > UINT32_MAX ||
+        size > UINT32_MAX - guest_phys_base)
         return 0;
     rsdp = reserve(&o, RSDP_BYTES);
     facs = facs_emit(&o);
-    dsdt = dsdt_emit(&o, ncpus);
+    dsdt = dsdt_emit(&o, config);
     if (rsdp == NULL || facs == NULL || dsdt == NULL) return 0;
-    fadt = fadt_emit(&o, address(&o, facs), address(&o, dsdt));
-    madt = madt_emit(&o, ncpus);
-    if (fadt == NULL || madt == NULL) return 0;
+    fadt = fadt_emit(&o, address(&o, facs), address(&o, dsdt), config->vga);
+    madt = madt_emit(&o, config->ncpus);
+    mcfg = mcfg_emit(&o);
+    if (fadt == NULL || madt == NULL || mcfg == NULL) return 0;
     tables[0] = address(&o, fadt);
     tables[1] = address(&o, madt);
-    rsdt = root_emit(&o, "RSDT", tables, 2, 4);
-    xsdt = root_emit(&o, "XSDT", tables, 2, 8);
+    tables[2] = address(&o, mcfg);
+    rsdt = root_emit(&o, "RSDT", tables, 3, 4);
+    xsdt = root_emit(&o, "XSDT", tables, 3, 8);
     if (rsdt == NULL || xsdt == NULL) return 0;
     memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "BULKHD", 6);
