@@ -14,6 +14,11 @@ LINUX_VIRTIO := $(LINUX_OUT)/initrd-virtio.cpio
 LINUX_VIRTIO_MODULES := virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
     virtio_blk failover net_failover virtio_net virtio_console virtio-rng virtio_balloon
 
+# With the generic kernel's drivers of SATA disks and CDs; the cloud kernel has none.
+LINUX_SATA := $(LINUX_OUT)/initrd-sata.cpio
+LINUX_SATA_MODULES := scsi_common scsi_mod libata libahci ahci crct10dif_common crc-t10dif crc64 \
+    crc64-rocksoft t10-pi sd_mod cdrom sr_mod isofs
+
 ifeq ($(COMPILER),clang)
 GUEST_CLANG := -Wno-gnu-statement-expression -Wno-unused-command-line-argument
 endif
@@ -21,7 +26,7 @@ endif
 .PHONY: guests guests-linux guests-linux-generic guests-micro
 guests: guests-linux guests-micro
 guests-linux: $(LINUX_CLOUD) $(LINUX_INITRD) $(LINUX_VIRTIO)
-guests-linux-generic: $(LINUX_GENERIC)
+guests-linux-generic: $(LINUX_GENERIC) $(LINUX_SATA)
 
 # $(1): short name; $(2): package; $(3): pattern of the real package when $(2) is a metapackage.
 define linux_fetch
@@ -54,6 +59,11 @@ $(LINUX_VIRTIO): $(LINUX_INITRD) $(LINUX_FETCHED)/cloud/PACKAGE guests/linux/mkm
 	$(call say,INITRD,$@)
 	$(Q)guests/linux/mkmodules.sh guests/linux $(LINUX_INITRD) $(LINUX_FETCHED)/cloud $@ \
 	    $(LINUX_VIRTIO_MODULES)
+
+$(LINUX_SATA): $(LINUX_INITRD) $(LINUX_FETCHED)/generic/PACKAGE guests/linux/mkmodules.sh
+	$(call say,INITRD,$@)
+	$(Q)guests/linux/mkmodules.sh guests/linux $(LINUX_INITRD) $(LINUX_FETCHED)/generic $@ \
+	    $(LINUX_SATA_MODULES)
 
 # ---- Micro guests --------------------------------------------------------------------------------
 # tests/system/guests/NAME.c and tests/bench/guest_NAME.c -> build/tests/guests/NAME.elf. Nothing in

@@ -13,7 +13,8 @@ export ROOT_BIN MONITOR BHMANIFEST
 # $(call quoted,TEXT): for the shell, whatever quotes the text has.
 quoted = '$(subst ','\'',$(1))'
 RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='$(INITRD)' \
-    --append=$(call quoted,$(APPEND)) --disk='$(DISK)' --cpus='$(CPUS)' --mem='$(MEM)' --screen='$(SCREEN)' --host-cpus='$(HOST_CPUS)' \
+    --append=$(call quoted,$(APPEND)) --disk='$(DISK)' --diskbus='$(DISKBUS)' --cdrom='$(CDROM)' \
+    --cpus='$(CPUS)' --mem='$(MEM)' --screen='$(SCREEN)' --host-cpus='$(HOST_CPUS)' \
     --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline=$(call quoted,$(CMDLINE)) \
     --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)
 # Our own images are built when they are what runs.

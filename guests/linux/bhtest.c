@@ -4,7 +4,7 @@
  * May call: Linux system calls. Must never depend on files other than /proc/meminfo.
  *
  * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS |
- *        outb PORT VALUE (decimal)
+ *        outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal)
  * Each but `stream` prints one line of detail; status 0 = the fact holds.
  */
 #include <stddef.h>
@@ -15,6 +15,7 @@ enum {
     SYS_WRITE = 1,
     SYS_OPEN = 2,
     SYS_MMAP = 9,
+    SYS_IOCTL = 16,
     SYS_PREAD64 = 17,
     SYS_NANOSLEEP = 35,
     SYS_IOPERM = 173,
@@ -23,6 +24,7 @@ enum {
 };
 enum { CLOCK_RAW = 4, CLOCK_BOOT = 7 };
 enum { PROT_RW = 3, MAP_PRIVATE_ANON = 0x22 };
+enum { O_NONBLOCK = 04000 };
 #define NS_PER_S   1000000000ULL
 #define PAGE_WORDS 512U
 
@@ -315,6 +317,17 @@ static int do_outb(uint64_t port, uint64_t val)
     return 0;
 }
 
+/* Works on a drive without a medium, too. */
+static int do_ioctl(const char *file, uint64_t request)
+{
+    long fd = sys(SYS_OPEN, (long)file, O_NONBLOCK, 0, 0, 0, 0);
+    long r = fd < 0 ? fd : sys(SYS_IOCTL, fd, (long)request, 0, 0, 0, 0);
+
+    put(r < 0 ? "refused, error " : "done ");
+    put_u64((uint64_t)(r < 0 ? -r : r));
+    return r < 0;
+}
+
 /* CMOS register 0: the second, in BCD or binary (only its changes matter here). */
 static unsigned rtc_second(void)
 {
@@ -370,8 +383,9 @@ static int run(long argc, char **argv)
     if (same(verb, "pattern")) return do_pattern(a, b);
     if (same(verb, "rtc")) return do_rtc(a);
     if (same(verb, "outb")) return do_outb(a, b);
+    if (same(verb, "ioctl") && argc > 3) return do_ioctl(argv[2], b);
     put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS |\n"
-        "       outb PORT VALUE (decimal)\n");
+        "       outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal)\n");
     return 2;
 }
 

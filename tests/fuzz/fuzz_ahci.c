@@ -80,7 +80,7 @@ static void reset(void)
     CHECK(disk_init(&cd, &c, NULL));
     CHECK(pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL));
     CHECK(ahci_init(&a, &pci, &host));
-    CHECK(ahci_attach(&a, 0, &disk, false) && ahci_attach(&a, 1, &cd, true));
+    CHECK(ahci_attach(&a, 0, &disk) && ahci_attach(&a, 1, &cd));
     CHECK(pci_assign(&pci, ABAR, ABAR + 0x10000u));
     config_write(4, 2, 6);
 }

@@ -134,6 +134,15 @@ class Context:
         return done.stdout
 
 
+def build(t, *targets):
+    """Make what only some tests need; other cases may want it at the same time."""
+    os.makedirs("build", exist_ok=True)
+    with open("build/on-demand.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        t.command(os.environ.get("MAKE", "make"), "--no-print-directory", *targets,
+                  env={"MAKEFLAGS": "", "MFLAGS": "", "MAKELEVEL": "", "INSTALL": "no"})
+
+
 def broken_kernel(t, switch):
     """Build a kernel with a test-only switch -D<switch>; its path, for kernel=."""
     out = f"build/broken/{switch.lower()}"
@@ -159,12 +168,12 @@ def start_manifest(t, source, **settings):
     return start_system(t, run.System(t.new_dir(), source, {}), **settings)
 
 
-def start_guest(t, guest, initrd=None, append="", cpus=1, mem=256, disk=None, screen=None,
-                **settings):
-    """Start the system with one VM, as `make run GUEST=` does."""
-    settings.setdefault("host_cpus", cpus)
-    system = run.one_vm(t.new_dir(), guest, initrd, append, cpus, mem, disk, screen)
-    return start_system(t, system, **settings)
+def start_guest(t, guest, cpus=1, **arguments):
+    """Start the system with one VM, as `make run GUEST=` does: run.VM_OPTIONS, and start_system()'s."""
+    vm = {name: arguments.pop(name) for name in run.VM_OPTIONS if name in arguments}
+    arguments.setdefault("host_cpus", cpus)
+    system = run.one_vm(t.new_dir(), guest, cpus=cpus, **vm)
+    return start_system(t, system, **arguments)
 
 
 def start_vms(t, vms, **settings):

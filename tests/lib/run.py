@@ -127,7 +127,12 @@ class System:
         self.mem = (self.mem + 127) // 128 * 128
 
 
-def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None, screen=None):
+# Of one_vm(), by the names that `make run` has for them.
+VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "screen")
+
+
+def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None,
+           diskbus=None, cdrom=None, screen=None):
     """The System of the shortcut form."""
     images = {}
 
@@ -140,12 +145,17 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None,
         return name
     kernel_name = image(guest, "guest-kernel")
     initrd_name = image(initrd, "guest-initrd") if initrd else None
-    disks = {"disk": {"image": image(disk, "guest-disk")}} if disk else None
+    disks = {}
+    if disk:
+        disks["disk"] = {"image": image(disk, "guest-disk"), "bus": diskbus}
+    if cdrom:
+        disks["cdrom"] = {"image": image(cdrom, "guest-cdrom"), "bus": "ahci", "cdrom": True}
     source = os.path.join(directory, "manifest.dts")
     with open(source, "w", encoding="utf-8") as f:
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
-            "append": append, "display": screen, "debug-exit": True, "on-stop": "end-system", "disks": disks}}))
+            "append": append, "display": screen, "debug-exit": True, "on-stop": "end-system",
+            "disks": disks or None}}))
     return System(directory, source, images, name="make run GUEST=...")
 
 
@@ -170,6 +180,8 @@ def main():
     parser.add_argument("--initrd")
     parser.add_argument("--append", default="")
     parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
+    parser.add_argument("--diskbus", choices=["virtio", "ahci"], help="default: virtio")
+    parser.add_argument("--cdrom", help="an ISO image in the VM's CD-ROM drive")
     parser.add_argument("--cpus", type=int, default=1, help="of the VM")
     parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")
     parser.add_argument("--screen", choices=["none", "vga"], help="of the VM")
@@ -191,8 +203,8 @@ def main():
     os.makedirs(directory, exist_ok=True)
     try:
         if args.guest:
-            system = one_vm(directory, args.guest, args.initrd, args.append, args.cpus, args.mem, args.disk,
-                            args.screen)
+            vm = {name: getattr(args, name) for name in VM_OPTIONS}
+            system = one_vm(directory, args.guest, **vm)
         else:
             if not os.path.exists(args.manifest):
                 raise Unusable(f"{args.manifest}: no such manifest")

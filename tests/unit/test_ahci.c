@@ -96,8 +96,8 @@ static void setup(void)
     assert_true(disk_init(&cd, &c, NULL));
     assert_true(pci_init(&pci, &bus, &sata_host, wire_intx, wire_reset, NULL));
     assert_true(ahci_init(&a, &pci, &sata_host));
-    assert_true(ahci_attach(&a, 0, &disk, false));
-    assert_true(ahci_attach(&a, 1, &cd, true));
+    assert_true(ahci_attach(&a, 0, &disk));
+    assert_true(ahci_attach(&a, 1, &cd));
     assert_true(pci_assign(&pci, ABAR, ABAR + 0x100000u));
     config(4, 2, true, 6);
 }
@@ -198,8 +198,8 @@ static void test_identity(void **state)
     assert_int_equal(config(0x90, 1, false, 0), 0x40);
     assert_int_equal(config(0x92, 1, false, 0), 0x3f);
     assert_int_equal(config(config(0x34, 1, false, 0), 1, false, 0), 5);
-    assert_false(ahci_attach(&a, 0, &disk, false));
-    assert_false(ahci_attach(&a, 6, &disk, false));
+    assert_false(ahci_attach(&a, 0, &disk));
+    assert_false(ahci_attach(&a, 6, &disk));
 }
 
 static void check_reset_values(bool bases)

@@ -31,8 +31,8 @@ static void setup(void)
                                  .image_bytes = sizeof(cd_image),
                                  .flags = BH_DISK_CDROM};
     assert_true(disk_init(&cd, &m, NULL));
-    ata_init(&d, &disk, false);
-    ata_init(&c, &cd, true);
+    ata_init(&d, &disk);
+    ata_init(&c, &cd);
 }
 
 /* Carry out a command with all its data, in odd pieces. @return status */

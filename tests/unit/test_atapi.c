@@ -26,7 +26,7 @@ static void setup_sectors(uint64_t sectors)
     fixture_reset();
     for (unsigned i = 0; i < sizeof(image); i++) image[i] = (uint8_t)(i * 31u + i / 2048u);
     assert_true(disk_init(&cd, &m, NULL));
-    ata_init(&d, &cd, true);
+    ata_init(&d, &cd);
 }
 
 /* @return sense: key << 16 | code << 8 | qualifier; 0: good */

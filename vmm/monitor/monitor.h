@@ -331,6 +331,14 @@ void virtio_devices_tick(uint64_t now_ns);
 /** As platform_saved(), of these devices. */
 bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev);
 
+/* ---- sata.c; with the device lock held ---- */
+
+bool sata_init(struct pci *pci, const struct dev_host *host);
+uint64_t sata_deadline_ns(void);
+void sata_tick(uint64_t now_ns);
+/** What of it is saved. @return false: there is none */
+bool sata_saved(const struct dev_state **state, void **dev);
+
 /* ---- cpuid.c, msr.c ---- */
 
 void cpuid_init(void);

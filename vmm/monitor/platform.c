@@ -291,6 +291,7 @@ static uint64_t devices_next_ns(void)
     ns = ns_min(ns, rtc.deadline_ns);
     ns = ns_min(ns, keyboard.deadline_ns);
     ns = ns_min(ns, virtio_devices_deadline_ns());
+    ns = ns_min(ns, sata_deadline_ns());
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -320,6 +321,7 @@ static void devices_tick(uint64_t now)
     if (keyboard.deadline_ns <= now) i8042_tick(&keyboard, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
     virtio_devices_tick(now);
+    sata_tick(now);
     console_input();
     device_unlock();
     self()->dirty |= DIRTY_DEVICES;
@@ -464,7 +466,7 @@ static bool chipset_init(void)
     mch_setup(&mch);
     ich9_setup(&ich9);
     bus_write(&bus, BUS_PIO, PIC_ELCR_PORT + 1u, 1, PCI_ELCR_HIGH);
-    return disks_init() && virtio_devices_init(&pci, &host) &&
+    return disks_init() && virtio_devices_init(&pci, &host) && sata_init(&pci, &host) &&
            pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
 }
 
@@ -513,12 +515,16 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
         return true;
     }
     n -= pci.count;
-    if (n >= count)
-        return disks_saved(n - count, state, dev) ||
-               virtio_devices_saved(n - count - start_block()->ndisks, state, dev);
-    *state = chipset[n].state;
-    *dev = chipset[n].dev;
-    return true;
+    if (n < count) {
+        *state = chipset[n].state;
+        *dev = chipset[n].dev;
+        return true;
+    }
+    n -= count;
+    if (disks_saved(n, state, dev)) return true;
+    n -= start_block()->ndisks;
+    if (sata_saved(state, dev) && n-- == 0) return true;
+    return virtio_devices_saved(n, state, dev);
 }
 
 void platform_restored(void)

@@ -351,10 +351,10 @@ bool ahci_init(struct ahci *a, struct pci *pci, const struct dev_host *host)
     return true;
 }
 
-bool ahci_attach(struct ahci *a, unsigned port, struct disk *disk, bool cdrom)
+bool ahci_attach(struct ahci *a, unsigned port, struct disk *disk)
 {
     if (port >= AHCI_PORTS || a->drive[port].disk != NULL) return false;
-    ata_init(&a->drive[port], disk, cdrom);
+    ata_init(&a->drive[port], disk);
     port_reset(a, port);
     return true;
 }

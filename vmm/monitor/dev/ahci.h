@@ -49,7 +49,7 @@ struct ahci {
 /** Put the controller on bus 0, at 00:1f.2. */
 bool ahci_init(struct ahci *a, struct pci *pci, const struct dev_host *host);
 /** Connect a drive to a port, before the guest runs. @return false: no such port, or taken */
-bool ahci_attach(struct ahci *a, unsigned port, struct disk *disk, bool cdrom);
+bool ahci_attach(struct ahci *a, unsigned port, struct disk *disk);
 /** Go on with transfers. @param now_ns at or after deadline_ns */
 void ahci_tick(struct ahci *a, uint64_t now_ns);
 

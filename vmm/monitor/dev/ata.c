@@ -448,11 +448,11 @@ void ata_reset(struct ata_drive *d)
     if (d->cdrom) atapi_reset(d);
 }
 
-void ata_init(struct ata_drive *d, struct disk *disk, bool cdrom)
+void ata_init(struct ata_drive *d, struct disk *disk)
 {
     memset(d, 0, sizeof(*d));
     d->disk = disk;
-    d->cdrom = cdrom;
+    d->cdrom = disk->sector_bytes == ATAPI_SECTOR_BYTES;
     ata_reset(d);
 }
 

@@ -88,8 +88,9 @@ struct ata_drive {
     struct ata_state s;
 };
 
-/** Put a drive before @disk: 512-byte sectors, 2048 for a CD. Ends as if just switched on. */
-void ata_init(struct ata_drive *d, struct disk *disk, bool cdrom);
+/** Put a drive before @disk, which is a CD if its sectors are as large as a CD's. It has just been
+ *  switched on. */
+void ata_init(struct ata_drive *d, struct disk *disk);
 
 /** Power on, COMRESET and software reset: settings as at power on, the task file has the drive's
  *  signature (ATA8-ACS, 7.6). A command in progress is forgotten. */
