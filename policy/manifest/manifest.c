@@ -77,6 +77,7 @@ static const struct prop vm_props[] = {
     {"ceiling-percent", PROP_CELL, false, RULE_SHARE_RANGE, 1, 100, 100, VM(ceiling_percent), " %",
      NULL},
     {"weight", PROP_CELL, false, RULE_SHARE_RANGE, 1, 1000, 100, VM(weight), "", NULL},
+    {"save-mib", PROP_CELL, false, RULE_SAVE_RANGE, 1, 1u << 20, 0, VM(save_mib), " MiB", NULL},
     {"on-stop", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_ON_STOP_NONE, VM(on_stop),
      "", on_stop_words},
 };

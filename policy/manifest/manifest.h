@@ -60,6 +60,7 @@ struct manifest_vm {
     const char *initrd; /* file name in the boot archive or NULL */
     const char *append; /* guest command line; "" when absent */
     uint32_t memory_mib;
+    uint32_t save_mib;                     /* of the store that it can be saved to; 0: none */
     uint32_t cpus;                         /* 1..MANIFEST_MAX_VCPUS */
     uint32_t cpu;                          /* CPU of vCPU 0 as asked for, or MANIFEST_CPU_ANY */
     uint32_t protocol;                     /* enum manifest_protocol */
@@ -150,6 +151,7 @@ enum manifest_rule_id {
     RULE_DISK_SIZE,
     RULE_DISK_OVERLAY,
     RULE_DISK_CDROM,
+    RULE_SAVE_RANGE,
     RULE_COUNT,
 };
 

@@ -45,6 +45,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_DISK_OVERLAY] = {"disk-overlay",
                            "an overlay is of a disk that is written, and no larger than it"},
     [RULE_DISK_CDROM] = {"disk-cdrom", "a CD is on the AHCI bus and has an image"},
+    [RULE_SAVE_RANGE] = {"save-range", "a store for saving a VM has 1 MiB to 1 TiB"},
 };
 
 static const char vms_path[] = "/vms/";
@@ -81,10 +82,10 @@ static void check_labels(struct report *r, struct manifest *m)
     }
 }
 
-/* Memory of the VM's guest and of its disks. */
+/* Memory of the VM's guest, of its disks and of its store. */
 static uint64_t vm_mib(const struct manifest_vm *vm)
 {
-    uint64_t mib = vm->memory_mib;
+    uint64_t mib = (uint64_t)vm->memory_mib + vm->save_mib;
     for (uint32_t i = 0; i < vm->disk_count; i++) {
         mib += (vm->disks[i].overlay_bytes + 0xfffffu) >> 20;
     }

@@ -66,9 +66,23 @@ static uint64_t ram_frame_bytes(const struct manifest_vm *config)
     return devices ? round_up(ram, LARGE_BYTES) + devices : ram;
 }
 
+/* Pages of the VM's own untyped. */
+static uint64_t own_pages(const struct manifest_vm *config)
+{
+    return ram_frame_bytes(config) / PAGE + program_pages() + SHARED_PAGES;
+}
+
+/* Where the VM may be saved to: a Frame apart, which outlives it. */
+static uint64_t store_bytes(const struct manifest_vm *config)
+{
+    return round_up(config->save_mib * MIB, LARGE_BYTES);
+}
+
 uint64_t vm_memory_bytes(const struct manifest_vm *config)
 {
-    return ram_frame_bytes(config) + (program_pages() + SHARED_PAGES + LARGE_PAGES) * PAGE;
+    uint64_t store = store_bytes(config);
+
+    return own_pages(config) * PAGE + LARGE_BYTES + (store ? store + LARGE_BYTES : 0);
 }
 
 static struct images find_images(const struct manifest_vm *c)
@@ -82,11 +96,19 @@ static struct images find_images(const struct manifest_vm *c)
 
 static uint64_t gibs(uint64_t bytes) { return round_up(bytes, GIB) / GIB; }
 
-static uint64_t hostspace_pages(const struct images *m)
+/* Behind the images, with a large page between. */
+static uint64_t store_va(const struct images *m)
 {
+    return round_up(m->end_va, LARGE_BYTES) + LARGE_BYTES;
+}
+
+static uint64_t hostspace_pages(const struct images *m, const struct manifest_vm *c)
+{
+    uint64_t end_va = c->save_mib ? store_va(m) + store_bytes(c) : m->end_va;
+
     /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
      * other from the first GiB on, whose table is among the kernel's own. */
-    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(m->end_va) - 1u + m->tables;
+    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + m->tables;
 }
 
 static uint64_t guestspace_pages(const struct manifest_vm *c)
@@ -139,7 +161,7 @@ static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pag
                      vcpus * (BH_THREAD_BYTES + BH_SC_BYTES + BH_NTFN_BYTES);
     uint64_t kpages =
         skipped + vcpus * vcpu_pages + host_pages + guest_pages + round_up(small, PAGE) / PAGE;
-    uint64_t fpages = vm_memory_bytes(vm->config) / PAGE - LARGE_PAGES;
+    uint64_t fpages = own_pages(vm->config);
     uint64_t err = BH_ERR_MEMORY;
 
     if (vm->kuntyped_bytes) return true;
@@ -266,6 +288,25 @@ static bool load_monitor(struct vm *vm)
                    program_load(s + VS_CODE, s + VS_CODE_MONITOR, s + VS_WINDOW));
 }
 
+/* The store, made once: what is in it is there when the VM is made again. */
+static bool map_store(struct vm *vm, const struct images *m)
+{
+    uint64_t s = vm->slots, pages = store_bytes(vm->config) / PAGE, err = BH_OK;
+
+    if (pages == 0) return true;
+    if (!bh_cnode_type(BH_SLOT_CNODE, s + VS_STORE).value) {
+        err = BH_ERR_MEMORY;
+        for (unsigned i = 0; i < info()->funtyped_count && err; i++)
+            err = retype(BH_SLOT_FUNTYPED + i, BH_CAP_FRAME, log2_up(LARGE_PAGES), 0, pages,
+                         s + VS_STORE);
+    }
+    if (!err)
+        err = attach(s + VS_STORE, s + VS_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
+                     s + VS_STORE_MONITOR);
+    if (!err) err = map(s + VS_STORE_MONITOR, store_va(m), 0, pages, BH_MAP_READ | BH_MAP_WRITE);
+    return !failed(vm, "store", err);
+}
+
 static void fill_disks(struct bh_monitor_start *st, const struct manifest_vm *c,
                        const struct images *m)
 {
@@ -308,6 +349,14 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->initrd_va = m->image[IMAGE_INITRD].va;
     st->initrd_bytes = image_bytes(&m->image[IMAGE_INITRD]);
     fill_disks(st, c, m);
+    if (c->save_mib) {
+        st->store_va = store_va(m);
+        st->store_bytes = store_bytes(c);
+    }
+    if (vm->restore) {
+        st->restore_va = st->store_va;
+        st->restore_bytes = vm->saved_bytes;
+    }
     st->wall_clock_s = wall_clock_s(&st->wall_clock_tsc);
     /* Each VM gets a seed that tells nothing of another's: the kernel's seed through a mixer with
      * the VM's number and the time. */
@@ -391,6 +440,7 @@ static void take_back(struct vm *vm)
     vm->control = NULL;
     /* Images belong to the archive: their attachments go one by one. */
     err = images_unmap(s + VS_IMAGES_MONITOR);
+    err = err ? err : slot_delete(s + VS_STORE_MONITOR);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
@@ -417,12 +467,13 @@ static uint64_t build(void *arg)
     struct vm *vm = plan->vm;
     const struct manifest_vm *c = vm->config;
     const struct images m = find_images(c);
-    uint64_t host_pages = hostspace_pages(&m), guest_pages = guestspace_pages(c);
+    uint64_t host_pages = hostspace_pages(&m, c), guest_pages = guestspace_pages(c);
 
     if (!make_untypeds(vm, host_pages, guest_pages) ||
         !make_objects(vm, host_pages, guest_pages, plan->ntfn) || !make_memory(vm) ||
         !share_pages(vm) || !load_monitor(vm) ||
-        !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR))
+        !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR) ||
+        !map_store(vm, &m))
         return BH_ERR_STATE;
     fill_start(vm, &m);
     vm->table_bytes = table_pages(host_pages, guest_pages) * PAGE;

@@ -33,10 +33,12 @@ enum vm_slot {
     VS_SHARED_ROOT,
     VS_IMAGES_MONITOR, /* of each image */
     VS_IMAGES_END = VS_IMAGES_MONITOR + IMAGES_MAX - 1,
+    VS_STORE_MONITOR,
     VS_SIGNAL,         /* vCPU 0's notification, badged: console */
     VS_SIGNAL_CONTROL, /* the same, badged: control */
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
+    VS_STORE,          /* Frame: what the VM is saved to; kept for good */
     VS_VCPUS,          /* enum vcpu_slot of vCPU n at + n * VC_COUNT */
 };
 
@@ -59,7 +61,9 @@ struct vm {
     struct bh_control *control;
     uint32_t asked; /* number of the last question, see ask.h */
     uint64_t ask_deadline_tsc;
-    int status; /* of an ended VM: what the system may end with */
+    uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
+    bool restore;         /* it is made anew to go on from that */
+    int status;           /* of an ended VM: what the system may end with */
     char reason[96];
 };
 
