@@ -30,6 +30,10 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_NOT_RUNNING] = "the VM does not run",
     [BH_WIRE_NO_DEVICE] = "the VM has no such device; give it display = \"vga\" in the manifest",
     [BH_WIRE_NO_ANSWER] = "the VM's monitor does not answer",
+    [BH_WIRE_NO_STORE] = "the VM cannot be saved; give it save-mib in the manifest",
+    [BH_WIRE_STORE_FULL] = "the VM does not fit its store; give it more save-mib in the manifest",
+    [BH_WIRE_NOT_SAVED] = "the VM has not been saved; use bhctl save first",
+    [BH_WIRE_NOT_MADE] = "the VM could not be made anew; the log says why",
     [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
 };
 

@@ -1,6 +1,7 @@
 /*
  * What root asks about this VM (bulkhead/control.h): one function per question. Root's words are
- * read once, and bounded although root is trusted. On vCPU 0's thread. May call: platform.c.
+ * read once, and bounded although root is trusted. On vCPU 0's thread. May call: platform.c,
+ * save.c.
  */
 #include "bulkhead/control.h"
 #include "bulkhead/wire.h"
@@ -31,8 +32,16 @@ static uint32_t input(struct question *q)
     return BH_WIRE_OK;
 }
 
+static uint32_t save(struct question *q)
+{
+    if (start_block()->store_bytes == 0) return BH_WIRE_NO_STORE;
+    q->values[0] = save_vm();
+    return q->values[0] ? BH_WIRE_OK : BH_WIRE_STORE_FULL;
+}
+
 static uint32_t (*const answers[BH_CONTROL_VERBS])(struct question *q) = {
     [BH_CONTROL_INPUT] = input,
+    [BH_CONTROL_SAVE] = save,
 };
 
 void control_asked(void)

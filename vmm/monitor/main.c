@@ -79,7 +79,6 @@ static void signalled(uint64_t bits)
 {
     if (bits & BH_MONITOR_SIGNAL_KICK) post_take();
     if (bits & ~(uint64_t)BH_MONITOR_SIGNAL_KICK) platform_signalled(bits);
-    if (bits & BH_MONITOR_SIGNAL_SAVE) save_vm();
 }
 
 void wait_event(uint64_t deadline)

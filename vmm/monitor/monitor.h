@@ -244,9 +244,9 @@ void clock_set(uint64_t ns, uint64_t tsc);
 
 /* ---- save.c: saving and restoring the VM ---- */
 
-/** Let all vCPUs stand still, write the VM to its store, go on. vCPU 0's thread; says in the report
- *  page how it went. */
-void save_vm(void);
+/** Let all vCPUs stand still, write the VM to its store, go on. vCPU 0's thread.
+ *  @return bytes of the file; 0: the store is too small */
+uint64_t save_vm(void);
 /** POST_PAUSE: this vCPU stands still until the VM goes on. */
 void save_pause(void);
 /** Is the VM to start from a saved one? */

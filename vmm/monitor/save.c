@@ -167,26 +167,17 @@ static uint64_t write_file(uint64_t stopped_ns, uint64_t stopped_tsc)
     return save_end(&f, &h);
 }
 
-void save_vm(void)
+uint64_t save_vm(void)
 {
-    struct bh_monitor_report *r = (struct bh_monitor_report *)BH_MONITOR_REPORT;
-    uint64_t ns, tsc;
+    uint64_t ns, tsc, bytes;
 
-    r->save_bytes = 0;
-    if (start_block()->store_bytes == 0) {
-        (void)fmt_buf(r->save_text, sizeof(r->save_text), "the VM has no store: give it save-mib");
-    } else {
-        vcpu_settle();
-        pause_others();
-        ns = clock_ns();
-        tsc = rt_tsc();
-        r->save_bytes = write_file(ns, tsc);
-        resume_others(ns, tsc);
-        (void)fmt_buf(r->save_text, sizeof(r->save_text), "%s",
-                      r->save_bytes ? "" : "the store is too small: give it more save-mib");
-    }
-    __atomic_store_n(&r->save_count, r->save_count + 1u, __ATOMIC_RELEASE);
-    (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+    vcpu_settle();
+    pause_others();
+    ns = clock_ns();
+    tsc = rt_tsc();
+    bytes = write_file(ns, tsc);
+    resume_others(ns, tsc);
+    return bytes;
 }
 
 /* ---- restoring ---- */

@@ -60,7 +60,7 @@ static uint32_t accept(const struct control_verb *v)
         if (request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
         call.vm = find_vm();
         if (!call.vm) return BH_WIRE_NO_VM;
-        if (call.vm->state != VM_RUNNING) return BH_WIRE_NOT_RUNNING;
+        if (call.vm->state != VM_RUNNING && !v->of_ended) return BH_WIRE_NOT_RUNNING;
         skip = BH_WIRE_NAME_BYTES;
     }
     call.in = wire_payload(&request) + skip;
@@ -126,7 +126,7 @@ static void go_on(void)
 {
     int status;
 
-    if (call.vm && verb->of_vm && call.vm->state != VM_RUNNING) {
+    if (call.vm && verb->of_vm && !verb->of_ended && call.vm->state != VM_RUNNING) {
         status = BH_WIRE_NOT_RUNNING;
         call.out_bytes = 0;
     } else {

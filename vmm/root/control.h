@@ -20,7 +20,7 @@ bool control_poll(void);
 struct control_call {
     struct vm *vms; /* all of them */
     unsigned vm_count;
-    struct vm *vm; /* the one that is meant, if the verb is of one; it runs */
+    struct vm *vm; /* the one that is meant, if the verb is of one */
     const uint8_t *in;
     uint32_t in_bytes;
     /* The verb's own, zero at first. */
@@ -36,6 +36,7 @@ struct control_call {
 struct control_verb {
     uint16_t number; /* enum bh_wire_verb */
     bool of_vm;
+    bool of_ended; /* of a VM that does not run, too */
     /** Called until it returns an enum bh_wire_status. Bounded work per call. */
     int (*run)(struct control_call *c);
 };

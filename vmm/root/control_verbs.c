@@ -11,6 +11,7 @@
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
+#define SAVE_PROGRESS_US 1000000u
 
 static int list(struct control_call *c)
 {
@@ -67,8 +68,46 @@ static int type(struct control_call *c)
     return CONTROL_GO_ON;
 }
 
+/* The monitor copies all that the guest uses: it has a minute for each GiB, and one more. */
+static int save(struct control_call *c)
+{
+    struct ask_answer answer;
+
+    if (c->step == 0) {
+        ask(c->vm, BH_CONTROL_SAVE, NULL, NULL, 0);
+        c->vm->ask_deadline_tsc = after_us((c->vm->config->memory_mib / 1024u + 2u) * 60000000ull);
+        c->vm->saved_bytes = 0; /* what was there is being overwritten */
+        c->step = 1;
+    }
+    if (c->step == 1) {
+        if (!ask_answered(c->vm, &answer, NULL, 0)) {
+            if (rt_tsc() < c->pause_tsc) return CONTROL_GO_ON;
+            c->pause_tsc = after_us(SAVE_PROGRESS_US);
+            memset(c->out, 0, sizeof(uint64_t));
+            c->out_bytes = sizeof(uint64_t);
+            return CONTROL_GO_ON;
+        }
+        if (answer.status != BH_WIRE_OK) return (int)answer.status;
+        c->vm->saved_bytes = answer.values[0];
+        memcpy(c->out, &answer.values[0], sizeof(answer.values[0]));
+        c->out_bytes = sizeof(answer.values[0]);
+        c->step = 2;
+        return CONTROL_GO_ON;
+    }
+    return BH_WIRE_OK;
+}
+
+static int restore(struct control_call *c)
+{
+    if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
+    if (c->vm->saved_bytes == 0) return BH_WIRE_NOT_SAVED;
+    return vm_restore(c->vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
+}
+
 const struct control_verb control_verbs[] = {
-    {BH_WIRE_LIST, false, list},
-    {BH_WIRE_TYPE, true, type},
-    {0, false, NULL},
+    {BH_WIRE_LIST, false, false, list},
+    {BH_WIRE_TYPE, true, false, type},
+    {BH_WIRE_SAVE, true, false, save},
+    {BH_WIRE_RESTORE, true, true, restore},
+    {0, false, false, NULL},
 };

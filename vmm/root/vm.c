@@ -513,6 +513,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
 {
     vm->number = number;
     vm->config = config;
+    vm->ntfn = ntfn;
     vm->status = 0;
     if (!make_slots(vm, ntfn) || !build_and_start(vm, ntfn)) {
         if (vm->kuntyped_bytes) take_back(vm);
@@ -535,6 +536,17 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     audit_number("guest_tables_left", bh_guestspace_tables_left(vm->slots + VS_GUESTSPACE).value);
     audit_end();
     return true;
+}
+
+bool vm_restore(struct vm *vm)
+{
+    bool ok;
+
+    if (vm->state == VM_RUNNING) take_back(vm);
+    vm->restore = true;
+    ok = vm_start(vm, vm->number, vm->config, vm->ntfn);
+    vm->restore = false;
+    return ok;
 }
 
 static const char *const end_names[BH_END_COUNT] = {

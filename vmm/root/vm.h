@@ -53,6 +53,7 @@ struct vm {
     enum vm_state state;
     const struct manifest_vm *config;
     uint64_t slots;
+    uint64_t ntfn;                           /* root's */
     uint64_t kuntyped_bytes, funtyped_bytes; /* of the sub-untypeds, when nothing is made of them */
     uint64_t table_bytes;                    /* page tables among its kernel objects */
     struct bh_monitor_start *start;          /* root's mappings of the shared pages */
@@ -77,6 +78,9 @@ uint64_t vm_memory_bytes(const struct manifest_vm *config);
 /** Make and start a VM on the CPUs that the manifest's rules have found for its vCPUs.
  *  @param ntfn root's notification. @return false: said why; nothing is left of it. */
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn);
+
+/** Make the VM anew, whatever it does now, to go on from what it was saved as. @return as vm_start() */
+bool vm_restore(struct vm *vm);
 
 /** Something happened to the VM's monitor (@faulted: a fault of a thread of its own): see whether it has ended,
  *  and if so take all back. */

@@ -17,6 +17,8 @@
 enum bh_control_verb {
     /* in: struct bh_input events. values[0] = how many of them the devices have taken */
     BH_CONTROL_INPUT = 1,
+    /* save the VM to its store. values[0] = bytes of the file */
+    BH_CONTROL_SAVE = 2,
     BH_CONTROL_VERBS
 };
 

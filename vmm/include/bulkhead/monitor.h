@@ -37,7 +37,6 @@ enum bh_monitor_slot {
 #define BH_MONITOR_SIGNAL_CONSOLE 1u  /* input has come, or room for output */
 #define BH_MONITOR_SIGNAL_STOP    2u  /* root asks for a clean end (ACPI power button) */
 #define BH_MONITOR_SIGNAL_KICK    4u  /* another thread of this monitor has something to say */
-#define BH_MONITOR_SIGNAL_SAVE    8u  /* save the VM to its store */
 #define BH_MONITOR_SIGNAL_CONTROL 16u /* root asks something, see bulkhead/control.h */
 
 #define BH_MONITOR_FLAG_DEBUG_EXIT 1u /* port 0xf4 ends the VM with a status */
@@ -126,12 +125,7 @@ struct bh_monitor_report {
     uint64_t exits;               /* guest exits handled so far */
     uint64_t holes;               /* accesses to absent MSRs, ports, memory, CPUID leaves */
     uint64_t exits_by_reason[32]; /* index: enum bh_exit */
-    /** The last save: its number, 0: none yet; bytes of the file, 0: it failed, save_text says why.
-     *  save_count is written last. */
-    uint32_t save_count, reserved1;
-    uint64_t save_bytes;
-    char save_text[96];
-    char text[160]; /* NUL-terminated; root prints printable ASCII of it only */
+    char text[160];               /* NUL-terminated; root prints printable ASCII of it only */
 };
 
 _Static_assert(sizeof(struct bh_monitor_start) <= 4096, "ABI: one page");

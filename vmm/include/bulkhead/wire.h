@@ -33,13 +33,20 @@ enum bh_wire_status {
     BH_WIRE_NO_DEVICE = 7,   /* the VM has no such device */
     BH_WIRE_NO_ANSWER = 8,   /* the VM's monitor did not answer in time */
     BH_WIRE_NOT_TAKEN = 9,   /* the guest does not take any input */
+    BH_WIRE_NO_STORE = 10,   /* the VM has no store to be saved to */
+    BH_WIRE_STORE_FULL = 11, /* the store is too small */
+    BH_WIRE_NOT_SAVED = 12,  /* the store holds no saved VM */
+    BH_WIRE_NOT_MADE = 13,   /* the VM could not be made anew; the log says why */
     BH_WIRE_STATUSES
 };
 
 /** A verb's request begins with the VM's name, 32 bytes and NUL-padded, unless it is of no VM. */
 enum bh_wire_verb {
-    BH_WIRE_LIST = 1, /* no VM. Parts: one struct bh_wire_vm each */
-    BH_WIRE_TYPE = 2, /* then struct bh_input events. No part */
+    BH_WIRE_LIST = 1,    /* no VM. Parts: one struct bh_wire_vm each */
+    BH_WIRE_TYPE = 2,    /* then struct bh_input events. No part */
+    BH_WIRE_SAVE = 3,    /* uint64_t parts: 0 while it goes on, at the end the bytes of the
+                         saved VM */
+    BH_WIRE_RESTORE = 4, /* no part */
 };
 
 #define BH_WIRE_NAME_BYTES 32u
