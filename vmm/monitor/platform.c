@@ -504,7 +504,7 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
     } chipset[] = {
         {&pci_state, &pci},        {&pit_state, &pit},        {&rtc_state, &rtc},
         {&uart16550_state, &uart}, {&i8042_state, &keyboard}, {&acpi_pm_state, &pm},
-        {&ioapic_state, &ioapic},  {&pic_state, &pic},
+        {&ich9_state, &ich9},      {&ioapic_state, &ioapic},  {&pic_state, &pic},
     };
     const unsigned count = sizeof(chipset) / sizeof(chipset[0]);
 

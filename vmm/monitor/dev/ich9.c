@@ -142,6 +142,16 @@ static void written(void *dev, unsigned offset, unsigned size_bytes)
     ich9_intx(l);
 }
 
+static void loaded(void *dev) { written(dev, 0, PCI_CONFIG_BYTES); }
+
+static const struct state_member members[] = {
+    STATE_MEMBER(struct ich9, device_route),
+    STATE_MEMBER(struct ich9, pirqs),
+    STATE_MEMBER(struct ich9, lines),
+};
+
+const struct dev_state ich9_state = DEV_STATE("ich9", 1, members, NULL);
+
 bool ich9_init(struct ich9 *l, struct pci *pci, struct acpi_pm *pm,
                void (*pic)(void *ctx, uint16_t lines), void *ctx)
 {
@@ -156,6 +166,7 @@ bool ich9_init(struct ich9 *l, struct pci *pci, struct acpi_pm *pm,
     for (unsigned i = 0; i < ROUTES; i++) l->device_route[i] = i == ROUTE_BRIDGE ? 0 : ROUTE_RESET;
     if (!pci_add(pci, &l->f, "ich9-lpc", ICH9_DEVFN, &id, l)) return false;
     l->f.written = written;
+    l->f.loaded = loaded;
     pci_put(l->f.config, COMMAND, 2, COMMAND_FIXED);
     pci_put(l->f.writable, COMMAND, 2, 0);
     l->f.config[PMBASE] = PMBASE_IO;

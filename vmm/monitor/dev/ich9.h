@@ -32,6 +32,8 @@ struct ich9 {
     uint16_t lines;           /* what @pic has been told */
 };
 
+extern const struct dev_state ich9_state;
+
 /** Reset state: nothing is decoded, no PIRQ reaches an 8259. @pm has been initialised. */
 bool ich9_init(struct ich9 *l, struct pci *pci, struct acpi_pm *pm,
                void (*pic)(void *ctx, uint16_t lines), void *ctx);

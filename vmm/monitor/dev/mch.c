@@ -164,6 +164,8 @@ static void written(void *dev, unsigned offset, unsigned size_bytes)
     smram_update(m);
 }
 
+static void loaded(void *dev) { written(dev, 0, PCI_CONFIG_BYTES); }
+
 /* Where RAM ends: written by nobody, as after firmware has locked them (5.1.22 to 5.1.29). */
 static void memory_registers(struct mch *m, const struct guest_mem *mem)
 {
@@ -187,6 +189,7 @@ bool mch_init(struct mch *m, struct pci *pci, const struct dev_ram *rom)
     m->rom = rom;
     if (!pci_add(pci, &m->f, "mch", PCI_DEVFN(0, 0), &id, m)) return false;
     m->f.written = written;
+    m->f.loaded = loaded;
     pci_put(m->f.config, COMMAND, 2, COMMAND_FIXED);
     pci_put(m->f.writable, COMMAND, 2, 0);
     pci_put(m->f.writable, PCIEXBAR, 4, PCIEXBAR_RW_LOW);
