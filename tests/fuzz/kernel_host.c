@@ -174,7 +174,7 @@ void cpu_domain_flush(void) {}
 
 void cpus_flush_if_owed(bool waited)
 {
-    uint64_t spared = waited ? 0 : cpus_spared;
+    uint64_t spared = waited ? 0 : cpus_spared & ~(1ull << percpu()->cpu);
 
     cpus_spared = 0;
     if (epoch_now == epoch_kicked && !waited) return;

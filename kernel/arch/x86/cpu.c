@@ -287,7 +287,7 @@ uint64_t cpus_spared;
 
 void cpus_flush_if_owed(bool waited)
 {
-    uint64_t spared = waited ? 0 : cpus_spared;
+    uint64_t spared = waited ? 0 : cpus_spared & ~(1ull << percpu()->cpu); /* never itself */
 
     cpus_spared = 0;
     if (__builtin_expect(epoch_now == epoch_kicked && !waited, 1)) return;
