@@ -231,15 +231,15 @@ static struct sysret cnode_empty(uint32_t cell)
 {
     uint32_t first = cell_obj(cell), count = (uint32_t)cells[cell].a, done = 0;
     bool busy = false;
+    uint64_t e;
 
     for (uint32_t c = first; c < first + count && done < 64; c++) {
         if (cell_type(c) == BH_CAP_NULL || c == cell) /* itself goes last */
             continue;
         /* A CNode in a CNode goes by itself, before this one: no recursion here. */
-        if ((cell_type(c) == BH_CAP_CNODE && owns_object(c)) || delete_leaf(c).err != BH_OK)
-            busy = busy || !set_aside(c);
-        else
-            done++;
+        e = cell_type(c) == BH_CAP_CNODE && owns_object(c) ? BH_ERR_BUSY : delete_leaf(c).err;
+        done += e == BH_OK || e == BH_ERR_PREEMPTED;
+        if (e != BH_OK) busy = busy || !set_aside(c);
     }
     if (busy || done == 64) return sysret(done != 0 ? BH_ERR_PREEMPTED : BH_ERR_BUSY, 0);
     return sysret(BH_OK, 0); /* all cells empty; the scrub of its memory clears it */

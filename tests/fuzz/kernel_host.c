@@ -180,12 +180,12 @@ void cpus_flush_if_owed(bool waited)
     if (epoch_now == epoch_kicked && !waited) return;
     epoch_kicked = epoch_now;
     for (uint32_t i = 0; i < epoch_cpus; i++) {
-        if (percpus[i].kicked == epoch_now || (spared >> i & 1u) != 0) continue;
-        percpus[i].kicked = epoch_now;
-        if (i == percpu()->cpu)
-            percpu()->hazard |= HAZARD_FLUSH;
-        else
+        if (i == percpu()->cpu) {
+            if (epoch_cpu[i] != epoch_now) percpu()->hazard |= HAZARD_FLUSH;
+        } else if (percpus[i].kicked != epoch_now && (spared >> i & 1u) == 0) {
+            percpus[i].kicked = epoch_now;
             apic_kick(percpus[i].apic_id);
+        }
     }
 }
 

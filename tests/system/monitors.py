@@ -81,25 +81,25 @@ def break_page_twice(t):
     check(not good and re.search(r"broken invariant: no #GP in the kernel", log), "the kernel falls")
 
 
-def storm(t, kind, host_cpus, most):
+def storm(t, kind, host_cpus, ms, most):
     """A monitor unmaps, or signals root, without end: who has nothing to do with it is left in peace."""
-    vms = {"evil": vm("hello", f"attack={kind}_storm ms=600", cpu=host_cpus - 1), "good": vm("spin", "spin_ms=800", cpu=0)}
-    # On one CPU and virtual time root's turns can be counted; on two they must run at the same time.
-    with start_hostile(t, vms, host_cpus=host_cpus, icount=host_cpus == 1, timeout=150) as system:
+    vms = {"evil": vm("hello", f"attack={kind}_storm ms={ms}", cpu=host_cpus - 1), "good": vm("spin", f"spin_ms={ms + 300}", cpu=0)}
+    # On virtual time what happens can be counted, however busy this machine is.
+    with start_hostile(t, vms, host_cpus=host_cpus, icount=True, timeout=150) as system:
         system.wait()
         log = system.log()
     print(log)
     times = re.search(r'"text": "(\d+) times"', log)
-    check(times and int(times[1]) > 3000, "there was a storm")
+    check(times and int(times[1]) > 1000, "there was a storm")
     said = re.search(r"root has looked (\d+) times in (\d+) us; CPU 0 has flushed (\d+) times", log)
     check(said and most(*map(int, said.groups())), "it was felt elsewhere")
     check(f'"vm": "good", "kind": "debug-exit", "vcpu": 0, "status": {GOOD},' in log, "the VM beside it passes")
     sound(log)
 
 
-case(("qemu",), cost=15, limit=200, name="unmap_storm", kind="unmap", host_cpus=2,
-     most=lambda looks, us, flushes: flushes <= 200)(storm)
-case(("qemu",), cost=15, limit=200, name="signal_storm", kind="signal", host_cpus=1,
+case(("qemu",), cost=15, limit=200, name="unmap_storm", kind="unmap", host_cpus=2, ms=200,
+     most=lambda looks, us, flushes: flushes <= 100)(storm)
+case(("qemu",), cost=15, limit=200, name="signal_storm", kind="signal", host_cpus=1, ms=300,
      most=lambda looks, us, flushes: looks <= us // 300 + 20)(storm)
 
 

@@ -295,11 +295,11 @@ void cpus_flush_if_owed(bool waited)
     for (uint32_t i = 0; i < epoch_cpus; i++) {
         struct percpu *pc = &percpus[i];
 
-        if (pc->kicked == epoch_now || (spared >> i & 1u) != 0) continue;
-        pc->kicked = epoch_now;
-        if (pc == percpu())
-            pc->hazard |= HAZARD_FLUSH;
-        else
+        if (pc == percpu()) {
+            if (epoch_cpu[i] != epoch_now) pc->hazard |= HAZARD_FLUSH;
+        } else if (pc->kicked != epoch_now && (spared >> i & 1u) == 0) {
+            pc->kicked = epoch_now;
             apic_kick(pc->apic_id);
+        }
     }
 }

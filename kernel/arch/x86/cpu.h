@@ -33,7 +33,7 @@ static inline void cpu_verw(void)
  */
 extern uint64_t cpus_spared;
 /** Kernel lock held: if epochs were charged since the last call, make all CPUs flush that are not
- * spared; @waited, those too. */
+ * spared, and this one; @waited, all. */
 void cpus_flush_if_owed(bool waited);
 
 #endif

@@ -175,6 +175,11 @@ static struct bh_result attach_read(uint64_t frame, uint64_t space)
     return bh_frame_attach(frame, space, BH_RIGHT_READ, BH_SLOT_CNODE, first + 4);
 }
 
+static struct bh_result attach_all(uint64_t frame, uint64_t space)
+{
+    return bh_frame_attach(frame, space, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 4);
+}
+
 /* Work that takes more than one call. */
 static void in_parts(void)
 {
@@ -192,6 +197,13 @@ static void in_parts(void)
     HIT(attach_map, BH_ERR_STATE, at, PAGE, BH_MAP_READ, 1);
     do e = bh_cnode_delete(BH_SLOT_CNODE, at).err;
     while (e == BH_ERR_PREEMPTED);
+    /* The same from inside of a CNode: its deletion gets further with each call, and says so. */
+    again("attach", attach_all, first + 1, guest);
+    HIT(cnode_move, BH_OK, one(BH_CAP_CNODE, 4, first + 41), 3, first + 4);
+    HIT(cnode_delete, BH_ERR_PREEMPTED, BH_SLOT_CNODE, first + 41);
+    do e = bh_cnode_delete(BH_SLOT_CNODE, first + 41).err;
+    while (e == BH_ERR_PREEMPTED);
+    if (e != BH_OK) fail("a CNode with an attachment: error %lu", e);
 
     again("attach", attach_read, first + 1, host); /* BUSY while other CPUs owe the flush */
     HIT(attach_map, BH_ERR_RIGHTS, first + 4, 0x20000000, BH_MAP_READ | BH_MAP_WRITE, 1);
