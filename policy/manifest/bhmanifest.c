@@ -133,8 +133,13 @@ static void show(const struct manifest *m)
         }
         printf(", floor %u %%, ceiling %u %%, weight %u\n", vm->floor_percent, vm->ceiling_percent,
                vm->weight);
-        printf("  protocol %s, kernel %s, initrd %s, append \"%s\"\n", protocols[vm->protocol],
-               vm->kernel, vm->initrd != NULL ? vm->initrd : "-", vm->append);
+        if (vm->firmware != MANIFEST_FIRMWARE_NONE) {
+            printf("  firmware %s%s\n", manifest_firmware_files(vm->firmware).code,
+                   vm->firmware_log != 0 ? ", its log on the console" : "");
+        } else {
+            printf("  protocol %s, kernel %s, initrd %s, append \"%s\"\n", protocols[vm->protocol],
+                   vm->kernel, vm->initrd != NULL ? vm->initrd : "-", vm->append);
+        }
         printf("  console %s, debug exit %s, on stop %s\n",
                vm->console == MANIFEST_CONSOLE_SERIAL ? "serial" : "none",
                vm->debug_exit != 0 ? "on" : "off",
@@ -148,9 +153,13 @@ static void show(const struct manifest *m)
 static void list_images(const struct manifest *m)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        printf("%s\n", m->vms[i].kernel);
-        if (m->vms[i].initrd != NULL) {
-            printf("%s\n", m->vms[i].initrd);
+        const struct manifest_firmware_files firmware = manifest_firmware_files(m->vms[i].firmware);
+        const char *const names[] = {m->vms[i].kernel, m->vms[i].initrd, firmware.code,
+                                     firmware.variables};
+        for (size_t k = 0; k < 4; k++) {
+            if (names[k] != NULL) {
+                printf("%s\n", names[k]);
+            }
         }
         for (uint32_t k = 0; k < m->vms[i].disk_count; k++) {
             if (m->vms[i].disks[k].image != NULL) {

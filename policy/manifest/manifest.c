@@ -38,6 +38,7 @@ static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
 static const char *const display_words[] = {"none", "vga", NULL};
 static const char *const log_words[] = {"com1", "com2", NULL};
+static const char *const firmware_words[] = {"none", "seabios", "ovmf", NULL};
 static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
 #define VM(member)   offsetof(struct manifest_vm, member)
@@ -61,7 +62,7 @@ static const struct prop vm_props[] = {
     {"cpus", PROP_CELL, false, RULE_CPUS_RANGE, 1, MANIFEST_MAX_VCPUS, 1, VM(cpus), " vCPUs", NULL},
     {"cpu", PROP_CELL, false, RULE_CPU_EXISTS, 0, MANIFEST_MAX_CPUS - 1u, MANIFEST_CPU_ANY, VM(cpu),
      "", NULL},
-    {"kernel", PROP_IMAGE, true, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(kernel), "",
+    {"kernel", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(kernel), "",
      NULL},
     {"initrd", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(initrd), "",
      NULL},
@@ -72,6 +73,9 @@ static const struct prop vm_props[] = {
      VM(console), "", console_words},
     {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_NONE, VM(display),
      "", display_words},
+    {"firmware", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_FIRMWARE_NONE,
+     VM(firmware), "", firmware_words},
+    {"firmware-log", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, VM(firmware_log), "", NULL},
     {"debug-exit", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, VM(debug_exit), "", NULL},
     {"floor-percent", PROP_CELL, false, RULE_SHARE_RANGE, 0, 100, 0, VM(floor_percent), " %", NULL},
     {"ceiling-percent", PROP_CELL, false, RULE_SHARE_RANGE, 1, 100, 100, VM(ceiling_percent), " %",

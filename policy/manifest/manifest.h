@@ -38,6 +38,11 @@ enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
 enum manifest_display { MANIFEST_DISPLAY_NONE, MANIFEST_DISPLAY_VGA };
 enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
 enum manifest_bus { MANIFEST_BUS_VIRTIO, MANIFEST_BUS_AHCI };
+enum manifest_firmware {
+    MANIFEST_FIRMWARE_NONE,
+    MANIFEST_FIRMWARE_SEABIOS,
+    MANIFEST_FIRMWARE_OVMF
+};
 
 /** A disk: an image that is never written, under an overlay that lives as long as the VM. */
 struct manifest_disk {
@@ -56,7 +61,7 @@ struct manifest_disk {
 struct manifest_vm {
     const char *name;   /* [a-z][a-z0-9-]*, unique */
     const char *label;  /* what people see; the name when absent */
-    const char *kernel; /* file name in the boot archive */
+    const char *kernel; /* file name in the boot archive or NULL: firmware starts */
     const char *initrd; /* file name in the boot archive or NULL */
     const char *append; /* guest command line; "" when absent */
     uint32_t memory_mib;
@@ -66,6 +71,8 @@ struct manifest_vm {
     uint32_t protocol;                     /* enum manifest_protocol */
     uint32_t console;                      /* enum manifest_console */
     uint32_t display;                      /* enum manifest_display */
+    uint32_t firmware;                     /* enum manifest_firmware */
+    uint32_t firmware_log;                 /* 1: port 0x402 is on the console */
     uint32_t floor_percent;                /* of one CPU, per vCPU */
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */
@@ -82,6 +89,12 @@ struct manifest {
     uint32_t vm_count;      /* 1..MANIFEST_MAX_VMS */
     struct manifest_vm vms[MANIFEST_MAX_VMS];
 };
+
+/** Files of the boot archive that firmware consists of. */
+struct manifest_firmware_files {
+    const char *code, *variables; /* NULL: none */
+};
+struct manifest_firmware_files manifest_firmware_files(uint32_t firmware);
 
 /** What the manifest is checked against. Zero and NULL mean "not known": that check is left out. */
 struct manifest_env {
@@ -144,6 +157,9 @@ enum manifest_rule_id {
     RULE_IMAGE_PRESENT,
     RULE_IMAGES_FIT_MEMORY,
     RULE_APPEND_TEXT,
+    RULE_START_IMAGE,
+    RULE_FIRMWARE_ALONE,
+    RULE_FIRMWARE_MEMORY,
     RULE_DISK_COUNT,
     RULE_DISK_NAME,
     RULE_DISK_NAME_UNIQUE,

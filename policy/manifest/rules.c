@@ -36,6 +36,12 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_IMAGE_PRESENT] = {"image-present", "every image is in the boot archive"},
     [RULE_IMAGES_FIT_MEMORY] = {"images-fit-memory", "a VM's images fit its memory"},
     [RULE_APPEND_TEXT] = {"append-text", "a command line has up to 2047 printable characters"},
+    [RULE_START_IMAGE] = {"start-image", "a VM has a kernel, or firmware"},
+    [RULE_FIRMWARE_ALONE] =
+        {"firmware-alone",
+         "a VM that starts from firmware has no kernel, initrd, append, protocol"},
+    [RULE_FIRMWARE_MEMORY] = {"firmware-memory",
+                              "a VM with SeaBIOS has 16 MiB at least, one with OVMF 128 MiB"},
     [RULE_DISK_COUNT] = {"disk-count", "a VM has at most 4 disks"},
     [RULE_DISK_NAME] = {"disk-name",
                         "a disk's name is a-z, then a-z, 0-9, '-', 20 characters at most"},
@@ -248,6 +254,53 @@ static bool image_known(struct report *r, const char *parent, const char *node,
     return false;
 }
 
+static void vm_error(struct report *r, const struct manifest_vm *vm, const char *property,
+                     const char *text, enum manifest_rule_id rule)
+{
+    report_begin(r, vms_path, vm->name, property);
+    report_text(r, text);
+    report_end(r, rule);
+}
+
+struct manifest_firmware_files manifest_firmware_files(uint32_t firmware)
+{
+    switch (firmware) {
+    case MANIFEST_FIRMWARE_SEABIOS: return (struct manifest_firmware_files){"bios-256k.bin", NULL};
+    case MANIFEST_FIRMWARE_OVMF:
+        return (struct manifest_firmware_files){"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"};
+    default: return (struct manifest_firmware_files){NULL, NULL};
+    }
+}
+
+static void check_start(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        const uint32_t least = vm->firmware == MANIFEST_FIRMWARE_OVMF ? 128 : 16;
+        if (vm->firmware == MANIFEST_FIRMWARE_NONE) {
+            if (vm->kernel == NULL) {
+                vm_error(r, vm, NULL, "has nothing to start; give it kernel or firmware",
+                         RULE_START_IMAGE);
+            }
+            continue;
+        }
+        if (vm->kernel != NULL || vm->initrd != NULL || vm->append[0] != '\0' ||
+            vm->protocol != MANIFEST_PROTOCOL_DETECT) {
+            vm_error(r, vm, "firmware",
+                     "firmware starts what is on a disk; leave out firmware, or kernel, initrd, "
+                     "append and protocol",
+                     RULE_FIRMWARE_ALONE);
+        }
+        if (vm->memory_mib < least) {
+            report_begin(r, vms_path, vm->name, "memory-mib");
+            report_text(r, "this firmware needs more; give ");
+            report_number(r, least);
+            report_text(r, " MiB or more");
+            report_end(r, RULE_FIRMWARE_MEMORY);
+        }
+    }
+}
+
 static void check_images(struct report *r, struct manifest *m)
 {
     if (r->env->image_size == NULL) {
@@ -255,18 +308,22 @@ static void check_images(struct report *r, struct manifest *m)
     }
     for (uint32_t i = 0; i < m->vm_count; i++) {
         const struct manifest_vm *vm = &m->vms[i];
+        const struct manifest_firmware_files firmware = manifest_firmware_files(vm->firmware);
+        const char *const names[] = {vm->kernel, vm->initrd, firmware.code, firmware.variables};
+        const char *const properties[] = {"kernel", "initrd", "firmware", "firmware"};
         const uint64_t memory_bytes = (uint64_t)vm->memory_mib << 20;
-        uint64_t kernel_bytes = 0;
-        uint64_t initrd_bytes = 0;
-        bool known = image_known(r, vms_path, vm->name, "kernel", vm->kernel, &kernel_bytes);
-        if (vm->initrd != NULL) {
-            known =
-                image_known(r, vms_path, vm->name, "initrd", vm->initrd, &initrd_bytes) && known;
+        uint64_t bytes[] = {0, 0, 0, 0};
+        bool known = true;
+        for (size_t k = 0; k < 4; k++) {
+            if (names[k] != NULL) {
+                known =
+                    image_known(r, vms_path, vm->name, properties[k], names[k], &bytes[k]) && known;
+            }
         }
-        if (known && (kernel_bytes > memory_bytes || initrd_bytes > memory_bytes - kernel_bytes)) {
+        if (known && (bytes[0] > memory_bytes || bytes[1] > memory_bytes - bytes[0])) {
             report_begin(r, vms_path, vm->name, "memory-mib");
             report_text(r, "the images take ");
-            report_number(r, (kernel_bytes >> 10) + (initrd_bytes >> 10) + 2u);
+            report_number(r, (bytes[0] >> 10) + (bytes[1] >> 10) + 2u);
             report_text(r, " KiB, the VM has ");
             report_number(r, memory_bytes >> 10);
             report_text(r, " KiB; raise memory-mib or choose smaller images");
@@ -385,8 +442,8 @@ static void check_disks(struct report *r, struct manifest *m)
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names,  check_labels, check_disks,  check_host_memory,
-        check_shares, check_cpus,   check_images,
+        check_names,  check_labels, check_disks, check_host_memory,
+        check_shares, check_cpus,   check_start, check_images,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         checks[i](r, m);

@@ -168,8 +168,8 @@ def start_manifest(t, source, **settings):
     return start_system(t, run.System(t.new_dir(), source, {}), **settings)
 
 
-def start_guest(t, guest, cpus=1, **arguments):
-    """Start the system with one VM, as `make run GUEST=` does: run.VM_OPTIONS, and start_system()'s."""
+def start_guest(t, guest=None, cpus=1, **arguments):
+    """Start the system with one VM, as `make run GUEST=` or `FIRMWARE=` does: run.VM_OPTIONS, and start_system()'s."""
     vm = {name: arguments.pop(name) for name in run.VM_OPTIONS if name in arguments}
     arguments.setdefault("host_cpus", cpus)
     system = run.one_vm(t.new_dir(), guest, cpus=cpus, **vm)

@@ -21,6 +21,8 @@ MONITOR = os.environ.get("MONITOR", "build/vmm/monitor")
 CHECKER = os.environ.get("BHMANIFEST", "build/policy/bhmanifest")
 # Where images are looked for, after the manifest's own folder.
 IMAGE_FOLDERS = ["build/guests/linux", "build/guests", "build/tests/guests"]
+# Firmware as Debian has it: packages seabios and ovmf.
+FIRMWARE_FOLDERS = ["/usr/share/seabios", "/usr/share/OVMF"]
 # Memory of the machine beyond that of the VMs: kernel pool, root, monitors, the boot module.
 HOST_MEM_EXTRA = 384
 
@@ -108,7 +110,7 @@ class System:
         """source: .dts file; images: {name: path} that take precedence over look-up."""
         blob = os.path.join(directory, "manifest.dtb")
         compile_manifest(source, blob)
-        folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS
+        folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS + FIRMWARE_FOLDERS
         shown = name or source
         files = []
         for image in dict.fromkeys(checker("images", blob, "--name", shown).split()):
@@ -128,11 +130,12 @@ class System:
 
 
 # Of one_vm(), by the names that `make run` has for them.
-VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "screen")
+VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "screen", "firmware",
+              "firmware_log")
 
 
-def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None,
-           diskbus=None, cdrom=None, screen=None):
+def one_vm(directory, guest=None, initrd=None, append="", cpus=1, mem=256, disk=None,
+           diskbus=None, cdrom=None, screen=None, firmware=None, firmware_log=False):
     """The System of the shortcut form."""
     images = {}
 
@@ -143,7 +146,7 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None,
             name = fallback
         images[name] = path
         return name
-    kernel_name = image(guest, "guest-kernel")
+    kernel_name = image(guest, "guest-kernel") if guest else None
     initrd_name = image(initrd, "guest-initrd") if initrd else None
     disks = {}
     if disk:
@@ -154,9 +157,9 @@ def one_vm(directory, guest, initrd=None, append="", cpus=1, mem=256, disk=None,
     with open(source, "w", encoding="utf-8") as f:
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
-            "append": append, "display": screen, "debug-exit": True, "on-stop": "end-system",
-            "disks": disks or None}}))
-    return System(directory, source, images, name="make run GUEST=...")
+            "append": append, "firmware": firmware, "firmware-log": firmware_log or None,
+            "display": screen, "debug-exit": True, "on-stop": "end-system", "disks": disks or None}}))
+    return System(directory, source, images, name=f"make run {'GUEST' if guest else 'FIRMWARE'}=...")
 
 
 def write_gdb_script(directory):
@@ -179,6 +182,8 @@ def main():
     parser.add_argument("--guest", help="one VM from this image instead of a manifest")
     parser.add_argument("--initrd")
     parser.add_argument("--append", default="")
+    parser.add_argument("--firmware", choices=["seabios", "ovmf"], help="starts instead of an image")
+    parser.add_argument("--firmware-log", action="store_true", help="port 0x402 is on the console")
     parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
     parser.add_argument("--diskbus", choices=["virtio", "ahci"], help="default: virtio")
     parser.add_argument("--cdrom", help="an ISO image in the VM's CD-ROM drive")
@@ -202,7 +207,7 @@ def main():
     directory = args.dir or emu.new_run_directory()
     os.makedirs(directory, exist_ok=True)
     try:
-        if args.guest:
+        if args.guest or args.firmware:
             vm = {name: getattr(args, name) for name in VM_OPTIONS}
             system = one_vm(directory, args.guest, **vm)
         else:
@@ -220,7 +225,7 @@ def main():
         print("Ctrl-A X ends the run", file=sys.stderr)
     settings = emu.Settings(
         kernel=KERNEL, boot=system.boot, emu="qemu" if args.debug else args.emu,
-        cpus=args.host_cpus or max(args.cpus, 1 if args.guest else 2), mem=args.host_mem or system.mem,
+        cpus=args.host_cpus or max(args.cpus, 1 if args.guest or args.firmware else 2), mem=args.host_mem or system.mem,
         cpu=args.cpu_model, icount=bool(args.icount), timeout=args.timeout, cmdline=args.cmdline,
         interactive=interactive, directory=directory, gdb=args.debug, log_to_stderr=args.log)
     if args.debug:

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "mmio.h"
 #include "monitor.h"
 
 #define RAM_BYTES 0x800000u
@@ -48,6 +49,24 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 {
     assert_true(nports < 16u);
     ports[nports++] = value;
+}
+
+void *memory_seen(uint64_t gpa, uint64_t bytes, bool write)
+{
+    return guest_mem_ptr(&guest_mem, gpa, bytes);
+}
+
+/* Operands that are not memory. */
+static uint64_t device_at, device_value;
+
+bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *value)
+{
+    device_at = linear;
+    if (write)
+        device_value = *value;
+    else
+        *value = device_value;
+    return true;
 }
 
 static void entry(uint64_t gpa, uint64_t value, unsigned size) { memcpy(ram + gpa, &value, size); }
@@ -263,6 +282,20 @@ static void port_strings(void **state)
     p->gpr[RCX] = 0;
     exit_io();
     assert_int_equal(p->rip, 0x77);
+    /* An operand that is a device's. */
+    entry(0x4010, 0xfeb00003, 8);
+    p->rflags = 0;
+    p->gpr[RDI] = 0x402010;
+    p->gpr[RCX] = 1;
+    nports = 0;
+    exit_io();
+    assert_int_equal(device_at, 0x402010);
+    assert_int_equal(device_value, 0x11223344);
+    p->gpr[RSI] = 0x402020;
+    p->qual = io(BH_IO_STRING | BH_IO_A64, 4);
+    exit_io();
+    assert_int_equal(device_at, 0x402020);
+    assert_int_equal(ports[1], 0x11223344);
 }
 
 int main(void)

@@ -204,6 +204,10 @@ void cpuid_model(char model[32])
     (void)fmt_buf(model, 32, "%s %08x %08x", host.intel ? "Intel" : "AMD", values[1].a, crc);
 }
 
+uint32_t cpuid_features(void) { return values[1].d; }
+
+bool cpuid_intel(void) { return host.intel; }
+
 static bool has_subleaves(uint32_t leaf)
 {
     return leaf == 0x4u || leaf == 0x7u || leaf == 0xbu || leaf == 0xdu;

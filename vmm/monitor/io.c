@@ -66,8 +66,9 @@ static void exit_string(uint64_t qual)
         /* First: a port read may have effects. */
         if (!operand_ok(linear, size, in)) return;
         if (in) value = pio_read(port, size);
-        if ((in ? linear_write(linear, &value, size) : linear_read(linear, &value, size)) < size) {
-            insn_retry("string I/O with an operand outside RAM");
+        if ((in ? linear_write(linear, &value, size) : linear_read(linear, &value, size)) < size &&
+            !string_access(linear, size, in, &value)) {
+            insn_retry("string I/O with an operand that is not mapped");
             return;
         }
         if (!in) pio_write(port, size, value);

@@ -42,10 +42,10 @@ struct boot_segment {
 
 /** The first vCPU's state; registers not named here are zero, RFLAGS is 2. */
 struct boot_state {
-    uint64_t rip, rsp, rax, rbx, rsi;
+    uint64_t rip, rsp, rax, rbx, rdx, rsi;
     uint64_t cr0, cr3, cr4, efer;
     uint64_t gdt_base;
-    uint16_t gdt_limit;
+    uint16_t gdt_limit, idt_limit; /* the IDT is at 0 */
     bool long_mode;
     struct boot_segment cs;
     struct boot_segment data; /* DS, ES, SS, FS, GS */
@@ -84,5 +84,26 @@ bool loader_pvh_detect(const struct boot_request *req);
 bool loader_multiboot(const struct boot_request *req, struct boot_state *state,
                       struct boot_error *error);
 bool loader_multiboot_detect(const struct boot_request *req);
+
+/** Firmware that is started instead of an image. */
+struct boot_firmware {
+    const uint8_t *code;
+    uint64_t code_bytes;
+    const uint8_t *variables; /* NULL: none */
+    uint64_t variables_bytes;
+    uint32_t cpu_signature; /* CPUID 1: EAX */
+};
+
+/** Where the guest sees it: code ends at 4 GiB, the variables end where it begins. */
+struct boot_firmware_place {
+    uint64_t code_gpa, variables_gpa;
+};
+
+/**
+ * A processor out of reset (Intel SDM vol. 3A, table 9-1): real mode, 16 bytes below 4 GiB. Copies
+ * nothing.
+ */
+bool loader_firmware(const struct boot_firmware *fw, struct boot_firmware_place *place,
+                     struct boot_state *state, struct boot_error *error);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "monitor.h"
 #include "fmt.h"
+#include "tables.h"
 
 void monitor_main(unsigned number);
 
@@ -301,10 +302,12 @@ static void load_images(struct boot_state *state)
         .initrd = (const uint8_t *)st->initrd_va,
         .initrd_bytes = st->initrd_bytes,
         .cmdline = st->cmdline,
-        .acpi_rsdp_gpa = 0xf0000,
+        .acpi_rsdp_gpa = TABLES_RSDP_GPA,
         .protocol = (enum boot_protocol)st->protocol,
     };
 
+    if (firmware_state(state)) return;
+    if (!tables_put()) vm_end(BH_END_STOPPED, 0, "no room for tables");
     if (!boot_load(&request, state, &error)) {
         char text[160];
 
@@ -328,10 +331,11 @@ static void vm_init(struct boot_state *state)
         start_block()->nvcpus - 1u >= BH_MONITOR_MAX_VCPUS)
         vm_end(BH_END_STOPPED, 0, "root and monitor speak different versions");
     clock_init();
-    if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
-    cpuid_init();
-    if (!restore_wanted()) load_images(state);
+    memory_init();
     if (!memory_map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
+    cpuid_init();
+    if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
+    if (!restore_wanted()) load_images(state);
 }
 
 /* One thread per vCPU. Those of the others touch nothing that is shared until vCPU 0's guest starts

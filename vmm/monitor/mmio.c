@@ -34,14 +34,7 @@ static void device_write(uint64_t gpa, unsigned size_bytes, uint64_t value)
     for (unsigned i = 0; i < size_bytes; i++) mmio_write(gpa + i, 1, value >> (8u * i) & 0xffu);
 }
 
-/* RAM that is always there: without VGA's window and what the MCH sees to. */
-static void *ram(uint64_t gpa, unsigned size_bytes)
-{
-    if (gpa < GUEST_LEGACY_END && gpa + size_bytes > GUEST_VGA_HOLE) return NULL;
-    return guest_mem_ptr(&guest_mem, gpa, size_bytes);
-}
-
-static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *value)
+bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *value)
 {
     uint64_t gpa;
     void *p;
@@ -60,7 +53,7 @@ static bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *
         if (!write) *value = bytes;
         return true;
     }
-    p = ram(gpa, size);
+    p = memory_seen(gpa, size, write);
     if (write && p)
         memcpy(p, value, size);
     else if (write)

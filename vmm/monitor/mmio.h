@@ -8,6 +8,10 @@
 /** Read a device at a guest-physical address, across a page's end if need be. */
 uint64_t device_read(uint64_t gpa, unsigned size_bytes);
 
+/** One element of a string instruction, RAM or device. @return false: #PF has been injected, or the
+ *  page tables have changed */
+bool string_access(uint64_t linear, unsigned size, bool write, uint64_t *value);
+
 /* io.c */
 /** #PF of an access that the monitor makes for the guest. */
 void page_fault(uint64_t linear, unsigned code);

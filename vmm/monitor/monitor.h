@@ -263,6 +263,9 @@ void memory_init(void);
 /** Guest RAM at its guest-physical addresses, but for a hole below 4 GiB and what the MCH sees to:
  *  VGA's window and the 256 KiB after it. */
 bool memory_map_ram(void);
+/** What the guest itself sees at [gpa, + bytes), RAM or memory of a device. Not under the device
+ *  lock. @return NULL: accesses to it exit */
+void *memory_seen(uint64_t gpa, uint64_t bytes, bool write);
 /** Memory for a device, zero, of what root has given for devices; 2 MiB aligned if taken before
  *  anything smaller. @return false: not that much left */
 bool memory_take(struct dev_ram *ram, uint64_t bytes);
@@ -339,6 +342,22 @@ void sata_tick(uint64_t now_ns);
 /** What of it is saved. @return false: there is none */
 bool sata_saved(const struct dev_state **state, void **dev);
 
+/* ---- firmware.c: what a VM without a kernel starts from ---- */
+
+struct rtc;
+/** Where the firmware lies and what it is told, before all other device memory is taken. No
+ *  firmware: nothing. @return false: cannot be set up */
+bool firmware_init(struct bus *bus, const struct dev_host *host,
+                   bool (*log)(void *ctx, uint8_t byte));
+/** What firmware looks for in the CMOS. */
+void firmware_cmos(struct rtc *rtc);
+/** The state it starts in. @return false: there is none, an image is to be loaded */
+bool firmware_state(struct boot_state *state);
+/** Its devices that a saved VM holds: @n from 0 on. @return false: no more */
+bool firmware_saved(unsigned n, const struct dev_state **state, void **dev);
+/** Its ROM. @return NULL: there is none, an image is to be loaded */
+const struct dev_ram *firmware_rom(void);
+
 /* ---- cpuid.c, msr.c ---- */
 
 void cpuid_init(void);
@@ -353,6 +372,9 @@ uint64_t cpuid_xcr0_mask(void);
 uint32_t cpuid_signature(void);
 /** What this virtual CPU is, for saved VMs: all that its CPUID says, in 32 characters. */
 void cpuid_model(char model[32]);
+/** Leaf 1, EDX; and whether the vendor is Intel. */
+uint32_t cpuid_features(void);
+bool cpuid_intel(void);
 
 /* ---- kvm.c: the paravirtual clock ---- */
 

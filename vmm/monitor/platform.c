@@ -8,7 +8,6 @@
 #include "bulkhead/wire.h"
 #include "monitor.h"
 #include "acpi_pm.h"
-#include "acpi_tables.h"
 #include "debug_exit.h"
 #include "dev_util.h"
 #include "i8042.h"
@@ -25,11 +24,9 @@
 
 #define COM1_PORT           0x3f8u
 #define COM1_IRQ            4u
-#define ACPI_TABLES_GPA     0xf0000u
 #define PIT_CONTROL_PORT    0x61u
 #define LAPIC_CURRENT_COUNT 0x390u
 #define PIC_ELCR_PORT       0x4d0u
-#define PCI_WINDOW_ALIGN    0x40000000ull
 #define PCI_ELCR_HIGH       0x0cu /* lines 10 and 11 are level triggered */
 
 static struct bus bus;
@@ -416,23 +413,6 @@ static void ports_mark(struct bus *b)
     }
 }
 
-/* 64-bit BARs lie above RAM, as far as addresses go. */
-static bool acpi_init(void)
-{
-    const struct bh_monitor_start *st = start_block();
-    uint64_t ram_end = GUEST_HIGH_RAM_BASE + guest_mem_high_bytes(&guest_mem);
-    const struct acpi_config config = {
-        .ncpus = st->nvcpus,
-        .vga = (st->flags & BH_MONITOR_FLAG_VGA) != 0,
-        .window_base = (ram_end + PCI_WINDOW_ALIGN - 1u) & ~(PCI_WINDOW_ALIGN - 1u),
-        .window_end = (uint64_t)1 << cpuid_address_bits(),
-    };
-    void *tables = guest_mem_ptr(&guest_mem, ACPI_TABLES_GPA, ACPI_TABLES_MAX_BYTES);
-
-    return tables &&
-           acpi_tables_build(tables, ACPI_TABLES_MAX_BYTES, ACPI_TABLES_GPA, &config) != 0;
-}
-
 /* All TSCs are the same: 0 now. The other threads wait for their start-up message meanwhile. */
 static bool cpus_init(void)
 {
@@ -456,18 +436,24 @@ static bool cpus_init(void)
     return ok;
 }
 
-/* The chipset as firmware leaves it. */
-static bool chipset_init(void)
+/* As firmware leaves it. */
+static bool chipset_setup(void)
 {
-    if (!pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL) || !mch_init(&mch, &pci, NULL) ||
-        !acpi_pm_init(&pm, &bus, &host, true, wire_power_off, NULL) ||
-        !ich9_init(&ich9, &pci, &pm, wire_pirq, NULL))
-        return false;
     mch_setup(&mch);
     ich9_setup(&ich9);
     bus_write(&bus, BUS_PIO, PIC_ELCR_PORT + 1u, 1, PCI_ELCR_HIGH);
+    return pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
+}
+
+static bool chipset_init(void)
+{
+    if (!pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL) ||
+        !mch_init(&mch, &pci, firmware_rom()) ||
+        !acpi_pm_init(&pm, &bus, &host, true, wire_power_off, NULL) ||
+        !ich9_init(&ich9, &pci, &pm, wire_pirq, NULL))
+        return false;
     return disks_init() && virtio_devices_init(&pci, &host) && sata_init(&pci, &host) &&
-           pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
+           (firmware_rom() || chipset_setup());
 }
 
 bool platform_init(void)
@@ -475,12 +461,12 @@ bool platform_init(void)
     const struct bh_monitor_start *st = start_block();
     bool ok;
 
-    memory_init();
     if (st->wall_clock_s)
         wall_s = (int64_t)(st->wall_clock_s +
                            (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
-    ok = cpus_init() && ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) &&
-         pic_init(&pic, &bus, &host) && pit_init(&pit, &bus, &host) &&
+    ok = firmware_init(&bus, &host, wire_tx) && cpus_init() &&
+         ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) && pic_init(&pic, &bus, &host) &&
+         pit_init(&pit, &bus, &host) &&
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
@@ -489,9 +475,10 @@ bool platform_init(void)
          chipset_init() &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
           debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
+    firmware_cmos(&rtc);
     ports_mark(&bus);
     bus.ports_changed = ports_mark;
-    return ok && acpi_init();
+    return ok;
 }
 
 /* ---- saved state ---- */

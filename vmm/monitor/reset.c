@@ -30,6 +30,7 @@ void state_boot(const struct boot_state *b)
     memset(p->gpr, 0, sizeof(p->gpr));
     p->gpr[RAX] = b->rax;
     p->gpr[RBX] = b->rbx;
+    p->gpr[RDX] = b->rdx;
     p->gpr[RSI] = b->rsi;
     p->gpr[RSP] = b->rsp;
     p->rip = b->rip;
@@ -43,7 +44,7 @@ void state_boot(const struct boot_state *b)
     s->seg[BH_LDTR] = segment(&b->ldtr);
     if (!(b->ldtr.attributes & 0x80u)) s->seg[BH_LDTR].attr = 0x1000; /* unusable */
     s->seg[BH_GDTR] = (struct bh_segment){0, 0, b->gdt_limit, b->gdt_base};
-    s->seg[BH_IDTR] = (struct bh_segment){0, 0, 0, 0};
+    s->seg[BH_IDTR] = (struct bh_segment){0, 0, b->idt_limit, 0};
     s->cr0 = b->cr0;
     s->cr3 = b->cr3;
     s->cr4 = b->cr4;

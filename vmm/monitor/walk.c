@@ -1,7 +1,7 @@
 /*
  * The guest's page tables as the processor would walk them (Intel SDM vol. 3A, chapter 4), to fetch
- * instructions and string operands. Reads guest RAM only; accessed and dirty bits are not set.
- * May call: guest_mem_ptr().
+ * instructions and string operands. Reads what the guest can read itself; accessed and dirty bits
+ * are not set. May call: memory_seen().
  */
 #include "monitor.h"
 #include "string.h"
@@ -14,7 +14,7 @@
 
 static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
 {
-    const void *p = guest_mem_ptr(&guest_mem, gpa, size);
+    const void *p = memory_seen(gpa, size, false);
 
     *entry = 0;
     if (p) memcpy(entry, p, size);
@@ -110,8 +110,7 @@ void code_page_remember(uint64_t linear)
     c->bytes = NULL;
     if (!mode_64() || !walk(linear, &gpa)) return;
     for (unsigned i = 0; i < LEVELS; i++, shift -= 9u) {
-        const uint64_t *e =
-            guest_mem_ptr(&guest_mem, table + (linear >> shift & 0x1ffu) * 8u, sizeof(*e));
+        const uint64_t *e = memory_seen(table + (linear >> shift & 0x1ffu) * 8u, sizeof(*e), false);
 
         if (!e) return;
         c->entry[i] = e;
@@ -131,7 +130,7 @@ void code_page_remember(uint64_t linear)
     if (!walk(linear, &gpa)) return;
     c->cr3 = page()->state.cr3;
     c->page = linear >> 12;
-    c->bytes = guest_mem_ptr(&guest_mem, gpa & ~(uint64_t)4095u, 4096);
+    c->bytes = memory_seen(gpa & ~(uint64_t)4095u, 4096, false);
 }
 
 /* Bytes from @linear to the end of its page, or @n. */
@@ -142,11 +141,11 @@ static size_t in_page(uint64_t linear, size_t n)
     return n < room ? n : room;
 }
 
-static void *linear_ptr(uint64_t linear, size_t n)
+static void *linear_ptr(uint64_t linear, size_t n, bool write)
 {
     uint64_t gpa;
 
-    return walk(linear, &gpa) ? guest_mem_ptr(&guest_mem, gpa, n) : NULL;
+    return walk(linear, &gpa) ? memory_seen(gpa, n, write) : NULL;
 }
 
 size_t linear_read(uint64_t linear, void *buf, size_t n)
@@ -155,7 +154,7 @@ size_t linear_read(uint64_t linear, void *buf, size_t n)
 
     while (done < n) {
         size_t part = in_page(linear + done, n - done);
-        const void *p = linear_ptr(linear + done, part);
+        const void *p = linear_ptr(linear + done, part, false);
 
         if (!p) break;
         memcpy((uint8_t *)buf + done, p, part);
@@ -170,7 +169,7 @@ size_t linear_write(uint64_t linear, const void *buf, size_t n)
 
     while (done < n) {
         size_t part = in_page(linear + done, n - done);
-        void *p = linear_ptr(linear + done, part);
+        void *p = linear_ptr(linear + done, part, true);
 
         if (!p) break;
         memcpy(p, (const uint8_t *)buf + done, part);

@@ -34,11 +34,14 @@ static void place(struct images *m, struct image *i, const struct archive_file *
 
 void images_place(struct images *m, const struct manifest_vm *config, uint64_t va)
 {
+    const struct manifest_firmware_files firmware = manifest_firmware_files(config->firmware);
     const struct archive_file *before = NULL;
 
     *m = (struct images){.end_va = va};
     m->image[IMAGE_KERNEL].name = config->kernel;
     m->image[IMAGE_INITRD].name = config->initrd;
+    m->image[IMAGE_FIRMWARE].name = firmware.code;
+    m->image[IMAGE_VARIABLES].name = firmware.variables;
     for (unsigned i = 0; i < config->disk_count; i++)
         m->image[IMAGE_DISK + i].name = config->disks[i].image;
     for (unsigned i = 0; i < IMAGES_MAX; i++) {
@@ -83,6 +86,20 @@ uint64_t images_unmap(uint64_t slot)
         err = err ? err : e;
     }
     return err;
+}
+
+static uint64_t file_pages(const char *name)
+{
+    const struct archive_file *f = name ? archive_find(name) : NULL;
+
+    return f ? f->pages : 0;
+}
+
+uint64_t images_firmware_bytes(const struct manifest_vm *config)
+{
+    const struct manifest_firmware_files firmware = manifest_firmware_files(config->firmware);
+
+    return (file_pages(firmware.code) + file_pages(firmware.variables)) * PAGE;
 }
 
 uint64_t image_bytes(const struct image *i) { return i->file ? i->file->bytes : 0; }

@@ -1,7 +1,7 @@
 /*
- * The files of the boot archive that a VM's monitor sees, read-only: kernel, initrd, disks. Each is
- * attached on its own, in one row of addresses behind the VM's memory.
- * May call: archive, capabilities, the log.
+ * The files of the boot archive that a VM's monitor sees, read-only: kernel, initrd, firmware,
+ * disks. Each is attached on its own, in one row of addresses behind the VM's memory. May call:
+ * archive, capabilities, the log.
  */
 #ifndef VMM_ROOT_IMAGES_H
 #define VMM_ROOT_IMAGES_H
@@ -11,7 +11,14 @@
 #include "bulkhead/monitor.h"
 #include "manifest.h"
 
-enum { IMAGE_KERNEL, IMAGE_INITRD, IMAGE_DISK, IMAGES_MAX = IMAGE_DISK + BH_MONITOR_DISKS };
+enum {
+    IMAGE_KERNEL,
+    IMAGE_INITRD,
+    IMAGE_FIRMWARE,
+    IMAGE_VARIABLES,
+    IMAGE_DISK,
+    IMAGES_MAX = IMAGE_DISK + BH_MONITOR_DISKS
+};
 
 struct image {
     const char *name;                /* NULL: there is none */
@@ -34,6 +41,9 @@ bool images_map(const struct images *m, const char *vm, uint64_t hostspace, uint
 
 /** Take the attachments back. @return BH_OK or the kernel's error */
 uint64_t images_unmap(uint64_t slot);
+
+/** Memory for copies of the firmware that the guest sees. */
+uint64_t images_firmware_bytes(const struct manifest_vm *config);
 
 /** Size of an image in bytes; 0: there is none. */
 uint64_t image_bytes(const struct image *i);

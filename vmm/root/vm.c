@@ -52,7 +52,7 @@ static uint64_t disk_memory_bytes(const struct manifest_disk *d)
 /* What the VM's devices need beside RAM; see bh_monitor_start. */
 static uint64_t device_ram_bytes(const struct manifest_vm *config)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = images_firmware_bytes(config);
 
     for (unsigned i = 0; i < config->disk_count; i++) bytes += disk_memory_bytes(&config->disks[i]);
     return round_up(bytes, LARGE_BYTES);
@@ -340,7 +340,8 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->backend = info()->backend;
     st->tsc_khz = info()->tsc_khz;
     st->flags = (c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0) |
-                (c->display == MANIFEST_DISPLAY_VGA ? BH_MONITOR_FLAG_VGA : 0);
+                (c->display == MANIFEST_DISPLAY_VGA ? BH_MONITOR_FLAG_VGA : 0) |
+                (c->firmware_log ? BH_MONITOR_FLAG_FIRMWARE_LOG : 0);
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
     st->device_ram_bytes = device_ram_bytes(c);
@@ -348,6 +349,10 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->kernel_bytes = image_bytes(&m->image[IMAGE_KERNEL]);
     st->initrd_va = m->image[IMAGE_INITRD].va;
     st->initrd_bytes = image_bytes(&m->image[IMAGE_INITRD]);
+    st->firmware_va = m->image[IMAGE_FIRMWARE].va;
+    st->firmware_bytes = image_bytes(&m->image[IMAGE_FIRMWARE]);
+    st->variables_va = m->image[IMAGE_VARIABLES].va;
+    st->variables_bytes = image_bytes(&m->image[IMAGE_VARIABLES]);
     fill_disks(st, c, m);
     if (c->save_mib) {
         st->store_va = store_va(m);

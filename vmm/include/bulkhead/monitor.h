@@ -39,8 +39,9 @@ enum bh_monitor_slot {
 #define BH_MONITOR_SIGNAL_KICK    4u  /* another thread of this monitor has something to say */
 #define BH_MONITOR_SIGNAL_CONTROL 16u /* root asks something, see bulkhead/control.h */
 
-#define BH_MONITOR_FLAG_DEBUG_EXIT 1u /* port 0xf4 ends the VM with a status */
-#define BH_MONITOR_FLAG_VGA        2u /* screen, keyboard and mouse */
+#define BH_MONITOR_FLAG_DEBUG_EXIT   1u /* port 0xf4 ends the VM with a status */
+#define BH_MONITOR_FLAG_VGA          2u /* screen, keyboard and mouse */
+#define BH_MONITOR_FLAG_FIRMWARE_LOG 4u /* port 0x402 is on the console */
 
 enum bh_monitor_protocol {
     BH_MONITOR_DETECT = 0,
@@ -89,7 +90,11 @@ struct bh_monitor_start {
     uint64_t device_ram_bytes;
     uint64_t kernel_va, kernel_bytes;
     uint64_t initrd_va, initrd_bytes; /* 0: none */
-    uint64_t wall_clock_s;            /* seconds since 1970 at wall_clock_tsc; 0: not known */
+    /** Firmware instead of a kernel: code, which ends at 4 GiB, and flash below it. Device memory
+     * has room for both, first of all. */
+    uint64_t firmware_va, firmware_bytes;   /* 0: none */
+    uint64_t variables_va, variables_bytes; /* 0: none */
+    uint64_t wall_clock_s;                  /* seconds since 1970 at wall_clock_tsc; 0: not known */
     uint64_t wall_clock_tsc;
     uint64_t seed[4]; /* for what the guest is given as entropy */
     uint32_t ndisks;

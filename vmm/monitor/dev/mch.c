@@ -180,8 +180,12 @@ static void memory_registers(struct mch *m, const struct guest_mem *mem)
 bool mch_init(struct mch *m, struct pci *pci, const struct dev_ram *rom)
 {
     static const struct bus_ops ops = {pam_read, pam_write};
-    static const struct pci_id id = {
-        .vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000, .revision = 2};
+    static const struct pci_id id = {.vendor = 0x8086,
+                                     .device = 0x29c0,
+                                     .class_code = 0x060000,
+                                     .revision = 2,
+                                     .subsystem_vendor = 0x1af4,
+                                     .subsystem = 0x1100}; /* how SeaBIOS knows a virtual PC */
     const struct guest_mem *mem = pci->host->mem;
 
     memset(m, 0, sizeof(*m));

@@ -445,6 +445,11 @@ bool rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host, int64
     return bus_add(bus, BUS_PIO, 0x70, 2, &ops, r, "rtc");
 }
 
+void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t value)
+{
+    if (index > R_CHECKSUM + 1u && index < RTC_CMOS_BYTES) r->cmos[index] = value;
+}
+
 void rtc_tick(struct rtc *r, uint64_t now_ns)
 {
     sync(r, now_ns);

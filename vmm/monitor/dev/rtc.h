@@ -33,6 +33,9 @@ extern const struct dev_state rtc_state;
 bool rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host, int64_t wall_s,
               uint64_t ram_below_4g, uint64_t ram_above_4g);
 
+/** Set a CMOS byte that is not part of the clock. */
+void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t value);
+
 /** Account for everything up to @now_ns: any number of missed events set each flag once. */
 void rtc_tick(struct rtc *r, uint64_t now_ns);
 
