@@ -67,8 +67,10 @@ static void pit_start(uint32_t us)
  * hypervisor: a microsecond or so passes in between. */
 static void pit_finish(void)
 {
-    while (!(inb(PORT_B) & 0x20))
+    while (!(inb(PORT_B) & 0x20)) {
         for (unsigned i = 0; i < POLL_LOOPS; i++) __asm__ volatile("" ::: "memory");
+        pause(); /* an emulator that runs one CPU at a time goes on to the next */
+    }
 }
 
 void pit_wait_us(uint32_t us)

@@ -26,7 +26,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_MEMORY_FITS_HOST] =
         {"memory-fits-host",
          "all VMs together, with the overlays of their disks, fit the host's memory"},
-    [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs, each on a CPU of its own"},
+    [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs"},
     [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
     [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
     [RULE_FLOOR_BELOW_CEILING] = {"floor-below-ceiling", "a floor is not above its ceiling"},
@@ -132,23 +132,30 @@ static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcp
     load->vcpus[cpu]++;
 }
 
-/* The CPU with the smallest sum of floors, then with the fewest vCPUs, that this VM is not on yet.
- */
+/* How many of this VM's vCPUs are on a CPU already? */
+static uint32_t load_own(const struct manifest_vm *vm, uint32_t placed, uint32_t cpu)
+{
+    uint32_t own = 0;
+    for (uint32_t k = 0; k < placed; k++) {
+        own += vm->vcpu_cpu[k] == cpu ? 1u : 0u;
+    }
+    return own;
+}
+
+/* The CPU with the fewest vCPUs of this VM, then with the smallest sum of floors, then with the
+ * fewest vCPUs. */
 static uint32_t load_pick(const struct cpu_load *load, const struct manifest_vm *vm,
                           uint32_t placed, uint32_t cpus)
 {
-    uint32_t best = MANIFEST_CPU_ANY;
-    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
-        bool taken = false;
-        for (uint32_t k = 0; k < placed; k++) {
-            taken = taken || vm->vcpu_cpu[k] == cpu;
-        }
-        if (taken) {
-            continue;
-        }
-        if (best == MANIFEST_CPU_ANY || load->floor_percent[cpu] < load->floor_percent[best] ||
-            (load->floor_percent[cpu] == load->floor_percent[best] &&
-             load->vcpus[cpu] < load->vcpus[best])) {
+    uint32_t best = 0;
+    for (uint32_t cpu = 1; cpu < cpus; cpu++) {
+        const uint32_t own = load_own(vm, placed, cpu);
+        const uint32_t best_own = load_own(vm, placed, best);
+        if (own != best_own) {
+            best = own < best_own ? cpu : best;
+        } else if (load->floor_percent[cpu] != load->floor_percent[best]) {
+            best = load->floor_percent[cpu] < load->floor_percent[best] ? cpu : best;
+        } else if (load->vcpus[cpu] < load->vcpus[best]) {
             best = cpu;
         }
     }
@@ -180,15 +187,6 @@ static bool place(struct report *r, struct manifest_vm *vm, struct cpu_load *loa
     }
     if (host == 0) {
         return true; /* vcpu_cpu stays "any": placement needs the number of CPUs */
-    }
-    if (vm->cpus > cpus) {
-        report_begin(r, vms_path, vm->name, "cpus");
-        report_number(r, vm->cpus);
-        report_text(r, " vCPUs on a host with ");
-        report_number(r, cpus);
-        report_text(r, " CPU(s); give at most as many as there are CPUs");
-        report_end(r, RULE_CPUS_RANGE);
-        return false;
     }
     for (uint32_t k = 0; k < vm->cpus; k++) {
         load_add(load, vm, k, load_pick(load, vm, k, cpus));

@@ -10,11 +10,12 @@ INITRD = "build/guests/linux/initrd.cpio"
 
 
 
-def boots(t, host_cpus, timeout):
+def boots(t, host_cpus, timeout, cpus=1):
     # Virtual time (Bochs has no other): a clock in the guest is right or wrong, however busy we are.
     result = run_guest(t, KERNEL, initrd=INITRD, append="console=ttyS0 quiet bh.test=boot", mem=192,
-                       host_cpus=host_cpus, timeout=timeout, icount=True)
+                       cpus=cpus, host_cpus=host_cpus, timeout=timeout, icount=True)
     check("BH-DONE boot pass" in result.console, "the guest is not content", result)
+    check(f"BH-PASS boot.cpus {cpus} of" in result.console, "not all CPUs are there", result)
     check(result.status == 0, "a power-off ends with 0", result)
     print(result.console)
 
@@ -22,6 +23,11 @@ def boots(t, host_cpus, timeout):
 for cpus in (1, 2, 4):
     case(("qemu",), cost=25, limit=400, name=f"boot_on_{cpus}", host_cpus=cpus, timeout=350)(boots)
 case(("bochs",), cost=120, limit=900, name="boot_on_1", host_cpus=1, timeout=850)(boots)
+# Several vCPUs: with a CPU each, and with fewer.
+for cpus, host_cpus in ((2, 2), (4, 4), (4, 2)):
+    case(("qemu",), cost=40, limit=600, name=f"smp{cpus}_on_{host_cpus}", cpus=cpus, host_cpus=host_cpus,
+         timeout=550)(boots)
+case(("bochs",), cost=240, limit=1500, full=True, name="smp2_on_2", cpus=2, host_cpus=2, timeout=1450)(boots)
 case(("bochs",), cost=160, limit=1200, full=True, name="boot_on_2", host_cpus=2, timeout=1100)(boots)
 
 

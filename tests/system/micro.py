@@ -11,19 +11,24 @@ from case import broken_kernel, case, check, run_guest
 PASS, FAIL, SKIP = 33, 35, 37  # (value << 1) | 1 of EXIT_PASS, EXIT_FAIL, EXIT_SKIP
 SOURCES = "tests/system/guests"
 # Guests that cannot report for themselves, with what they expect; their command lines.
-ENDS_ABRUPTLY = {"triple_fault": r"triple"}
+ENDS_ABRUPTLY = {"triple_fault": r"triple", "smp_triple_fault": r"triple"}
 APPEND = {"spin": "spin_ms=500"}
 # What reference.py alone runs, and what never ends (isolation.py).
 PROBES = ["probe_svm", "endless_db"]
 
 
-def micro(t, guest):
+# Several vCPUs: (vCPUs, CPUs of the host).
+SMP = {"qemu": (4, 4), "bochs": (2, 2)}
+X2APIC = ["smp_start", "smp_ipi", "smp_storm", "smp_level"]
+
+
+def micro(t, guest, words="", cpus=(1, 1)):
     if (guest, t.emu) in gaps.GUESTS:
         t.skip(gaps.GUESTS[guest, t.emu])
     known = gaps.FACTS.get((guest, t.emu), [])
-    append = " ".join(filter(None, [APPEND.get(guest), known and "gaps=" + ",".join(known)]))
+    append = " ".join(filter(None, [APPEND.get(guest), words, known and "gaps=" + ",".join(known)]))
     result = run_guest(t, f"build/tests/guests/{guest}.elf", append=append, mem=64, timeout=240,
-                       icount=True)
+                       icount=True, cpus=cpus[0], host_cpus=cpus[1])
     if guest in ENDS_ABRUPTLY:
         check("BH-EXPECT" in result.console, "the guest has not reached its point", result)
         check(result.status not in (PASS, FAIL, SKIP, 124, 125), "the VM did not end as it should", result)
@@ -48,8 +53,17 @@ def reference(t):
     t.command("tests/system/guests/reference.py")
 
 
+def smp(t, guest, words=""):
+    micro(t, guest, words, SMP[t.emu])
+
+
 for file in sorted(os.listdir(SOURCES)):
-    if file.endswith(".c") and file[:-2] not in PROBES:
+    if file.startswith("smp_") and file.endswith(".c"):
+        case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2], guest=file[:-2])(smp)
+        if file[:-2] in X2APIC:
+            case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2] + "_x2apic", guest=file[:-2],
+                 words="x2apic=1")(smp)
+    elif file.endswith(".c") and file[:-2] not in PROBES:
         case(("qemu", "bochs"), cost=8, limit=270, name=file[:-2], guest=file[:-2])(micro)
 # Two boot protocols for the same guest.
 case(("qemu",), cost=2, limit=120, name="hello-pvh", guest="hello-pvh")(micro)

@@ -43,6 +43,7 @@ static struct cpuid_regs fake_cpuid(uint32_t leaf, uint32_t sub)
 uint64_t pte_nx;
 uint32_t cpu_prot_on;
 void panic(const char *fmt, ...) { abort(); }
+void apic_kick(uint32_t id) {}
 void svm_read_state(struct vcpu *v, uint64_t groups) {}
 uint32_t svm_write_state(struct vcpu *v, uint64_t groups) { return 0; }
 void svm_debug_save(struct vcpu *v) {}

@@ -34,6 +34,7 @@ struct row {
 #define L1_D         0x078bfbffu
 #define L1_C_OSXSAVE (1u << 27)
 #define L1_D_APIC    (1u << 9)
+#define L1_D_HTT     (1u << 28) /* more than one logical processor in the package */
 /* Leaf 7 EBX: FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS ZERO_FCS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA;
  * TSC_ADJUST is ours. ECX: UMIP VAES VPCLMUL. EDX: FSRM MD_CLEAR. */
 #define L7_B                                                                                       \
@@ -68,6 +69,15 @@ static struct regs cpuid(uint32_t leaf, uint32_t sub)
     return r;
 }
 
+/* Bits of an APIC id that tell the package's processors apart. */
+static uint32_t id_bits(void)
+{
+    uint32_t bits = 0;
+
+    while (1u << bits < vcpu_count()) bits++;
+    return bits;
+}
+
 static uint32_t xsave_bytes(uint64_t xcr0) { return xcr0 & 4u ? 832u : 576u; }
 
 static void now_features(struct regs *r)
@@ -75,6 +85,7 @@ static void now_features(struct regs *r)
     read_state(BH_STATE_CR);
     if (!(page()->state.cr4 & CR4_OSXSAVE)) r->c &= ~L1_C_OSXSAVE;
     if (!lapic_enabled(&self()->lapic)) r->d &= ~L1_D_APIC;
+    r->b |= self()->number << 24;
 }
 
 static void now_xsave(struct regs *r)
@@ -83,16 +94,20 @@ static void now_xsave(struct regs *r)
     r->b = xsave_bytes(page()->state.xcr0);
 }
 
-static void now_topology(struct regs *r) { r->c |= (uint32_t)page()->gpr[RCX] & 0xffu; }
+static void now_topology(struct regs *r)
+{
+    r->c |= (uint32_t)page()->gpr[RCX] & 0xffu;
+    r->d = self()->number;
+}
 
-/* Filled in by cpuid_init() where the value is not a constant: leaf 0, 1, 0xd, 0x15, 0x16 and the
- * extended maximum. */
+/* Filled in by cpuid_init() where the value is not a constant: leaf 0, 0xd, 0x15, 0x16, the
+ * extended maximum, and what says how many processors there are. */
 static struct row rows[] = {
     {0x0, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
     {0x1,
      0,
      {ALL, 0x0000ffff, L1_C, L1_D},
-     {0, 0x00010000, L1_C_FIXED | L1_C_OSXSAVE, L1_D_APIC},
+     {0, 0, L1_C_FIXED | L1_C_OSXSAVE, L1_D_APIC},
      now_features},
     {0x2, 0, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
     {0x4, 0, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
@@ -101,8 +116,8 @@ static struct row rows[] = {
     {0x4, 3, {0x00003fff, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
     {0x6, 0, {0, 0, 0, 0}, {1u << 2, 0, 0, 0}, NULL}, /* ARAT: the APIC timer never stops */
     {0x7, 0, {0, L7_B, L7_C, L7_D}, {0, L7_B_FIXED, 0, 0}, NULL},
-    {0xb, 0, {0, 0, 0, 0}, {0, 1, 0x100, 0}, now_topology},
-    {0xb, 1, {0, 0, 0, 0}, {0, 1, 0x200, 0}, now_topology},
+    {0xb, 0, {0, 0, 0, 0}, {0, 1, 0x100, 0}, now_topology}, /* one thread in a core */
+    {0xb, 1, {0, 0, 0, 0}, {0, 0, 0x200, 0}, now_topology},
     {0xd, 0, {XCR0_MASK, 0, 0, 0}, {0, 0, 0, 0}, now_xsave},
     /* XSAVEOPT XGETBV1. Not XSAVEC: with no more than AVX it saves nothing, and Bochs 2.7 has it
        wrong. */
@@ -152,6 +167,23 @@ static void init_frequency(void)
     row_of(0x16, 0)->fixed = (struct regs){khz / 1000u, khz / 1000u, 100, 0};
 }
 
+/* One package, vCPUs as its cores, which share the last level of the caches. */
+static void init_topology(void)
+{
+    uint32_t n = vcpu_count(), ids = (1u << id_bits()) - 1u;
+
+    row_of(1, 0)->fixed.b = n << 16;
+    if (n > 1u) row_of(1, 0)->fixed.d |= L1_D_HTT;
+    for (uint32_t sub = 0; sub < 4u; sub++)
+        if (cpuid(4, sub).a & 0x1fu)
+            row_of(4, sub)->fixed.a = ids << 26 | (sub == 3u ? ids << 14 : 0);
+    row_of(0xb, 1)->fixed.a = id_bits();
+    row_of(0xb, 1)->fixed.b = n;
+    if (host.intel) return;
+    row_of(0x80000008u, 0)->fixed.c = id_bits() << 12 | (n - 1u);
+    if (n > 1u) row_of(0x80000001u, 0)->fixed.c = 1u << 1; /* CmpLegacy: cores, not threads */
+}
+
 void cpuid_init(void)
 {
     struct regs zero = cpuid(0, 0);
@@ -164,6 +196,7 @@ void cpuid_init(void)
     row_of(0x80000000u, 0)->fixed.a = min_u32(host.max_extended, 0x80000008u);
     row_of(0xd, 0)->fixed.c = xsave_bytes(host.xcr0);
     init_frequency();
+    init_topology();
     for (unsigned i = ROWS; i-- > 0;) {
         const struct row *r = &rows[i];
         bool absent = r->leaf >= 0x80000000u ? r->leaf > host.max_extended : r->leaf > host.max;

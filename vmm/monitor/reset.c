@@ -85,16 +85,20 @@ static void state_startup(uint8_t vector)
     v->flags = BH_STATE_ALL | BH_RUN_RIP | BH_RUN_SHADOW;
 }
 
-/* Everything but a start-up message has to wait, and a further INIT changes nothing. */
+/* Everything but a start-up message has to wait; a further INIT takes back what does. */
 void wait_for_startup(void)
 {
     struct vcpu *v = self();
 
     v->idle = IDLE_STARTUP;
     v->flags |= BH_STATE_ALL; /* the page holds what INIT has left */
-    while (!v->lapic.sipi_pending) wait_event(BH_FOREVER);
+    for (;;) {
+        if (v->lapic.init_pending) lapic_reset(&v->lapic);
+        if (v->lapic.sipi_pending) break;
+        wait_event(BH_FOREVER);
+    }
     v->idle = IDLE_NOT;
-    v->lapic.sipi_pending = v->lapic.init_pending = false;
+    v->lapic.sipi_pending = false;
     state_startup(v->lapic.sipi_vector);
 }
 
@@ -116,7 +120,6 @@ void cpu_init(void)
     /* At its reset vector there is nothing when no firmware is. */
     if (v->number == 0) vm_end(BH_END_RESET, 0, "");
     read_state(BH_STATE_ALL);
-    lapic_reset(&v->lapic);
     wait_for_startup();
     v->dirty |= DIRTY_TIME | DIRTY_IRQ;
 }

@@ -22,7 +22,7 @@ QEMU = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC", "-m", "64",
 ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
 APPEND = {"spin": "spin_ms=100"}
 # The guest's end is not its own verdict: the status that says it worked.
-ENDS = {"triple_fault": 0}
+ENDS = {"triple_fault": 0, "smp_triple_fault": 0}
 # Shows nothing by itself, and never ends.
 NOT_ALONE = ["endless_db"]
 
@@ -41,7 +41,8 @@ def read_gaps():
 
 def run(guest, timeout):
     """Exit status (None after the timeout) and output."""
-    command = QEMU + ICOUNT + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
+    cpus = ["-smp", "4"] if guest.startswith("smp_") else []
+    command = QEMU + ICOUNT + cpus + ["-kernel", os.path.join(TOP, "build/tests/guests", guest + ".elf"),
                       "-append", APPEND.get(guest, "")]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -1,15 +1,17 @@
 /*
- * SVM backend: enable, VMCB set-up, ASIDs, entry and exit (AMD APM vol. 2, 15). May call: asm,
- * percpu, klog/panic, boot-time page allocation. Never touches capabilities, threads or the
+ * SVM backend: enable, VMCB set-up, ASIDs, entry and exit (AMD APM vol. 2, 15). May call: APIC,
+ * asm, percpu, klog/panic, boot-time page allocation. Never touches capabilities, threads or the
  * scheduler.
  */
 #include "svm.h"
+#include "../apic.h"
 #include "../asm.h"
 #include "../cpu.h"
 #include "../klog.h"
 #include "../mem.h"
 #include "../percpu.h"
 #include "bulkhead/call.h"
+#include "core/epoch.h"
 
 /* Both maps are the same for every vCPU; filled once: default deny. */
 static uint8_t iopm[12288] __attribute__((aligned(4096), section(".bss.page")));
@@ -199,13 +201,17 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
         if ((event & BH_EVENT_TYPE_MASK) == BH_EVENT_EXCEPTION && (event & 0xff) > 31)
             event = 0; /* VMRUN would fail */
         b->event_inj = event;
+        /* QEMU, known by its lack of next-RIP, delivers an interrupt twice when it takes turns
+         * between emulated CPUs after that: an interrupt for us, pending now, ends the guest first.
+         */
+        if (!has_nrip && epoch_cpus > 1 && (event & BH_EVENT_TYPE_MASK) == 0)
+            apic_kick(percpu()->apic_id);
     }
+    b->int_ctl &= ~INT_CTL_V_IRQ;
+    b->misc1 &= ~MISC1_VINTR;
     if ((flags & BH_RUN_WINDOW) != 0) {
-        b->int_ctl |= INT_CTL_V_IRQ | INT_CTL_V_PRIO | INT_CTL_IGN_TPR;
+        b->int_ctl |= INT_CTL_V_IRQ;
         b->misc1 |= MISC1_VINTR;
-    } else {
-        b->int_ctl &= ~INT_CTL_V_IRQ;
-        b->misc1 &= ~MISC1_VINTR;
     }
     v->backend[SVM_WINDOW] = flags & (BH_RUN_WINDOW | BH_RUN_NMI_WINDOW);
 }

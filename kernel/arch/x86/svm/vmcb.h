@@ -66,9 +66,8 @@ _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "APM B");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM B");
 _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM B");
 
-#define INT_CTL_V_IRQ     (1ull << 8)
-#define INT_CTL_V_PRIO    (0xfull << 16)
-#define INT_CTL_IGN_TPR   (1ull << 20)
+/* V_IRQ, V_INTR_PRIO 15, V_IGN_TPR */
+#define INT_CTL_V_IRQ     (1ull << 8 | 0xfull << 16 | 1ull << 20)
 #define INT_CTL_V_MASKING (1ull << 24)
 
 #define MISC1_VINTR (1u << 4)

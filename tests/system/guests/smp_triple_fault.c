@@ -1,0 +1,29 @@
+/* Fact: a triple fault of any CPU ends the VM (a PC resets), while the others are busy. */
+#include "smp.h"
+
+static volatile uint32_t ready;
+
+static void die(unsigned cpu)
+{
+    static const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) none = {0, 0};
+
+    smp_add(&ready, 1);
+    if (cpu != 1) {
+        for (;;) (void)inb(0x61);
+    }
+    pit_wait_us(2000);
+    __asm__ volatile("lidt %0; int3" ::"m"(none));
+}
+
+void guest_main(void)
+{
+    pic_init();
+    if (!lapic_init(false)) skip("no local APIC");
+    if (smp_cpus() < 2) skip("one CPU");
+    print("BH-EXPECT triple fault on CPU 1\n");
+    (void)smp_start(die);
+    for (;;) (void)inb(0x61);
+}
