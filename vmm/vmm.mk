@@ -52,10 +52,12 @@ ALL_TARGETS += vmm
 # ---- bhctl: a program of the host ----------------------------------------------------------------
 # Sanitizers on: it reads what others write.
 BHCTL_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
-    -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt
-BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c
+    -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt \
+    -iquote vmm/display
+BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/rle.c \
+    $(wildcard vmm/display/*.c)
 
-build/bhctl: $(BHCTL_SOURCES) $(wildcard vmm/control/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) vmm/vmm.mk
+build/bhctl: $(BHCTL_SOURCES) $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) vmm/vmm.mk
 	$(call say,HOSTCC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(BHCTL_CFLAGS) -o $@ $(BHCTL_SOURCES)

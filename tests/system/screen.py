@@ -1,5 +1,8 @@
 """Screen and input of the virtual PC, through bhctl: what a guest shows, and what it is typed."""
 import json
+import os
+import struct
+import zlib
 
 from case import bhctl, case, check, start_guest, to_the_end
 
@@ -15,6 +18,63 @@ def linux(t, **settings):
 
 def type_line(system, text):
     bhctl(system, "--delay=1", "type", "guest", text + "<enter>")
+
+
+def png_pixels(path):
+    """Width, height and the RGB bytes of a PNG as bhctl writes it, by an independent reader."""
+    with open(path, "rb") as f:
+        data = f.read()
+    check(data[:8] == b"\x89PNG\r\n\x1a\n", "PNG signature")
+    at, chunks = 8, {}
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + size]
+        check(zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + size)[0], "CRC")
+        chunks[kind] = body
+        at += 12 + size
+    width, height, bits, kind = struct.unpack_from(">IIBB", chunks[b"IHDR"])
+    check((bits, kind) == (8, 2), "true colour")
+    lines = zlib.decompress(chunks[b"IDAT"])
+    check(len(lines) == height * (width * 3 + 1), "as many bytes as pixels")
+    stride = width * 3 + 1
+    check(not any(lines[::stride]), "no filters")
+    return width, height, b"".join(lines[y * stride + 1:(y + 1) * stride] for y in range(height))
+
+
+def read_back(path, lines):
+    """A text screen's picture against its text: the same character looks the same everywhere,
+    another one looks different."""
+    width, height, rgb = png_pixels(path)
+    check((width, height) == (720, 400), f"{width} x {height}")
+    looks = {}
+    for row, line in enumerate(lines):
+        for column, code in enumerate(line.ljust(80)):
+            cell = b"".join(rgb[((row * 16 + y) * width + column * 9) * 3:][:27] for y in range(13))
+            check(looks.setdefault(code, cell) == cell, f"'{code}' in line {row}, column {column}")
+    check(len(set(looks.values())) == len(looks), "different characters look different")
+    check(len(looks) > 20, "there is something on the screen")
+
+
+@case(("qemu",), cost=30, limit=400)
+@case(("bochs",), cost=130, limit=1000)
+def text(t):
+    """What Linux' own VGA driver writes is on the screen: as text, and as a picture."""
+    picture = os.path.join(t.dir, "screen.png")
+    with linux(t, timeout=900) as system:
+        check(system.expect("Run /init", 700), "Linux boots")
+        type_line(system, "clear; seq -s ' ' 1 60; cat /etc/motd; echo done >/dev/ttyS0")
+        check(system.expect("^done", 300), "the shell has run it")
+        lines = json.loads(bhctl(system, "--json", "text", "guest"))
+        print("\n".join(lines))
+        wanted = " ".join(str(n) for n in range(1, 61))
+        check(len(lines) == 25 and "".join(line.ljust(80) for line in lines).find(wanted) >= 0,
+              "the numbers are on the screen")
+        shot = json.loads(bhctl(system, "--json", "screenshot", "guest", picture))
+        check(shot == {"width": 720, "height": 400, "text": True}, shot)
+        read_back(picture, lines)
+        check("no such VM" in bhctl(system, "screenshot", "nobody", picture, ok=(1,)), "unknown VM")
+        check("No such file" in bhctl(system, "screenshot", "guest", "/nowhere/x.png", ok=(1,)),
+              "a file that cannot be written")
 
 
 @case(("qemu",), cost=30, limit=400)
@@ -53,3 +113,4 @@ def no_screen(t):
     with start_guest(t, KERNEL, initrd=INITRD, append="console=ttyS0", mem=192, timeout=250) as system:
         check(system.expect("Run /init", 200), "Linux boots")
         check('display = "vga"' in bhctl(system, "type", "guest", "x", ok=(1,)), "what to do")
+        check('display = "vga"' in bhctl(system, "text", "guest", ok=(1,)), "what to do")

@@ -25,7 +25,7 @@ static uint8_t buf[ACPI_TABLES_MAX_BYTES];
 static size_t build(void *to, size_t size, uint64_t base, unsigned cpus)
 {
     const struct acpi_config config = {
-        .ncpus = cpus, .window_base = 0x180000000ull, .window_end = 1ull << 40};
+        .ncpus = cpus, .vga = cpus > 1, .window_base = 0x180000000ull, .window_end = 1ull << 40};
 
     return acpi_tables_build(to, size, base, &config);
 }
@@ -97,7 +97,7 @@ static void test_structure(void **state)
         assert_int_equal(le(fadt + 46, 2), 9);
         assert_int_equal(le(fadt + 48, 4), ACPI_SMI_PORT);
         assert_int_equal(le(fadt + 52, 2), ACPI_ENABLE_VALUE | ACPI_DISABLE_VALUE << 8);
-        assert_int_equal(le(fadt + 109, 2) & 4, 4); /* no VGA */
+        assert_int_equal(le(fadt + 109, 2) & 4, cpus > 1 ? 0 : 4); /* no VGA */
         assert_int_equal(le(fadt + 56, 4), ACPI_PM1_EVT);
         assert_int_equal(le(fadt + 152, 8), ACPI_PM1_EVT);
         assert_int_equal(le(fadt + 64, 4), ACPI_PM1_CNT);

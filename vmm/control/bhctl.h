@@ -45,6 +45,17 @@ typedef bool link_part(void *ctx, const uint8_t *payload, uint32_t bytes);
 void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
               link_part *part, void *ctx);
 
+/** The same without dying of a refusal. @return enum bh_wire_status, or one of a newer root's */
+uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
+                  link_part *part, void *ctx);
+/** Die of a refusal, in words. */
+__attribute__((noreturn)) void link_refused(uint32_t status, const char *vm);
+
+/* ---- png.c ---- */
+
+/** A PNG file in memory, to be freed. @param rgb width * height * 3 bytes */
+uint8_t *png_make(const uint8_t *rgb, uint32_t width, uint32_t height, size_t *size);
+
 /* ---- keys.c ---- */
 
 /** Events of one key or click: pressed and let go. */
@@ -69,6 +80,10 @@ struct verb {
     int min_args, max_args; /* beyond the name */
     void (*run)(const struct options *o, int argc, char **argv);
 };
+
+/* screen.c */
+void verb_screenshot(const struct options *o, int argc, char **argv);
+void verb_text(const struct options *o, int argc, char **argv);
 
 /** Ended by a NULL name. */
 extern const struct verb verbs[];

@@ -34,6 +34,7 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_STORE_FULL] = "the VM does not fit its store; give it more save-mib in the manifest",
     [BH_WIRE_NOT_SAVED] = "the VM has not been saved; use bhctl save first",
     [BH_WIRE_NOT_MADE] = "the VM could not be made anew; the log says why",
+    [BH_WIRE_CHANGED] = "the guest keeps changing the screen's mode",
     [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
 };
 
@@ -143,20 +144,17 @@ static void enquire(void)
     die(EXIT_BAD_LINK, "no answer within %d s", READY_TRIES * READY_MS / 1000);
 }
 
-static void refused(const struct bh_wire_header *h, const char *vm)
+void link_refused(uint32_t status, const char *vm)
 {
-    if (h->status >= BH_WIRE_STATUSES)
+    if (status >= BH_WIRE_STATUSES)
         die(EXIT_BAD_LINK,
-            "the running system answers with status %u; use the bhctl of the same "
-            "build",
-            h->status);
-    die(h->status == BH_WIRE_DAMAGED || h->status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK
-                                                                         : EXIT_REFUSED,
-        "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[h->status]);
+            "the running system answers with status %u; use the bhctl of the same build", status);
+    die(status == BH_WIRE_DAMAGED || status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK : EXIT_REFUSED,
+        "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[status]);
 }
 
-void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
-              link_part *part, void *ctx)
+uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
+                  link_part *part, void *ctx)
 {
     static struct wire_frame out, in;
     static uint16_t sequence;
@@ -181,13 +179,18 @@ void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint3
         /* An answer to an earlier request may still be on its way. */
         if (event == WIRE_MORE || in.header.sequence != sequence) continue;
         if (event == WIRE_DAMAGED) die(EXIT_BAD_LINK, "the answer was damaged on its way");
-        if (in.header.kind == BH_WIRE_END) {
-            if (in.header.status != BH_WIRE_OK) refused(&in.header, vm);
-            return;
-        }
+        if (in.header.kind == BH_WIRE_END) return in.header.status;
         if (in.header.kind != BH_WIRE_PART) continue;
         if (!part || !part(ctx, wire_payload(&in), in.header.bytes))
             die(EXIT_BAD_LINK, "the running system's answer makes no sense; use the bhctl of the "
                                "same build");
     }
+}
+
+void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
+              link_part *part, void *ctx)
+{
+    uint32_t status = link_try(verb, vm, payload, bytes, part, ctx);
+
+    if (status != BH_WIRE_OK) link_refused(status, vm);
 }

@@ -116,6 +116,9 @@ static void restore(const struct options *o, int argc, char **argv)
 
 const struct verb verbs[] = {
     {"list", "", "the VMs and how they are", 0, 0, list},
+    {"screenshot", "VM FILE", "write the VM's screen to a PNG file; -: to stdout", 2, 2,
+     verb_screenshot},
+    {"text", "VM", "the characters on the VM's screen", 1, 1, verb_text},
     {"type", "VM TEXT...", "type on the VM's keyboard", 2, ARGS_MAX, type},
     {"save", "VM", "save the VM to its store; it goes on", 1, 1, save},
     {"restore", "VM", "make the VM anew as it was saved; what it has done since is lost", 1, 1,

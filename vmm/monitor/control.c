@@ -1,10 +1,12 @@
 /*
  * What root asks about this VM (bulkhead/control.h): one function per question. Root's words are
  * read once, and bounded although root is trusted. On vCPU 0's thread. May call: platform.c,
- * save.c.
+ * save.c, screen.c.
  */
 #include "bulkhead/control.h"
+#include "bulkhead/screen.h"
 #include "bulkhead/wire.h"
+#include "crc32c.h"
 #include "monitor.h"
 #include "string.h"
 
@@ -39,9 +41,48 @@ static uint32_t save(struct question *q)
     return q->values[0] ? BH_WIRE_OK : BH_WIRE_STORE_FULL;
 }
 
+static uint32_t arrangement(const struct bh_screen *s)
+{
+    return crc32c(0, s->piece, sizeof(s->piece));
+}
+
+static uint32_t screen(struct question *q)
+{
+    struct bh_screen s;
+
+    if (!screen_describe(&s)) return BH_WIRE_NO_DEVICE;
+    memcpy(q->out, &s, sizeof(s));
+    q->out_bytes = sizeof(s);
+    q->values[0] = arrangement(&s);
+    return BH_WIRE_OK;
+}
+
+/* The guest goes on: the pieces are looked up anew each time. */
+static uint32_t screen_read(struct question *q)
+{
+    const struct bh_screen_piece *p;
+    uint64_t room = q->args[2] < BH_CONTROL_OUT_BYTES ? q->args[2] : BH_CONTROL_OUT_BYTES;
+    struct bh_screen s;
+    size_t taken = 0;
+
+    if (!screen_describe(&s)) return BH_WIRE_NO_DEVICE;
+    if (q->args[3] != arrangement(&s)) return BH_WIRE_CHANGED;
+    if (q->args[0] >= s.pieces) return BH_WIRE_BAD_REQUEST;
+    p = &s.piece[q->args[0]];
+    if (q->args[1] >= p->bytes || room < 64u) return BH_WIRE_BAD_REQUEST;
+    q->out_bytes =
+        (uint32_t)screen_pack(p->address + (uint32_t)q->args[1], p->bytes - (uint32_t)q->args[1],
+                              p->unit, q->out, room, &taken);
+    if (q->out_bytes == 0) return BH_WIRE_BAD_REQUEST;
+    q->values[0] = q->args[1] + taken;
+    return BH_WIRE_OK;
+}
+
 static uint32_t (*const answers[BH_CONTROL_VERBS])(struct question *q) = {
     [BH_CONTROL_INPUT] = input,
     [BH_CONTROL_SAVE] = save,
+    [BH_CONTROL_SCREEN] = screen,
+    [BH_CONTROL_SCREEN_READ] = screen_read,
 };
 
 void control_asked(void)

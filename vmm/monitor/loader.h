@@ -29,6 +29,7 @@ struct boot_request {
     uint64_t initrd_bytes;
     const char *cmdline;    /* NUL-terminated; NULL: empty */
     uint64_t acpi_rsdp_gpa; /* 0: not told to the guest */
+    bool screen;            /* a VGA is there, in text mode 3 */
     enum boot_protocol protocol;
 };
 

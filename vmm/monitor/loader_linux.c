@@ -36,7 +36,12 @@
 #define ENTRY_64_OFFSET      0x200u
 #define SECTOR_BYTES         512u
 
-/* boot_params beyond the header. */
+/* boot_params beyond the header. The screen: 80 x 25 characters of 16 lines (screen_info). */
+#define PARAMS_VIDEO_MODE   0x06u
+#define PARAMS_VIDEO_COLS   0x07u
+#define PARAMS_VIDEO_LINES  0x0Eu
+#define PARAMS_VIDEO_IS_VGA 0x0Fu
+#define PARAMS_VIDEO_POINTS 0x10u
 #define PARAMS_BYTES        4096u
 #define PARAMS_ACPI_RSDP    0x070u
 #define PARAMS_E820_ENTRIES 0x1E8u
@@ -151,6 +156,16 @@ static bool check_entry(const struct boot_request *req, struct linux_header *h,
     return true;
 }
 
+/* What the kernel's own 16-bit code would have asked the BIOS. */
+static void put_screen(uint8_t *params)
+{
+    params[PARAMS_VIDEO_MODE] = 3;
+    params[PARAMS_VIDEO_COLS] = 80;
+    params[PARAMS_VIDEO_LINES] = 25;
+    params[PARAMS_VIDEO_IS_VGA] = 1;
+    params[PARAMS_VIDEO_POINTS] = 16;
+}
+
 static bool put_params(const struct boot_request *req, const struct linux_header *h,
                        uint64_t initrd_gpa, struct boot_error *error)
 {
@@ -163,6 +178,7 @@ static bool put_params(const struct boot_request *req, const struct linux_header
                          0);
     }
     memset(params, 0, PARAMS_BYTES);
+    if (req->screen) put_screen(params);
     memcpy(params + HDR_SETUP_SECTS, req->kernel + HDR_SETUP_SECTS,
            h->header_end - HDR_SETUP_SECTS);
     params[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;

@@ -304,6 +304,7 @@ static void load_images(struct boot_state *state)
         .cmdline = st->cmdline,
         .acpi_rsdp_gpa = TABLES_RSDP_GPA,
         .protocol = (enum boot_protocol)st->protocol,
+        .screen = (st->flags & BH_MONITOR_FLAG_VGA) != 0,
     };
 
     if (firmware_state(state)) return;

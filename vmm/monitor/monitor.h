@@ -311,6 +311,20 @@ void pio_write(unsigned port, unsigned size_bytes, uint64_t value);
 uint64_t mmio_read(uint64_t gpa, unsigned size_bytes);
 void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value);
 
+/* ---- screen.c: the VGA, if there is one; under the device lock what is of devices ---- */
+
+struct bh_screen;
+struct pci;
+struct dev_state;
+bool screen_init(struct bus *bus, const struct dev_host *host, struct pci *pci);
+/** Its state table. @return false: there is no screen */
+bool screen_saved(const struct dev_state **state, void **dev);
+/** What is on the screen; takes the device lock. @return false: there is none */
+bool screen_describe(struct bh_screen *s);
+/** Memory of the screen, packed; see rle_pack(). @return bytes written, 0: no such memory */
+size_t screen_pack(uint32_t address, uint32_t bytes, unsigned unit, uint8_t *out, size_t room,
+                   size_t *taken);
+
 /* ---- control.c ---- */
 
 /** Root has asked something: answer it. */

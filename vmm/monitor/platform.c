@@ -452,8 +452,8 @@ static bool chipset_init(void)
         !acpi_pm_init(&pm, &bus, &host, true, wire_power_off, NULL) ||
         !ich9_init(&ich9, &pci, &pm, wire_pirq, NULL))
         return false;
-    return disks_init() && virtio_devices_init(&pci, &host) && sata_init(&pci, &host) &&
-           (firmware_rom() || chipset_setup());
+    return screen_init(&bus, &host, &pci) && disks_init() && virtio_devices_init(&pci, &host) &&
+           sata_init(&pci, &host) && (firmware_rom() || chipset_setup());
 }
 
 bool platform_init(void)
@@ -511,6 +511,7 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
     if (disks_saved(n, state, dev)) return true;
     n -= start_block()->ndisks;
     if (sata_saved(state, dev) && n-- == 0) return true;
+    if (screen_saved(state, dev) && n-- == 0) return true;
     return virtio_devices_saved(n, state, dev);
 }
 

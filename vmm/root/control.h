@@ -26,6 +26,7 @@ struct control_call {
     /* The verb's own, zero at first. */
     uint32_t step;
     uint64_t at, deadline_tsc, pause_tsc;
+    uint64_t words[8];
     /* Of this call: what goes out as a part, at most BH_WIRE_PAYLOAD_BYTES. */
     uint8_t *out;
     uint32_t out_bytes;
@@ -40,6 +41,9 @@ struct control_verb {
     /** Called until it returns an enum bh_wire_status. Bounded work per call. */
     int (*run)(struct control_call *c);
 };
+
+/** Verbs with a file of their own. */
+int control_screenshot(struct control_call *c);
 
 /** All verbs, ended by number 0. */
 extern const struct control_verb control_verbs[];

@@ -107,6 +107,7 @@ static int restore(struct control_call *c)
 const struct control_verb control_verbs[] = {
     {BH_WIRE_LIST, false, false, list},
     {BH_WIRE_TYPE, true, false, type},
+    {BH_WIRE_SCREENSHOT, true, false, control_screenshot},
     {BH_WIRE_SAVE, true, false, save},
     {BH_WIRE_RESTORE, true, true, restore},
     {0, false, false, NULL},

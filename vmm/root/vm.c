@@ -54,6 +54,7 @@ static uint64_t device_ram_bytes(const struct manifest_vm *config)
 {
     uint64_t bytes = images_firmware_bytes(config);
 
+    if (config->display == MANIFEST_DISPLAY_VGA) bytes += BH_MONITOR_VGA_BYTES;
     for (unsigned i = 0; i < config->disk_count; i++) bytes += disk_memory_bytes(&config->disks[i]);
     return round_up(bytes, LARGE_BYTES);
 }
@@ -118,6 +119,8 @@ static uint64_t guestspace_pages(const struct manifest_vm *c)
     uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
 
     uint64_t devices = device_ram_bytes(c) ? DEVICE_TABLES : 0;
+
+    if ((info()->prot_on & BH_PROT_EXEC_4K) != 0) devices += device_ram_bytes(c) / LARGE_BYTES;
 
     return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small + devices;
 }

@@ -19,6 +19,11 @@ enum bh_control_verb {
     BH_CONTROL_INPUT = 1,
     /* save the VM to its store. values[0] = bytes of the file */
     BH_CONTROL_SAVE = 2,
+    /* out: struct bh_screen. values[0] = number of this arrangement of pieces */
+    BH_CONTROL_SCREEN = 3,
+    /* args: piece, offset in it, room, number of the arrangement. out: its memory from there on,
+       packed (rt/rle.h). values[0] = offset of what follows; the piece's end, and there is none */
+    BH_CONTROL_SCREEN_READ = 4,
     BH_CONTROL_VERBS
 };
 

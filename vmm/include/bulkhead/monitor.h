@@ -42,6 +42,8 @@ enum bh_monitor_slot {
 #define BH_MONITOR_FLAG_DEBUG_EXIT   1u /* port 0xf4 ends the VM with a status */
 #define BH_MONITOR_FLAG_VGA          2u /* screen, keyboard and mouse */
 #define BH_MONITOR_FLAG_FIRMWARE_LOG 4u /* port 0x402 is on the console */
+/** Device memory of the screen: frame buffer, planes, linear view. */
+#define BH_MONITOR_VGA_BYTES 0x1050000u
 
 enum bh_monitor_protocol {
     BH_MONITOR_DETECT = 0,

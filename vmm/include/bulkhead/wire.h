@@ -37,6 +37,7 @@ enum bh_wire_status {
     BH_WIRE_STORE_FULL = 11, /* the store is too small */
     BH_WIRE_NOT_SAVED = 12,  /* the store holds no saved VM */
     BH_WIRE_NOT_MADE = 13,   /* the VM could not be made anew; the log says why */
+    BH_WIRE_CHANGED = 14,    /* the guest has changed the screen's mode meanwhile: ask again */
     BH_WIRE_STATUSES
 };
 
@@ -47,6 +48,8 @@ enum bh_wire_verb {
     BH_WIRE_SAVE = 3,    /* uint64_t parts: 0 while it goes on, at the end the bytes of the
                          saved VM */
     BH_WIRE_RESTORE = 4, /* no part */
+    /* Parts: struct bh_screen; then struct bh_wire_pixels each, with packed memory behind it */
+    BH_WIRE_SCREENSHOT = 5,
 };
 
 #define BH_WIRE_NAME_BYTES 32u
@@ -71,6 +74,11 @@ struct bh_wire_vm {
     uint32_t memory_mib;
     uint32_t status; /* of an ended VM: what the system may end with */
     char reason[96]; /* of an ended VM */
+};
+
+/** Where the memory in a part of a screenshot belongs; packed by units of the piece (rt/rle.h). */
+struct bh_wire_pixels {
+    uint32_t piece, offset;
 };
 
 /** Something a person does. @code and @down of a key; all else of the mouse. */

@@ -33,6 +33,12 @@ static const struct isa_device isa_devices[] = {
     {"SYSR", "PNP0C02", {{0x61, 1}, {ACPI_SMI_PORT, 2}, {ACPI_PM_BASE, ACPI_PM_PORTS}}, -1},
 };
 
+/* Come with the screen; the mouse is behind the keyboard's ports. */
+static const struct isa_device input_devices[] = {
+    {"KBD_", "PNP0303", {{0x60, 1}, {0x64, 1}}, 1},
+    {"MOU_", "PNP0F13", {{0, 0}}, 12},
+};
+
 /* What the chipset takes of memory: configuration space, its own registers. */
 static const struct {
     uint32_t base, bytes;
@@ -341,6 +347,8 @@ size_t acpi_dsdt_emit(uint8_t *buf, size_t size, const struct acpi_config *confi
     chipset_emit(&a);
     for (size_t i = 0; i < sizeof(isa_devices) / sizeof(isa_devices[0]); i++)
         isa_device_emit(&a, &isa_devices[i]);
+    for (size_t i = 0; config->vga && i < sizeof(input_devices) / sizeof(input_devices[0]); i++)
+        isa_device_emit(&a, &input_devices[i]);
     aml_close(&a, block);
     return a.overflow ? 0 : a.len;
 }
