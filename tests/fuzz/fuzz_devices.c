@@ -107,7 +107,7 @@ static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level)
 static void wire_pirq(void *ctx, uint16_t lines)
 {
     CHECK((lines & 0x2107u) == 0); /* never timer, keyboard, cascade, clock, coprocessor */
-    for (unsigned i = 3; i < 16u; i++) pic_set_irq(&pic, i, line[i] || (lines >> i & 1u));
+    pic_set_pci(&pic, lines);
 }
 
 static void wire_msi(void *ctx, uint64_t address, uint32_t data)

@@ -39,6 +39,20 @@ def micro(t, guest, words="", cpus=(1, 1)):
     print(result.console)
 
 
+@case(("qemu",), cost=5, limit=150)
+def pci_functions(t):
+    """The facts of pci.c on a bus with virtio and SATA functions."""
+    for bus in "virtio", "ahci":
+        image = os.path.join(t.dir, f"{bus}.img")
+        with open(image, "wb") as f:
+            f.truncate(1 << 20)
+        result = run_guest(t, "build/tests/guests/pci.elf", mem=64, timeout=60, icount=True, disk=image,
+                           diskbus=bus)
+        check(result.status == PASS, "the guest's verdict", result)
+        check("FACT bars ok 0 registers" not in result.console, "the functions have BARs", result)
+        print(result.console)
+
+
 @case(("qemu",), cost=15, limit=200)
 def rsb_fill(t):
     """The emulated CPU has no return predictor to overwrite after an exit; the code that does it runs."""

@@ -21,10 +21,10 @@ def disk(t):
     return path, hashlib.sha256(data).hexdigest()
 
 
-def devices(t, timeout):
+def devices(t, timeout, append=""):
     path, digest = disk(t)
     result = run_guest(t, KERNEL, initrd=INITRD, mem=192, disk=path, timeout=timeout, icount=True,
-                       append=f"console=ttyS0 quiet bh.test=virtio bh.digest={digest}")
+                       append=f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} {append}")
     check("BH-DONE virtio pass" in result.console, "the guest is not content", result)
     check(result.status == 0, "a power-off ends with 0", result)
     with open(path, "rb") as f:
@@ -33,4 +33,8 @@ def devices(t, timeout):
 
 
 case(("qemu",), cost=30, limit=400, timeout=350)(devices)
+# Interrupt pins instead of messages, through the I/O APIC and through the 8259s.
+case(("qemu",), cost=30, limit=400, name="pins", timeout=350, append="pci=nomsi")(devices)
+case(("qemu",), cost=30, limit=400, full=True, name="pins_8259", timeout=350,
+     append="pci=nomsi noapic")(devices)
 case(("bochs",), cost=150, limit=900, full=True, timeout=850)(devices)

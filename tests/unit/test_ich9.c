@@ -214,6 +214,43 @@ static void test_setup(void **state)
     assert_int_equal(lines, 1 << 10);
 }
 
+/* A saved bridge goes on in a machine as it is after reset: same routes, same block, same levels.
+ */
+static void test_state(void **state)
+{
+    uint8_t config[PCI_CONFIG_BYTES];
+    struct ich9 saved;
+
+    (void)state;
+    setup_card(3, 1);
+    ich9_setup(&l);
+    set(0xf0, 4, ICH9_RCBA_BASE | 1);
+    set(0x40, 4, 0xb000);
+    pci_intx_set(&card[3], true);
+    assert_true(line[20]);
+    saved = l;
+    memcpy(config, card[3].config, sizeof(config));
+    setup_card(3, 1);
+    line[20] = true; /* the I/O APIC's own state */
+    lines = saved.lines;
+    memcpy(l.f.config, saved.f.config, sizeof(config));
+    memcpy(card[3].config, config, sizeof(config));
+    card[3].intx_level = card[3].intx_wire = true;
+    for (unsigned i = 0; i < ich9_state.count; i++)
+        memcpy((uint8_t *)&l + ich9_state.members[i].offset,
+               (uint8_t *)&saved + ich9_state.members[i].offset, ich9_state.members[i].bytes);
+    assert_true(pci_function_state.loaded(&l.f));
+    assert_true(pci_function_state.loaded(&card[3]));
+    assert_true(pci_state.loaded(&p));
+    assert_true(ich9_state.loaded(&l));
+    assert_int_equal(pm.base, 0xb000);
+    assert_int_equal(rcba(0x3140, 2), 0x3210);
+    assert_true(line[20]);
+    pci_intx_set(&card[3], false);
+    assert_false(line[20]);
+    assert_int_equal(lines, 0);
+}
+
 static void tick(uint64_t t)
 {
     acpi_pm_tick(&pm, t);
@@ -236,7 +273,8 @@ int main(void)
         cmocka_unit_test(test_registers), cmocka_unit_test(test_pmbase),
         cmocka_unit_test(test_routes),    cmocka_unit_test(test_lines),
         cmocka_unit_test(test_shared),    cmocka_unit_test(test_rcba),
-        cmocka_unit_test(test_setup),     cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_setup),     cmocka_unit_test(test_state),
+        cmocka_unit_test(test_hammer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,21 @@ static void test_smram(void **state)
     assert_int_equal(get(0x9d, 1), 0x3a);
 }
 
+static void test_state(void **state)
+{
+    (void)state;
+    setup(&rom);
+    m.f.config[0x93] = 0x31; /* as loaded */
+    m.f.config[0x90] = 0x30;
+    m.f.config[0x9d] = 0x10;
+    pci_put(m.f.config, 0x60, 4, 0xe0000001);
+    assert_true(pci_function_state.loaded(&m.f));
+    assert_string_equal(shown, "....rw..oooowwww");
+    assert_int_equal(p.ecam_base, 0xe0000000);
+    set(0x9d, 1, 0x48);
+    assert_int_equal(get(0x9d, 1), 0x10);
+}
+
 static void tick(uint64_t t)
 {
     (void)t;
@@ -218,9 +233,9 @@ static void test_hammer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identity), cmocka_unit_test(test_ecam),
-        cmocka_unit_test(test_pam),      cmocka_unit_test(test_without),
-        cmocka_unit_test(test_smram),    cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_identity), cmocka_unit_test(test_ecam),  cmocka_unit_test(test_pam),
+        cmocka_unit_test(test_without),  cmocka_unit_test(test_smram), cmocka_unit_test(test_state),
+        cmocka_unit_test(test_hammer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,23 @@ static void test_poll(void **state)
     assert_int_equal(in8(0xa0), 0x83);
 }
 
+/* A level-triggered input is up while an ISA device or a PCI pin holds it. */
+static void test_shared(void **state)
+{
+    (void)state;
+    setup(3); /* automatic EOI */
+    bus_write(&bus, BUS_PIO, 0x4d1, 1, 0x0c);
+    pic_set_pci(&p, 1 << 10 | 1 << 11 | 1 << 2);
+    assert_int_equal(pic_ack(&p), 0x3a);
+    pic_set_irq(&p, 10, true);
+    pic_set_pci(&p, 1 << 11);
+    assert_int_equal(pic_ack(&p), 0x3a);
+    pic_set_irq(&p, 10, false);
+    assert_int_equal(pic_ack(&p), 0x3b);
+    pic_set_pci(&p, 0);
+    assert_false(pic_intr(&p));
+}
+
 static void tick(uint64_t t)
 {
     pic_set_irq(&p, (unsigned)(t >> 4) % 20u, (random_next() & 1u) != 0);
@@ -239,7 +256,7 @@ int main(void)
         cmocka_unit_test(test_auto_eoi), cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_level),    cmocka_unit_test(test_spurious),
         cmocka_unit_test(test_poll),     cmocka_unit_test(test_special_mask),
-        cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_shared),   cmocka_unit_test(test_hammer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

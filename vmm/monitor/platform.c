@@ -52,28 +52,16 @@ static uint8_t write_dirty[BUS_MAX_RANGES + 1u];
 
 /* ---- wires ---- */
 
-/* An 8259's input is an ISA device's line and what the LPC bridge routes there. */
-static uint16_t isa_lines, pirq_lines;
-
 static void wire_irq(void *ctx, unsigned line, bool level)
 {
-    if (line < 16u) {
-        unsigned bit = 1u << line;
-
-        isa_lines = (uint16_t)(level ? isa_lines | bit : isa_lines & ~bit);
-        pic_set_irq(&pic, line, level || (pirq_lines & bit));
-    }
+    if (line < 16u) pic_set_irq(&pic, line, level);
     ioapic_set_irq(&ioapic, line == 0 ? 2u : line, level); /* MADT: ISA line 0 is GSI 2 */
     self()->dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
 
 static void wire_pirq(void *ctx, uint16_t lines)
 {
-    unsigned changed = (unsigned)lines ^ pirq_lines;
-
-    pirq_lines = lines;
-    for (unsigned i = 0; i < 16u; i++)
-        if (changed >> i & 1u) pic_set_irq(&pic, i, ((isa_lines | lines) >> i & 1u) != 0);
+    pic_set_pci(&pic, lines);
     self()->dirty |= DIRTY_IRQ | DIRTY_PIC;
 }
 
@@ -436,7 +424,7 @@ static bool cpus_init(void)
     return ok;
 }
 
-/* As firmware leaves it. */
+/* As firmware leaves it, with all functions in their slots. */
 static bool chipset_setup(void)
 {
     mch_setup(&mch);
@@ -447,9 +435,13 @@ static bool chipset_setup(void)
 
 static bool chipset_init(void)
 {
-    if (!pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL) ||
+    /* No BAR where interrupt messages go and each vCPU sees its local APIC. */
+    static const struct bus_ops nothing = {NULL, NULL};
+
+    if (!bus_add(&bus, BUS_MMIO, MSI_BASE, MSI_BYTES, &nothing, NULL, "msi") ||
+        !pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL) ||
         !mch_init(&mch, &pci, firmware_rom()) ||
-        !acpi_pm_init(&pm, &bus, &host, true, wire_power_off, NULL) ||
+        !acpi_pm_init(&pm, &bus, &host, firmware_rom() == NULL, wire_power_off, NULL) ||
         !ich9_init(&ich9, &pci, &pm, wire_pirq, NULL))
         return false;
     return screen_init(&bus, &host, &pci) && disks_init() && virtio_devices_init(&pci, &host) &&
@@ -491,7 +483,7 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
     } chipset[] = {
         {&pci_state, &pci},        {&pit_state, &pit},        {&rtc_state, &rtc},
         {&uart16550_state, &uart}, {&i8042_state, &keyboard}, {&acpi_pm_state, &pm},
-        {&ich9_state, &ich9},      {&ioapic_state, &ioapic},  {&pic_state, &pic},
+        {&ioapic_state, &ioapic},  {&pic_state, &pic},        {&ich9_state, &ich9},
     };
     const unsigned count = sizeof(chipset) / sizeof(chipset[0]);
 

@@ -157,6 +157,25 @@ static void base_addresses(void)
     fact("bars", bad == 0, "%u registers, %u things wrong", bars, bad);
 }
 
+/* The interrupt line register names the 8259 line that the LPC bridge sends the pin to: devices 25
+ * to 31 take PIRQA..D, slots PIRQE..H rotated, and both halves are routed alike. */
+static void lines(void)
+{
+    uint32_t rout = by_port(LPC, PIRQA_ROUT);
+    unsigned pins = 0, bad = 0;
+
+    for (unsigned f = 0; f < FUNCTIONS; f++) {
+        unsigned pin = by_port(f, 0x3c) >> 8 & 0xff, slot = f >> 3;
+
+        if (!present(f) || pin == 0) continue;
+        pins++;
+        pin = (slot < 25 ? slot + pin - 1 : pin - 1) & 3;
+        bad += (by_port(f, 0x3c) & 0xff) != (rout >> pin * 8 & 0xff);
+    }
+    fact("routes", rout == by_port(LPC, PIRQA_ROUT + 8) && !(rout & 0x80808080), "%x", rout);
+    fact("lines", bad == 0, "%u of %u functions have another line", bad, pins);
+}
+
 void guest_main(void)
 {
     uint32_t low = by_port(0, PCIEXBAR);
@@ -166,6 +185,7 @@ void guest_main(void)
     fact("pciexbar", (low & 7) == 1 && ecam == 0xb0000000, "%x", low);
     if ((low & 7) != 1) return;
     functions();
+    lines();
     byte_enables();
     read_only();
     base_addresses();

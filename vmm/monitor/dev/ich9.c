@@ -131,18 +131,21 @@ static void rcba_place(struct ich9 *l)
 
 /* ---- configuration space ---- */
 
-static void written(void *dev, unsigned offset, unsigned size_bytes)
+static void update(void *dev)
 {
     struct ich9 *l = dev;
     bool on = (l->f.config[ACPI_CNTL] & ACPI_EN) != 0;
 
-    (void)offset, (void)size_bytes;
     (void)acpi_pm_place(l->pm, (uint16_t)(on ? pci_get(&l->f, PMBASE, 2) & PMBASE_RW : 0));
     rcba_place(l);
     ich9_intx(l);
 }
 
-static void loaded(void *dev) { written(dev, 0, PCI_CONFIG_BYTES); }
+static void written(void *dev, unsigned offset, unsigned size_bytes)
+{
+    (void)offset, (void)size_bytes;
+    update(dev);
+}
 
 static const struct state_member members[] = {
     STATE_MEMBER(struct ich9, device_route),
@@ -150,7 +153,15 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct ich9, lines),
 };
 
-const struct dev_state ich9_state = DEV_STATE("ich9", 1, members, NULL);
+/* The I/O APIC and the 8259s bring their inputs' levels along: here they become what the functions
+ * say, which is the same unless the state is made up. */
+static bool loaded(void *dev)
+{
+    update(dev);
+    return true;
+}
+
+const struct dev_state ich9_state = DEV_STATE("ich9", 1, members, loaded);
 
 bool ich9_init(struct ich9 *l, struct pci *pci, struct acpi_pm *pm,
                void (*pic)(void *ctx, uint16_t lines), void *ctx)
@@ -166,7 +177,7 @@ bool ich9_init(struct ich9 *l, struct pci *pci, struct acpi_pm *pm,
     for (unsigned i = 0; i < ROUTES; i++) l->device_route[i] = i == ROUTE_BRIDGE ? 0 : ROUTE_RESET;
     if (!pci_add(pci, &l->f, "ich9-lpc", ICH9_DEVFN, &id, l)) return false;
     l->f.written = written;
-    l->f.loaded = loaded;
+    l->f.loaded = update;
     pci_put(l->f.config, COMMAND, 2, COMMAND_FIXED);
     pci_put(l->f.writable, COMMAND, 2, 0);
     l->f.config[PMBASE] = PMBASE_IO;
@@ -195,5 +206,5 @@ void ich9_setup(struct ich9 *l)
     }
     pci_put(l->f.config, PMBASE, 2, ACPI_PM_BASE | PMBASE_IO);
     l->f.config[ACPI_CNTL] = ACPI_EN;
-    written(l, PMBASE, 8);
+    update(l);
 }

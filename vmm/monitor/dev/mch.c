@@ -216,5 +216,5 @@ void mch_setup(struct mch *m)
 {
     for (unsigned i = 0; i < PAM_REGISTERS; i++) m->f.config[PAM0 + i] = m->f.writable[PAM0 + i];
     pci_put(m->f.config, PCIEXBAR, 4, (uint32_t)GUEST_ECAM_BASE | PCIEXBAR_ENABLE);
-    written(m, PCIEXBAR, PAM0 + PAM_REGISTERS - PCIEXBAR);
+    loaded(m);
 }

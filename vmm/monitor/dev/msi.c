@@ -1,8 +1,6 @@
 /* Address and data of a message signalled interrupt; see msi.h. Calls nothing. */
 #include "msi.h"
 
-#define ADDRESS_BASE  0xfee00000u
-#define ADDRESS_MASK  0xfffffffffff00000ull
 #define ADDRESS_REDIR 0x8u
 #define ADDRESS_LOGIC 0x4u
 #define DATA_ASSERT   0x4000u
@@ -14,7 +12,7 @@ bool msi_decode(uint64_t address, uint32_t data, struct apic_msg *msg)
     unsigned mode = data >> 8 & 7u;
     bool logical = (address & ADDRESS_LOGIC) != 0;
 
-    if ((address & ADDRESS_MASK) != ADDRESS_BASE || (MODE_RESERVED >> mode & 1u)) return false;
+    if (address - MSI_BASE >= MSI_BYTES || (MODE_RESERVED >> mode & 1u)) return false;
     /* Redirection picks one processor of a logical group; a physical destination is one already. */
     if (logical && (address & ADDRESS_REDIR) && mode == APIC_FIXED) mode = APIC_LOWEST;
     *msg = (struct apic_msg){

@@ -7,6 +7,9 @@
 
 #include "lapic.h"
 
+#define MSI_BASE  0xfee00000u
+#define MSI_BYTES 0x100000u
+
 /** @return false: the write is no interrupt (another address, a reserved delivery mode) */
 bool msi_decode(uint64_t address, uint32_t data, struct apic_msg *msg);
 

@@ -252,7 +252,18 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct pci, reset_control),
 };
 
-const struct dev_state pci_state = DEV_STATE("pci", 1, members, NULL);
+/* Once all functions have been loaded: what one had in another's way is gone. */
+static bool bus_loaded(void *dev)
+{
+    struct pci *pci = dev;
+
+    for (unsigned n = 0; n < pci->count; n++)
+        if (pci->function[n]->loaded) pci->function[n]->loaded(pci->function[n]->dev);
+    bars_update(pci);
+    return true;
+}
+
+const struct dev_state pci_state = DEV_STATE("pci", 1, members, bus_loaded);
 
 static const struct state_member function_members[] = {
     STATE_MEMBER(struct pci_function, config),       STATE_MEMBER(struct pci_function, vector),

@@ -247,9 +247,11 @@ static bool loaded(void *dev)
 
 static const struct state_member members[] = {
     STATE_MEMBER(struct pic, chip),
+    STATE_MEMBER(struct pic, isa),
+    STATE_MEMBER(struct pic, pci),
 };
 
-const struct dev_state pic_state = DEV_STATE("pic", 1, members, loaded);
+const struct dev_state pic_state = DEV_STATE("pic", 2, members, loaded);
 
 bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host)
 {
@@ -266,11 +268,29 @@ bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host)
            bus_add(bus, BUS_PIO, 0x4d0, 2, &elcr_ops, p, "pic-elcr");
 }
 
-void pic_set_irq(struct pic *p, unsigned line, bool level)
+static void input_update(struct pic *p, unsigned line)
 {
-    if (line > 15u || line == CASCADE) return;
+    bool level = ((unsigned)(p->isa | p->pci) >> line & 1u) != 0;
+
+    if (line == CASCADE) return;
     chip_set_line(&p->chip[line >> 3], line & 7u, level);
     cascade_update(p);
+}
+
+void pic_set_irq(struct pic *p, unsigned line, bool level)
+{
+    if (line > 15u) return;
+    p->isa = (uint16_t)(level ? p->isa | 1u << line : p->isa & ~(1u << line));
+    input_update(p, line);
+}
+
+void pic_set_pci(struct pic *p, uint16_t lines)
+{
+    unsigned changed = (unsigned)p->pci ^ lines;
+
+    p->pci = lines;
+    for (unsigned line = 0; line < 16u; line++)
+        if (changed >> line & 1u) input_update(p, line);
 }
 
 bool pic_intr(const struct pic *p) { return chip_request(&p->chip[0]) < 8u; }

@@ -19,6 +19,7 @@ struct pic_chip {
 
 struct pic {
     struct pic_chip chip[2]; /* 0 master at 0x20, 1 slave at 0xa0 on the master's input 2 */
+    uint16_t isa, pci;       /* who holds the inputs up: ISA devices, pins of PCI functions */
     uint64_t deadline_ns;    /* always idle */
 };
 
@@ -27,8 +28,12 @@ extern const struct dev_state pic_state;
 /** Reset both chips (uninitialised: no interrupts until ICW1) and register 0x20, 0xa0, 0x4d0. */
 bool pic_init(struct pic *p, struct bus *bus, const struct dev_host *host);
 
-/** Input line 0..15 changes level; line 2 (the cascade) and anything above 15 is ignored. */
+/** An ISA device's line 0..15 changes level; line 2 (the cascade) and anything above 15 is ignored.
+ */
 void pic_set_irq(struct pic *p, unsigned line, bool level);
+
+/** Lines that PCI functions hold up, all at once; an input is up while anybody holds it. */
+void pic_set_pci(struct pic *p, uint16_t lines);
 
 /** State of the master's INT output. */
 bool pic_intr(const struct pic *p);
