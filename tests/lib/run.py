@@ -39,6 +39,17 @@ def mebibytes(text):
     return int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
 
 
+def seconds(text):
+    """A time above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}': want a number of seconds above 0")
+    return value
+
+
 def manifest_source(vms):
     """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
 
@@ -196,7 +207,7 @@ def main():
     parser.add_argument("--cpu-model")
     parser.add_argument("--cmdline", default="", help="the kernel's")
     parser.add_argument("--icount", type=int, default=0, choices=[0, 1])
-    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--timeout", type=seconds)
     parser.add_argument("--log", action="store_true", help="show the system log on stderr")
     parser.add_argument("--debug", action="store_true", help="wait for gdb (QEMU)")
     parser.add_argument("--dry", action="store_true", help="build the boot module and stop")

@@ -101,6 +101,28 @@ def wrong_value(t):
     """A value that is none of a variable's: status 2, and the variable as it was given."""
     status, _, err = make_run(f"GUEST={GUESTS}/hello.elf", "MEM=lots")
     check(status == 2 and err.startswith("MEM: 'lots'"), "status 2, and the variable")
+    status, _, err = make_run(f"GUEST={GUESTS}/hello.elf", "TIMEOUT=-3")
+    check(status == 2 and err.startswith("TIMEOUT: '-3'"), "the same for a time")
+
+
+@case(("qemu",), cost=12)
+def debug(t):
+    """`make debug` waits for gdb, with the symbols of kernel, root and monitor."""
+    run = subprocess.Popen([MAKE, "--no-print-directory", "debug", f"GUEST={GUESTS}/hello.elf", "MEM=64M",
+                            "TIMEOUT=60"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                           env=dict(os.environ, **CLEAN))
+    script = next((line.split()[-1] for line in run.stderr if "waits for: gdb -x" in line), None)
+    check(script, "it says how to start gdb")
+    socket = script.replace("gdb.cmd", "gdb.sock")
+    while not os.path.exists(socket) and run.poll() is None:
+        time.sleep(0.1)
+    said = t.command("gdb", "-batch", "-x", script, "-ex", "break boot_main", "-ex", "continue", "-ex", "info symbol $pc",
+                     "-ex", "info line supervise", "-ex", "info line exit_cpuid", "-ex", "delete", "-ex", "continue",
+                     ok=(0, 1))
+    run.wait(60)
+    check(re.search(r"^boot_main .*in section", said, re.M), "the kernel has stopped in boot_main")
+    check(re.search(r'of "vmm/root/main.c"', said) and re.search(r'of "vmm/monitor/', said),
+          "root and monitor have lines")
 
 
 @case(("qemu", "bochs"), cost=15)

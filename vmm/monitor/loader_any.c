@@ -35,6 +35,7 @@ bool boot_load(const struct boot_request *req, struct boot_state *state, struct 
     if (req->protocol == BOOT_PROTOCOL_DETECT && elf_detect(req)) {
         return loader_pvh(req, &loaded, error);
     }
-    return boot_fail(error, "kernel", "is neither a bzImage nor a PVH or multiboot image",
-                     "give one of these, whole; bytes in the file", req->kernel_bytes);
+    return boot_fail(error, "kernel",
+                     "neither a bzImage nor a PVH or multiboot image; bytes in the file",
+                     "give one of these, whole", req->kernel_bytes);
 }

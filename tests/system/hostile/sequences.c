@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdbool.h>
 #include "ring3.h"
+#include "string.h"
 #include "bulkhead/vcpu.h"
 
 #define PAGE    4096ul
@@ -442,6 +443,51 @@ static void server_stopped(void)
     helped(1, ntfn, BH_ERR_ABORTED);
 }
 
+/* A server that needs neither stack nor memory: its rsp, which calls keep, is the endpoint's slot.
+ * It answers with what it has got, the badge in the first word. */
+extern const uint8_t echo_start[], echo_end[];
+__asm__(".pushsection .rodata\n"
+        ".globl echo_start, echo_end\n"
+        "echo_start: xor %rdi, %rsi; mov %rsp, %rdi; mov $-1, %r9; mov $3, %eax; syscall\n"
+        "jmp echo_start\n"
+        "echo_end: .popsection");
+
+/* Words and badge arrive in another address space, and the answer comes back: with a deadline (the
+ * slow way) and without (the fast one); a message that is only sent does not disturb that. */
+static void messages(void)
+{
+    uint64_t ep = one(BH_CAP_ENDPOINT, 0, first), host = one(BH_CAP_HOSTSPACE, 4, first + 1);
+    uint64_t thread = one(BH_CAP_THREAD, 0, first + 2), sc = one(BH_CAP_SC, 0, first + 3);
+    uint64_t frame = one(BH_CAP_FRAME, 0, first + 4), x = 1;
+
+    must("attach",
+         bh_frame_attach(frame, BH_SLOT_HOSTSPACE, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 5));
+    must("map", bh_attach_map(first + 5, ROOT_VA, BH_MAP_READ | BH_MAP_WRITE, 1));
+    memcpy((void *)ROOT_VA, echo_start, (size_t)(echo_end - echo_start));
+    must("attach", bh_frame_attach(frame, host, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 6));
+    must("map", bh_attach_map(first + 6, 0x400000, BH_MAP_READ | BH_MAP_EXEC, 1));
+    must("mint", bh_cnode_mint(BH_SLOT_CNODE, first + 7, ep, BH_RIGHTS_ALL, 0x5eed));
+    must("bind", bh_thread_bind(thread, BH_SLOT_CNODE, host));
+    must("configure", bh_sc_configure(sc, 0, 1000000, 1000000, 1));
+    must("set_sc", bh_thread_set_sc(thread, sc));
+    must("start", bh_thread_start(thread, 0x400000, ep, 0));
+    for (uint64_t i = 0; i < 300; i++) {
+        struct bh_message m = {.badge = 1};
+        uint64_t sent[4], deadline = rt_tsc() + info()->tsc_khz * 1000ul;
+
+        for (uint32_t w = 0; w < 4; w++) m.word[w] = sent[w] = x = x * 0x5851f42d4c957f2dul + 1;
+        if (i % 3 == 2) {
+            hit_call(BH_SYS_send, BH_OK, bh_ipc(BH_SYS_send, ep, &m, deadline));
+            continue;
+        }
+        hit_call(BH_SYS_call, BH_OK,
+                 bh_ipc(BH_SYS_call, first + 7, &m, i % 3 == 0 ? BH_FOREVER : deadline));
+        if (m.word[0] != (sent[0] ^ 0x5eed) || memcmp(m.word + 1, sent + 1, 24) || m.badge != 0)
+            fail("message %lu came back as %lx %lx %lx %lx, badge %lx", i, m.word[0], m.word[1],
+                 m.word[2], m.word[3], m.badge);
+    }
+}
+
 /* Exits that never left the kernel. */
 static uint64_t kernel_exits(uint64_t vcpu)
 {
@@ -513,6 +559,7 @@ static const struct hostile_act list[] = {
     {"flush_owed", flush_owed},
     {"elsewhere", elsewhere},
     {"server_stopped", server_stopped},
+    {"messages", messages},
     {"vcpus", vcpus},
 };
 
