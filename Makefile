@@ -120,7 +120,7 @@ clean:
 
 help:
 	@echo 'make run                     two Linux VMs in an emulator, on this terminal'
-	@echo 'make run GUEST=image [INITRD= APPEND= DISK= DISKBUS= CDROM= CPUS= MEM= EMU=qemu|bochs ICOUNT= TIMEOUT=]   one VM'
+	@echo 'make run GUEST=image [INITRD= APPEND= DISK= DISKBUS= CDROM= NET= CPUS= MEM= EMU=qemu|bochs ICOUNT= TIMEOUT=]   one VM'
 	@echo 'make run MANIFEST=file.dts   the VMs of a manifest'
 	@echo 'make debug                   like run, waits for gdb (prints the command)'
 	@echo 'make test | test-full        everything that proves it works'

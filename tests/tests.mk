@@ -14,7 +14,7 @@ export ROOT_BIN MONITOR BHMANIFEST
 quoted = '$(subst ','\'',$(1))'
 RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='$(INITRD)' \
     --append=$(call quoted,$(APPEND)) --disk='$(DISK)' --diskbus='$(DISKBUS)' --cdrom='$(CDROM)' \
-    --firmware='$(FIRMWARE)' \
+    --net='$(NET)' --firmware='$(FIRMWARE)' \
     --cpus='$(CPUS)' --mem='$(MEM)' --screen='$(SCREEN)' --host-cpus='$(HOST_CPUS)' \
     --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline=$(call quoted,$(CMDLINE)) \
     --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)

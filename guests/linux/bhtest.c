@@ -4,7 +4,7 @@
  * May call: Linux system calls. Must never depend on files other than /proc/meminfo.
  *
  * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS |
- *        outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal)
+ *        outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal) | reflect INTERFACE COUNT
  * Each but `stream` prints one line of detail; status 0 = the fact holds.
  */
 #include <stddef.h>
@@ -14,10 +14,13 @@ enum {
     SYS_READ = 0,
     SYS_WRITE = 1,
     SYS_OPEN = 2,
+    SYS_POLL = 7,
     SYS_MMAP = 9,
     SYS_IOCTL = 16,
     SYS_PREAD64 = 17,
     SYS_NANOSLEEP = 35,
+    SYS_SOCKET = 41,
+    SYS_BIND = 49,
     SYS_IOPERM = 173,
     SYS_EXIT_GROUP = 231,
     SYS_CLOCK_GETTIME = 228,
@@ -371,6 +374,100 @@ static int do_rtc(uint64_t secs)
     return !within_percent(took, secs * NS_PER_S);
 }
 
+/* A raw socket, bound to an interface and a type of frame that nobody else uses. */
+enum {
+    AF_PACKET = 17,
+    SOCK_RAW = 3,
+    ETH_P_TEST = 0x88b5,
+    SIOCGIFINDEX = 0x8933,
+    SIOCGIFHWADDR = 0x8927
+};
+#define FRAME_MAX 1514U
+
+struct sockaddr_ll {
+    uint16_t family, protocol;
+    int32_t index;
+    uint16_t type;
+    uint8_t kind, address_bytes, address[8];
+};
+
+struct ifreq {
+    char name[16];
+    union {
+        int32_t index;
+        uint8_t address[24]; /* family, then the address */
+    } u;
+};
+
+static long packet_socket(const char *name, uint8_t mac[6])
+{
+    struct ifreq r = {0};
+    struct sockaddr_ll a = {AF_PACKET, ETH_P_TEST >> 8 | (ETH_P_TEST & 0xff) << 8, 0, 0, 0, 6, {0}};
+    long fd = sys(SYS_SOCKET, AF_PACKET, SOCK_RAW, a.protocol, 0, 0, 0);
+
+    for (unsigned i = 0; i < sizeof(r.name) - 1 && name[i]; i++) r.name[i] = name[i];
+    if (sys(SYS_IOCTL, fd, SIOCGIFHWADDR, (long)&r, 0, 0, 0) != 0) return -1;
+    for (unsigned i = 0; i < 6; i++) mac[i] = r.u.address[2 + i];
+    if (sys(SYS_IOCTL, fd, SIOCGIFINDEX, (long)&r, 0, 0, 0) != 0) return -1;
+    a.index = r.u.index;
+    return sys(SYS_BIND, fd, (long)&a, sizeof(a), 0, 0, 0) == 0 ? fd : -1;
+}
+
+/* Frames of all lengths to the reflector, each awaited; it has the card's address with the last bit
+ * inverted. */
+static int do_reflect(const char *name, uint64_t count)
+{
+    static uint8_t out[FRAME_MAX], in[FRAME_MAX + 100];
+    uint8_t mac[6];
+    long fd = packet_socket(name, mac);
+    uint64_t bytes = 0, ns = now_ns(CLOCK_RAW);
+
+    if (fd < 0) {
+        put("no such interface");
+        return 1;
+    }
+    for (uint64_t n = 0; n < count; n++) {
+        struct pollfd {
+            int32_t fd;
+            int16_t events, revents;
+        } p = {(int32_t)fd, 1, 0};
+        long length = (long)(60 + n * 97 % (FRAME_MAX - 59)), got;
+
+        for (unsigned i = 0; i < 6; i++) out[i] = out[6 + i] = mac[i];
+        out[5] ^= 1;
+        out[12] = ETH_P_TEST >> 8;
+        out[13] = ETH_P_TEST & 0xff;
+        for (long i = 14; i < length; i++) out[i] = (uint8_t)mix(n << 16 | (uint64_t)i);
+        if (sys(SYS_WRITE, fd, (long)out, length, 0, 0, 0) != length) {
+            put("cannot send");
+            return 1;
+        }
+        if (sys(SYS_POLL, (long)&p, 1, 2000, 0, 0, 0) != 1) {
+            put("lost: frame ");
+            put_u64(n);
+            return 1;
+        }
+        got = sys(SYS_READ, fd, (long)in, sizeof(in), 0, 0, 0);
+        for (unsigned i = 0; i < 6; i++) out[i] = mac[i];
+        for (unsigned i = 0; i < 6; i++) out[6 + i] = mac[i];
+        out[11] ^= 1;
+        for (long i = 0; i < length; i++)
+            if (got != length || in[i] != out[i]) {
+                put("not what was sent: frame ");
+                put_u64(n);
+                return 1;
+            }
+        bytes += (uint64_t)length;
+    }
+    put_u64(count);
+    put(" frames, ");
+    put_u64(bytes);
+    put(" bytes there and back, ");
+    put_u64((now_ns(CLOCK_RAW) - ns) / count / 1000);
+    put(" us each");
+    return 0;
+}
+
 static int run(long argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -384,8 +481,10 @@ static int run(long argc, char **argv)
     if (same(verb, "rtc")) return do_rtc(a);
     if (same(verb, "outb")) return do_outb(a, b);
     if (same(verb, "ioctl") && argc > 3) return do_ioctl(argv[2], b);
+    if (same(verb, "reflect")) return do_reflect(argc > 2 ? argv[2] : "", b);
     put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS |\n"
-        "       outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal)\n");
+        "       outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal) | reflect INTERFACE "
+        "COUNT\n");
     return 2;
 }
 

@@ -144,6 +144,8 @@ static void show(const struct manifest *m)
                vm->console == MANIFEST_CONSOLE_SERIAL ? "serial" : "none",
                vm->debug_exit != 0 ? "on" : "off",
                vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM ? "end-system" : "none");
+        printf("  network %s, balloon %u MiB\n",
+               vm->network == MANIFEST_NETWORK_LOOPBACK ? "loopback" : "none", vm->balloon_mib);
         for (uint32_t k = 0; k < vm->disk_count; k++) {
             show_disk(&vm->disks[k]);
         }

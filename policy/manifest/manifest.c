@@ -36,6 +36,7 @@ struct prop {
 static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboot", NULL};
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
+static const char *const network_words[] = {"none", "loopback", NULL};
 static const char *const display_words[] = {"none", "vga", NULL};
 static const char *const log_words[] = {"com1", "com2", NULL};
 static const char *const firmware_words[] = {"none", "seabios", "ovmf", NULL};
@@ -71,6 +72,10 @@ static const struct prop vm_props[] = {
      VM(protocol), "", protocol_words},
     {"console", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_CONSOLE_SERIAL,
      VM(console), "", console_words},
+    {"network", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_NETWORK_NONE, VM(network),
+     "", network_words},
+    {"balloon-mib", PROP_CELL, false, RULE_BALLOON_BELOW_MEMORY, 0, 1u << 20, 0, VM(balloon_mib),
+     " MiB", NULL},
     {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_NONE, VM(display),
      "", display_words},
     {"firmware", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_FIRMWARE_NONE,

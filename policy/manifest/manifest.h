@@ -35,6 +35,7 @@ enum manifest_protocol {
 };
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
+enum manifest_network { MANIFEST_NETWORK_NONE, MANIFEST_NETWORK_LOOPBACK };
 enum manifest_display { MANIFEST_DISPLAY_NONE, MANIFEST_DISPLAY_VGA };
 enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
 enum manifest_bus { MANIFEST_BUS_VIRTIO, MANIFEST_BUS_AHCI };
@@ -73,6 +74,8 @@ struct manifest_vm {
     uint32_t display;                      /* enum manifest_display */
     uint32_t firmware;                     /* enum manifest_firmware */
     uint32_t firmware_log;                 /* 1: port 0x402 is on the console */
+    uint32_t network;                      /* enum manifest_network */
+    uint32_t balloon_mib;                  /* what the guest is asked to give back */
     uint32_t floor_percent;                /* of one CPU, per vCPU */
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */
@@ -160,6 +163,7 @@ enum manifest_rule_id {
     RULE_START_IMAGE,
     RULE_FIRMWARE_ALONE,
     RULE_FIRMWARE_MEMORY,
+    RULE_BALLOON_BELOW_MEMORY,
     RULE_DISK_COUNT,
     RULE_DISK_NAME,
     RULE_DISK_NAME_UNIQUE,

@@ -42,6 +42,8 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
          "a VM that starts from firmware has no kernel, initrd, append, protocol"},
     [RULE_FIRMWARE_MEMORY] = {"firmware-memory",
                               "a VM with SeaBIOS has 16 MiB at least, one with OVMF 128 MiB"},
+    [RULE_BALLOON_BELOW_MEMORY] = {"balloon-below-memory",
+                                   "a guest is not asked to give back all its memory"},
     [RULE_DISK_COUNT] = {"disk-count", "a VM has at most 4 disks"},
     [RULE_DISK_NAME] = {"disk-name",
                         "a disk's name is a-z, then a-z, 0-9, '-', 20 characters at most"},
@@ -234,6 +236,19 @@ static void check_shares(struct report *r, struct manifest *m)
             report_number(r, vm->ceiling_percent);
             report_text(r, "; lower the floor or raise the ceiling");
             report_end(r, RULE_FLOOR_BELOW_CEILING);
+        }
+    }
+}
+
+static void check_balloons(struct report *r, struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        if (vm->balloon_mib >= vm->memory_mib) {
+            report_begin(r, vms_path, vm->name, "balloon-mib");
+            report_number(r, vm->balloon_mib);
+            report_text(r, " MiB are all that the VM has, or more; give less");
+            report_end(r, RULE_BALLOON_BELOW_MEMORY);
         }
     }
 }
@@ -440,7 +455,7 @@ static void check_disks(struct report *r, struct manifest *m)
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names,  check_labels, check_disks, check_host_memory,
+        check_names,  check_labels, check_disks, check_host_memory, check_balloons,
         check_shares, check_cpus,   check_start, check_images,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

@@ -206,7 +206,82 @@ def port_write(port, value):
     return bytes([3, 0x10, 0, value, 0, 0xe0]) + struct.pack("<H", port)
 
 
-GENERATORS = {"monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
+# Steps of fuzz_virtio.c: what a driver does, in the order it does it.
+VIRTIO = {"blk": 0, "net": 1, "console": 2, "rng": 3, "balloon": 4}
+NEXT, WRITE, INDIRECT = 1, 2, 4
+REQUEST = 0xc0  # where the target puts a request, in the bytes that name addresses
+
+
+def step(device, queue, op, *fields):
+    return bytes([VIRTIO[device] << 5 | queue << 3 | op, *fields])
+
+
+def number(value):
+    """As take_value() reads it."""
+    return bytes([value]) if value < 0x80 else b"\x83" + struct.pack("<H", value)
+
+
+def descriptor(device, queue, at, where, length, flags=0, following=0):
+    return step(device, queue, 1, at, where) + number(length) + bytes([flags, following])
+
+
+def available(device, queue, what, sector=0, head=0):
+    return step(device, queue, 2, what) + number(sector) + bytes([head])
+
+
+def started(device, how=7):
+    return step(device, 0, 0, how, 0x80)
+
+
+def messages(device):
+    """MSI-X on, its three vectors unmasked, queues and configuration changes on them."""
+    table = b"".join(step(device, 0, 4, 0x1e, 16 * i + 12) + number(0) for i in range(3))
+    queues = b"".join(step(device, 0, 4, 0x11, 0x16) + number(q) + step(device, 0, 4, 0x11, 0x1a) + number(q)
+                      for q in range(2))
+    return step(device, 0, 5, 5, 0x42) + number(0x8000) + table + queues + step(device, 0, 4, 0x11, 0x10) + number(2)
+
+
+def drivers():
+    """Every device at work, each request once, with and without messages, events and tables."""
+    for race in (0, 3):
+        for how in (6, 7):
+            head = bytes([race])
+            blk = started("blk", how) + descriptor("blk", 0, 0, REQUEST, 16, NEXT, 1)
+            read = descriptor("blk", 0, 1, 0, 1024, NEXT | WRITE, 2)
+            write = descriptor("blk", 0, 1, 0, 1024, NEXT, 2)
+            status = descriptor("blk", 0, 2, 0x40, 1, WRITE)
+            ranges = descriptor("blk", 0, 1, REQUEST, 16, NEXT, 2)
+            name = f"{race}{how}"
+            yield f"read{name}", head + blk + messages("blk") + read + status + available("blk", 0, 0, 3)
+            yield f"id{name}", head + blk + read + status + available("blk", 0, 8)
+            yield f"write{name}", (head + blk + write + status + available("blk", 0, 1, 8) +
+                                   available("blk", 0, 1, 60) + available("blk", 0, 4))
+            yield f"ranges{name}", (head + blk + ranges + status + available("blk", 0, 11, 16) +
+                                    available("blk", 0, 13, 16))
+            yield f"table{name}", (head + started("blk", how) + descriptor("blk", 0, 0, 0, 48, INDIRECT) +
+                                   descriptor("blk", 0, 0x80, REQUEST, 16, NEXT, 1) +
+                                   descriptor("blk", 0, 0x81, 0x60, 512, NEXT | WRITE, 2) +
+                                   descriptor("blk", 0, 0x82, 0x40, 1, WRITE) + available("blk", 0, 0))
+            net = started("net", how) + messages("net")
+            frame = descriptor("net", 1, 0, REQUEST, 80)
+            yield f"net{name}", (head + net + descriptor("net", 0, 0, 0, 2000, WRITE) + frame +
+                                 available("net", 0, 0) + available("net", 1, 0x10) * 2)
+            small = b"".join(descriptor("net", 0, i, 0x20 * i, 30, WRITE) + available("net", 0, 0, 0, i)
+                             for i in range(4))
+            yield f"merged{name}", head + net + small + frame + available("net", 1, 0x10)
+            yield f"console{name}", (head + started("console", how) + descriptor("console", 0, 0, 0, 20, WRITE) +
+                                     available("console", 0, 0) + step("console", 0, 6, 0x98) +
+                                     descriptor("console", 1, 0, 0x80, 100) + available("console", 1, 0) +
+                                     bytes([30, 0, 0, 0]) + step("console", 0, 6, 2, 200) + bytes(3))
+            yield f"rng{name}", (head + started("rng", how) + descriptor("rng", 0, 0, 0, 900, WRITE) +
+                                 available("rng", 0, 0))
+            yield f"balloon{name}", (head + started("balloon", how) + descriptor("balloon", 0, 0, REQUEST, 16) +
+                                     available("balloon", 0, 5, 7) + bytes(12) +
+                                     descriptor("balloon", 2, 0, REQUEST, 16) + available("balloon", 2, 0) +
+                                     step("balloon", 0, 6, 4) + step("balloon", 0, 6, 3))
+
+
+GENERATORS = {"virtio": drivers, "monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
 
 
 def generate(name):

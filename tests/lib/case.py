@@ -163,9 +163,9 @@ def start_system(t, system, host_cpus=1, host_mem=None, timeout=120, kernel=run.
     return emu.Emulator(chosen).start()
 
 
-def start_manifest(t, source, **settings):
-    """Start the system with a manifest file."""
-    return start_system(t, run.System(t.new_dir(), source, {}), **settings)
+def start_manifest(t, source, images=None, **settings):
+    """Start the system with a manifest file; images: {name: path} of those that are not ours."""
+    return start_system(t, run.System(t.new_dir(), source, images or {}), **settings)
 
 
 def start_guest(t, guest=None, cpus=1, **arguments):

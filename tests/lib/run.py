@@ -141,12 +141,12 @@ class System:
 
 
 # Of one_vm(), by the names that `make run` has for them.
-VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "screen", "firmware",
+VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "net", "screen", "firmware",
               "firmware_log")
 
 
 def one_vm(directory, guest=None, initrd=None, append="", cpus=1, mem=256, disk=None,
-           diskbus=None, cdrom=None, screen=None, firmware=None, firmware_log=False):
+           diskbus=None, cdrom=None, net=None, screen=None, firmware=None, firmware_log=False):
     """The System of the shortcut form."""
     images = {}
 
@@ -168,7 +168,7 @@ def one_vm(directory, guest=None, initrd=None, append="", cpus=1, mem=256, disk=
     with open(source, "w", encoding="utf-8") as f:
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
-            "append": append, "firmware": firmware, "firmware-log": firmware_log or None,
+            "append": append, "firmware": firmware, "firmware-log": firmware_log or None, "network": net,
             "display": screen, "debug-exit": True, "on-stop": "end-system", "disks": disks or None}}))
     return System(directory, source, images, name=f"make run {'GUEST' if guest else 'FIRMWARE'}=...")
 
@@ -198,6 +198,7 @@ def main():
     parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
     parser.add_argument("--diskbus", choices=["virtio", "ahci"], help="default: virtio")
     parser.add_argument("--cdrom", help="an ISO image in the VM's CD-ROM drive")
+    parser.add_argument("--net", choices=["none", "loopback"], help="what the VM's network card is on")
     parser.add_argument("--cpus", type=int, default=1, help="of the VM")
     parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")
     parser.add_argument("--screen", choices=["none", "vga"], help="of the VM")

@@ -5,10 +5,9 @@ What works is checked inside the guest (guests/linux/init, bh.test=virtio).
 import hashlib
 import os
 
-from case import case, check, run_guest
+from case import case, check, run_vms
 
-KERNEL = "build/guests/linux/vmlinuz-cloud"
-INITRD = "build/guests/linux/initrd-virtio.cpio"
+BALLOON_MIB = 16
 DISK_BYTES = 5000192  # whole sectors, no whole blocks
 
 
@@ -21,11 +20,14 @@ def disk(t):
     return path, hashlib.sha256(data).hexdigest()
 
 
-def devices(t, timeout, append=""):
+def devices(t, timeout, extra=""):
     path, digest = disk(t)
-    result = run_guest(t, KERNEL, initrd=INITRD, mem=192, disk=path, timeout=timeout, icount=True,
-                       append=f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} {append}")
+    append = f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon={BALLOON_MIB * 256} {extra}"
+    guest = {"memory-mib": 192, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio", "append": append,
+             "network": "loopback", "balloon-mib": BALLOON_MIB, "disks": {"disk": {"image": "disk.img"}}}
+    result = run_vms(t, {"guest": guest}, timeout=timeout, icount=True, images={"disk.img": path})
     check("BH-DONE virtio pass" in result.console, "the guest is not content", result)
+    check("BH-HVC hello" in result.console, "the second console", result)
     check(result.status == 0, "a power-off ends with 0", result)
     with open(path, "rb") as f:
         check(hashlib.sha256(f.read()).hexdigest() == digest, "the image is as it was", result)
@@ -34,7 +36,7 @@ def devices(t, timeout, append=""):
 
 case(("qemu",), cost=30, limit=400, timeout=350)(devices)
 # Interrupt pins instead of messages, through the I/O APIC and through the 8259s.
-case(("qemu",), cost=30, limit=400, name="pins", timeout=350, append="pci=nomsi")(devices)
+case(("qemu",), cost=30, limit=400, name="pins", timeout=350, extra="pci=nomsi")(devices)
 case(("qemu",), cost=30, limit=400, full=True, name="pins_8259", timeout=350,
-     append="pci=nomsi noapic")(devices)
+     extra="pci=nomsi noapic")(devices)
 case(("bochs",), cost=150, limit=900, full=True, timeout=850)(devices)

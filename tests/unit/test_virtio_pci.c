@@ -283,6 +283,7 @@ static void test_later(void **state)
     vf_kick(0);
     assert_int_equal(used_idx(0), 0);
     assert_int_equal(v.queue[0].avail_next, 0);
+    assert_true(v.deadline_ns > now && v.deadline_ns != NO_DEADLINE_NS);
     answer = 0;
     for (unsigned i = 1; i < QSIZE; i++) {
         vf_desc(0, i, DATA_GPA, 9, WRITE, 0);

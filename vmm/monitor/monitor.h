@@ -282,6 +282,8 @@ void platform_tick(void);
 /** The earliest deadline that this thread has to see to: its local APIC's and, on vCPU 0, those of
  *  all devices. Tells vCPU 0 when another has brought one forward. */
 uint64_t platform_deadline_ns(void);
+/** Bytes for root's console. @return how many there was room for */
+unsigned console_output(void *ctx, const uint8_t *bytes, unsigned count);
 /** Root has signalled: console input, or room for output, or a question. */
 void platform_signalled(uint64_t bits);
 struct bh_input;
@@ -345,6 +347,13 @@ struct pci;
 bool virtio_devices_init(struct pci *pci, const struct dev_host *host);
 uint64_t virtio_devices_deadline_ns(void);
 void virtio_devices_tick(uint64_t now_ns);
+/** The guest has written to its serial port: what is typed goes there now. */
+void virtio_console_other(void);
+/** Hand typed bytes to the virtio console, if that is where the guest has written last.
+ *  @return bytes taken; -1: they are the serial port's */
+int virtio_console_typed(const uint8_t *bytes, unsigned count);
+/** There is room for output. */
+void virtio_console_output_room(void);
 /** As platform_saved(), of these devices. */
 bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev);
 

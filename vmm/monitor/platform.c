@@ -112,7 +112,7 @@ static void wire_debug_exit(void *ctx, uint32_t value) { vm_end(BH_END_DEBUG_EXI
 
 static struct bh_console *console(void) { return (struct bh_console *)BH_MONITOR_CONSOLE; }
 
-static bool wire_tx(void *ctx, uint8_t byte)
+static bool console_put(uint8_t byte)
 {
     struct bh_console *c = console();
     uint32_t put = c->out_put;
@@ -129,6 +129,32 @@ static bool wire_tx(void *ctx, uint8_t byte)
     return true;
 }
 
+unsigned console_output(void *ctx, const uint8_t *bytes, unsigned count)
+{
+    unsigned done = 0;
+
+    while (done < count && console_put(bytes[done])) done++;
+    return done;
+}
+
+static bool wire_tx(void *ctx, uint8_t byte)
+{
+    virtio_console_other();
+    return console_put(byte);
+}
+
+/* What is typed goes to the console that the guest has written to last. @return bytes taken */
+static unsigned type(const uint8_t *bytes, unsigned count)
+{
+    int typed = virtio_console_typed(bytes, count);
+    unsigned done = 0;
+
+    if (typed >= 0) return (unsigned)typed;
+    for (unsigned room = uart16550_rx_room(&uart); done < room && done < count; done++)
+        uart16550_rx(&uart, bytes[done]);
+    return done;
+}
+
 static void console_input(void)
 {
     struct bh_console *c = console();
@@ -136,8 +162,15 @@ static void console_input(void)
     uint32_t used = __atomic_load_n(&c->in_put, __ATOMIC_ACQUIRE) - get;
 
     if (used == 0 || used > BH_CONSOLE_IN_BYTES) return;
-    for (unsigned room = uart16550_rx_room(&uart); room && used; room--, used--)
-        uart16550_rx(&uart, c->in[get++ % BH_CONSOLE_IN_BYTES]);
+    while (used) {
+        uint32_t at = get % BH_CONSOLE_IN_BYTES, n = BH_CONSOLE_IN_BYTES - at, done;
+
+        if (n > used) n = used;
+        done = type(c->in + at, n);
+        get += done;
+        used -= done;
+        if (done < n) break;
+    }
     __atomic_store_n(&c->in_get, get, __ATOMIC_RELEASE);
     self()->dirty |= DIRTY_DEVICES;
 }
@@ -155,6 +188,7 @@ void platform_signalled(uint64_t bits)
     if (bits & BH_MONITOR_SIGNAL_CONSOLE) {
         console_input();
         uart16550_tx_ready(&uart);
+        virtio_console_output_room();
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
     device_unlock();

@@ -1,24 +1,77 @@
 /*
  * The virtual PC's virtio devices and what is behind them. Everything here runs with the device
- * lock held. May call: virtio device models, the VM's disks.
+ * lock held. May call: virtio device models, the VM's disks, the console.
  */
 #include "monitor.h"
 #include "dev_util.h"
+#include "net_loopback.h"
+#include "random.h"
+#include "string.h"
+#include "virtio_balloon.h"
 #include "virtio_blk.h"
+#include "virtio_console.h"
+#include "virtio_net.h"
+#include "virtio_rng.h"
 
 /* Slots of the PCI bus, in the order that guests find the devices in. */
-enum { SLOT_BLK = 4 };
+enum { SLOT_BLK = 4, SLOT_NET = 8, SLOT_CONSOLE, SLOT_RNG, SLOT_BALLOON };
 
 static struct virtio_blk blk[BH_MONITOR_DISKS];
+static struct virtio_net net;
+static struct net_loopback loopback;
+static struct virtio_console con;
+static struct virtio_rng rng;
+static struct virtio_balloon balloon;
+static struct random entropy;
 
-/* Every device that there is. */
-static struct virtio *devices[BH_MONITOR_DISKS];
-static unsigned ndevices;
+#define DEVICES_MAX (BH_MONITOR_DISKS + 4u)
 
-static bool add(bool ok, struct virtio *v)
+/* Every device that there is, and what is saved: the common part, and of some one of their own. */
+static struct virtio *devices[DEVICES_MAX];
+static struct {
+    const struct dev_state *state;
+    void *dev;
+} saved[2u * DEVICES_MAX];
+static unsigned ndevices, nsaved;
+
+static void save(const struct dev_state *state, void *dev)
 {
-    if (ok) devices[ndevices++] = v;
-    return ok;
+    saved[nsaved].state = state;
+    saved[nsaved].dev = dev;
+    nsaved++;
+}
+
+/* @param state of the kind; NULL: it has none */
+static bool add(bool ok, struct virtio *v, const struct dev_state *state)
+{
+    if (!ok) return false;
+    devices[ndevices++] = v;
+    save(&virtio_state, v);
+    if (state) save(state, v->dev);
+    return true;
+}
+
+static void fill(void *ctx, uint8_t *bytes, uint64_t count) { random_fill(&entropy, bytes, count); }
+
+/* A page that the guest has given back holds nothing: it takes no place in the file of a saved VM.
+ */
+static void discard(void *ctx, uint64_t gpa)
+{
+    void *page = guest_mem_ptr(&guest_mem, gpa, 4096);
+
+    if (page) memset(page, 0, 4096);
+}
+
+static bool network_init(struct pci *pci, const struct dev_host *host)
+{
+    const struct bh_monitor_start *st = start_block();
+    /* Locally administered (IEEE 802, 8.2.2), "bh", number of the VM. */
+    const uint8_t mac[6] = {0x02, 'b', 'h', (uint8_t)(st->vm >> 8), (uint8_t)st->vm, 0};
+
+    if (!(st->flags & BH_MONITOR_FLAG_LOOPBACK)) return true;
+    net_loopback_init(&loopback, mac);
+    return add(virtio_net_init(&net, pci, host, PCI_DEVFN(SLOT_NET, 0), &loopback.port),
+               &net.virtio, NULL);
 }
 
 bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
@@ -26,10 +79,20 @@ bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
     struct disk *disk;
     unsigned next = 0;
 
+    random_init(&entropy, start_block()->seed);
     for (unsigned n = 0; (disk = disk_next(&next, 0)) != NULL; n++)
         if (!add(virtio_blk_init(&blk[n], pci, host, PCI_DEVFN(SLOT_BLK + n, 0), disk),
-                 &blk[n].virtio))
+                 &blk[n].virtio, NULL))
             return false;
+    if (!network_init(pci, host) ||
+        !add(virtio_console_init(&con, pci, host, PCI_DEVFN(SLOT_CONSOLE, 0), console_output, NULL),
+             &con.virtio, &virtio_console_state) ||
+        !add(virtio_rng_init(&rng, pci, host, PCI_DEVFN(SLOT_RNG, 0), fill, NULL), &rng.virtio,
+             NULL) ||
+        !add(virtio_balloon_init(&balloon, pci, host, PCI_DEVFN(SLOT_BALLOON, 0), discard, NULL),
+             &balloon.virtio, &virtio_balloon_state))
+        return false;
+    virtio_balloon_ask(&balloon, start_block()->balloon_pages);
     return true;
 }
 
@@ -49,8 +112,19 @@ void virtio_devices_tick(uint64_t now_ns)
 
 bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev)
 {
-    if (n >= ndevices) return false;
-    *state = &virtio_state;
-    *dev = devices[n];
+    if (n >= nsaved) return false;
+    *state = saved[n].state;
+    *dev = saved[n].dev;
     return true;
 }
+
+/* ---- console ---- */
+
+void virtio_console_other(void) { con.spoken = 0; }
+
+int virtio_console_typed(const uint8_t *bytes, unsigned count)
+{
+    return con.spoken ? (int)virtio_console_input(&con, bytes, count) : -1;
+}
+
+void virtio_console_output_room(void) { virtio_console_room(&con); }

@@ -344,7 +344,9 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->tsc_khz = info()->tsc_khz;
     st->flags = (c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0) |
                 (c->display == MANIFEST_DISPLAY_VGA ? BH_MONITOR_FLAG_VGA : 0) |
-                (c->firmware_log ? BH_MONITOR_FLAG_FIRMWARE_LOG : 0);
+                (c->firmware_log ? BH_MONITOR_FLAG_FIRMWARE_LOG : 0) |
+                (c->network == MANIFEST_NETWORK_LOOPBACK ? BH_MONITOR_FLAG_LOOPBACK : 0);
+    st->balloon_pages = c->balloon_mib * (uint32_t)(MIB / PAGE);
     st->protocol = c->protocol;
     st->ram_bytes = c->memory_mib * MIB;
     st->device_ram_bytes = device_ram_bytes(c);

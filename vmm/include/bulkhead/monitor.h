@@ -42,6 +42,7 @@ enum bh_monitor_slot {
 #define BH_MONITOR_FLAG_DEBUG_EXIT   1u /* port 0xf4 ends the VM with a status */
 #define BH_MONITOR_FLAG_VGA          2u /* screen, keyboard and mouse */
 #define BH_MONITOR_FLAG_FIRMWARE_LOG 4u /* port 0x402 is on the console */
+#define BH_MONITOR_FLAG_LOOPBACK     8u /* a network with a reflector on it */
 /** Device memory of the screen: frame buffer, planes, linear view. */
 #define BH_MONITOR_VGA_BYTES 0x1050000u
 
@@ -100,7 +101,7 @@ struct bh_monitor_start {
     uint64_t wall_clock_tsc;
     uint64_t seed[4]; /* for what the guest is given as entropy */
     uint32_t ndisks;
-    uint32_t reserved1;
+    uint32_t balloon_pages; /* of 4 KiB, that the guest is asked to give back */
     struct bh_monitor_disk disks[BH_MONITOR_DISKS];
     uint64_t store_va, store_bytes;     /* where the VM may be saved to; 0: nowhere */
     uint64_t restore_va, restore_bytes; /* the saved VM that this one goes on from; 0: none */

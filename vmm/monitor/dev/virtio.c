@@ -5,6 +5,8 @@
 #define ISR_QUEUE  1u /* 4.1.4.5 */
 #define ISR_CONFIG 2u
 
+#define BUSY_RETRY_NS 1000000u
+
 /* 2.1: what a driver may set: FAILED, FEATURES_OK, DRIVER_OK, DRIVER, ACKNOWLEDGE */
 #define STATUS_DRIVER 0x8fu
 
@@ -60,21 +62,21 @@ bool virtio_live(const struct virtio *v, unsigned queue)
            v->queue[queue].enabled && pci_master(&v->pci);
 }
 
-bool virtio_take(struct virtio *v, unsigned queue)
+bool virtio_take(struct virtio *v, unsigned queue, struct virtq_chain *c)
 {
     enum virtq_result r;
 
     if (!virtio_live(v, queue)) return false;
-    r = virtq_take(&v->queue[queue], v->host->mem, &v->chain);
+    r = virtq_take(&v->queue[queue], v->host->mem, c);
     if (r == VIRTQ_BROKEN) virtio_break(v);
     return r == VIRTQ_CHAIN;
 }
 
 void virtio_untake(struct virtio *v, unsigned queue) { v->queue[queue].avail_next--; }
 
-void virtio_put(struct virtio *v, unsigned queue, uint32_t bytes)
+void virtio_put(struct virtio *v, unsigned queue, const struct virtq_chain *c, uint32_t bytes)
 {
-    virtq_put(&v->queue[queue], v->host->mem, v->chain.head, bytes);
+    virtq_put(&v->queue[queue], v->host->mem, c->head, bytes);
 }
 
 void virtio_show(struct virtio *v, unsigned queue)
@@ -82,10 +84,10 @@ void virtio_show(struct virtio *v, unsigned queue)
     if (virtq_show(&v->queue[queue], v->host->mem)) interrupt(v, v->vector[queue], ISR_QUEUE);
 }
 
-static void later(struct virtio *v, unsigned queue)
+static void later(struct virtio *v, unsigned queue, uint64_t ns)
 {
     v->again |= (uint8_t)(1u << queue);
-    v->deadline_ns = ns_add(v->host->now_ns(v->host->ctx), TIMER_MIN_REARM_NS);
+    v->deadline_ns = ns_min(v->deadline_ns, ns_add(v->host->now_ns(v->host->ctx), ns));
 }
 
 void virtio_serve(struct virtio *v, unsigned queue,
@@ -94,17 +96,18 @@ void virtio_serve(struct virtio *v, unsigned queue,
     struct virtq *q = &v->queue[queue];
     unsigned budget = q->size;
 
-    while (virtio_take(v, queue)) {
+    while (virtio_take(v, queue, &v->chain)) {
         uint32_t bytes = handle(v->dev, &v->chain);
 
         if (v->status & VIRTIO_NEEDS_RESET) break;
         if (bytes == VIRTIO_BUSY) {
             virtio_untake(v, queue);
+            later(v, queue, BUSY_RETRY_NS);
             break;
         }
-        virtio_put(v, queue, bytes);
+        virtio_put(v, queue, &v->chain, bytes);
         if (--budget == 0) {
-            later(v, queue);
+            later(v, queue, TIMER_MIN_REARM_NS);
             break;
         }
         if (q->event_index && !virtq_waiting(q, v->host->mem))

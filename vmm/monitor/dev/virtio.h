@@ -46,7 +46,7 @@ struct virtio {
     struct pci_function pci;
     uint8_t window; /* where the capability is that shows registers in configuration space */
     uint64_t offered;
-    struct virtq_chain chain; /* the one that is being worked on */
+    struct virtq_chain chain; /* the one that virtio_serve() is at */
 
     /* state; that of the PCI function is the bus's business */
     uint64_t deadline_ns; /* when virtio_tick() is due */
@@ -77,16 +77,16 @@ static inline bool virtio_has(const struct virtio *v, unsigned feature)
 /** Is the device to work on this queue now? */
 bool virtio_live(const struct virtio *v, unsigned queue);
 
-/** Take the next chain of a live queue into v->chain. */
-bool virtio_take(struct virtio *v, unsigned queue);
+/** Take the next chain of a live queue. */
+bool virtio_take(struct virtio *v, unsigned queue, struct virtq_chain *c);
 /** Leave it where it was: it is the next to be taken. */
 void virtio_untake(struct virtio *v, unsigned queue);
 /** Give it back, and show what was given back; send an interrupt if the driver wants one. */
-void virtio_put(struct virtio *v, unsigned queue, uint32_t bytes);
+void virtio_put(struct virtio *v, unsigned queue, const struct virtq_chain *c, uint32_t bytes);
 void virtio_show(struct virtio *v, unsigned queue);
 
-/** A chain that cannot be handled now: it is left, and the queue is served again when the device
- *  says so. */
+/** A chain that cannot be handled now: it is left, and the queue is served again a millisecond
+ *  later, or when the device says so (virtio_notified). */
 #define VIRTIO_BUSY UINT32_MAX
 
 /**
