@@ -134,14 +134,15 @@ static void show(const struct manifest *m)
         printf(", floor %u %%, ceiling %u %%, weight %u\n", vm->floor_percent, vm->ceiling_percent,
                vm->weight);
         if (vm->firmware != MANIFEST_FIRMWARE_NONE) {
-            printf("  firmware %s%s\n", manifest_firmware_files(vm->firmware).code,
+            printf("  firmware %s%s\n", manifest_firmware_files(vm).code,
                    vm->firmware_log != 0 ? ", its log on the console" : "");
         } else {
             printf("  protocol %s, kernel %s, initrd %s, append \"%s\"\n", protocols[vm->protocol],
                    vm->kernel, vm->initrd != NULL ? vm->initrd : "-", vm->append);
         }
-        printf("  console %s, debug exit %s, on stop %s\n",
+        printf("  console %s, display %s, debug exit %s, on stop %s\n",
                vm->console == MANIFEST_CONSOLE_SERIAL ? "serial" : "none",
+               vm->display == MANIFEST_DISPLAY_VGA ? "vga" : "none",
                vm->debug_exit != 0 ? "on" : "off",
                vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM ? "end-system" : "none");
         printf("  network %s, balloon %u MiB\n",
@@ -155,10 +156,10 @@ static void show(const struct manifest *m)
 static void list_images(const struct manifest *m)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        const struct manifest_firmware_files firmware = manifest_firmware_files(m->vms[i].firmware);
+        const struct manifest_firmware_files firmware = manifest_firmware_files(&m->vms[i]);
         const char *const names[] = {m->vms[i].kernel, m->vms[i].initrd, firmware.code,
-                                     firmware.variables};
-        for (size_t k = 0; k < 4; k++) {
+                                     firmware.variables, firmware.screen};
+        for (size_t k = 0; k < 5; k++) {
             if (names[k] != NULL) {
                 printf("%s\n", names[k]);
             }

@@ -76,8 +76,8 @@ static const struct prop vm_props[] = {
      "", network_words},
     {"balloon-mib", PROP_CELL, false, RULE_BALLOON_BELOW_MEMORY, 0, 1u << 20, 0, VM(balloon_mib),
      " MiB", NULL},
-    {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_NONE, VM(display),
-     "", display_words},
+    {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_DEFAULT,
+     VM(display), "", display_words},
     {"firmware", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_FIRMWARE_NONE,
      VM(firmware), "", firmware_words},
     {"firmware-log", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, VM(firmware_log), "", NULL},
@@ -437,6 +437,10 @@ static void parse_vm(struct report *r, const void *blob, int offset, struct mani
     vm->name = name;
     vm->label = vm->label != NULL ? vm->label : name;
     vm->append = vm->append != NULL ? vm->append : "";
+    if (vm->display == MANIFEST_DISPLAY_DEFAULT) { /* firmware talks to a screen first of all */
+        vm->display =
+            vm->firmware != MANIFEST_FIRMWARE_NONE ? MANIFEST_DISPLAY_VGA : MANIFEST_DISPLAY_NONE;
+    }
     for (uint32_t i = 0; i < MANIFEST_MAX_VCPUS; i++) {
         vm->vcpu_cpu[i] = MANIFEST_CPU_ANY;
     }

@@ -36,7 +36,11 @@ enum manifest_protocol {
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
 enum manifest_network { MANIFEST_NETWORK_NONE, MANIFEST_NETWORK_LOOPBACK };
-enum manifest_display { MANIFEST_DISPLAY_NONE, MANIFEST_DISPLAY_VGA };
+enum manifest_display {
+    MANIFEST_DISPLAY_NONE,
+    MANIFEST_DISPLAY_VGA,
+    MANIFEST_DISPLAY_DEFAULT /* while it is read only */
+};
 enum manifest_log { MANIFEST_LOG_COM1, MANIFEST_LOG_COM2 };
 enum manifest_bus { MANIFEST_BUS_VIRTIO, MANIFEST_BUS_AHCI };
 enum manifest_firmware {
@@ -95,9 +99,9 @@ struct manifest {
 
 /** Files of the boot archive that firmware consists of. */
 struct manifest_firmware_files {
-    const char *code, *variables; /* NULL: none */
+    const char *code, *variables, *screen; /* NULL: none. screen: the BIOS of the display */
 };
-struct manifest_firmware_files manifest_firmware_files(uint32_t firmware);
+struct manifest_firmware_files manifest_firmware_files(const struct manifest_vm *vm);
 
 /** What the manifest is checked against. Zero and NULL mean "not known": that check is left out. */
 struct manifest_env {

@@ -275,13 +275,16 @@ static void vm_error(struct report *r, const struct manifest_vm *vm, const char 
     report_end(r, rule);
 }
 
-struct manifest_firmware_files manifest_firmware_files(uint32_t firmware)
+struct manifest_firmware_files manifest_firmware_files(const struct manifest_vm *vm)
 {
-    switch (firmware) {
-    case MANIFEST_FIRMWARE_SEABIOS: return (struct manifest_firmware_files){"bios-256k.bin", NULL};
-    case MANIFEST_FIRMWARE_OVMF:
-        return (struct manifest_firmware_files){"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"};
-    default: return (struct manifest_firmware_files){NULL, NULL};
+    const bool screen = vm->display == MANIFEST_DISPLAY_VGA;
+    switch (vm->firmware) {
+    case MANIFEST_FIRMWARE_SEABIOS:
+        return (struct manifest_firmware_files){"bios-256k.bin", NULL,
+                                                screen ? "vgabios-stdvga.bin" : NULL};
+    case MANIFEST_FIRMWARE_OVMF: /* has a driver for the screen */
+        return (struct manifest_firmware_files){"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd", NULL};
+    default: return (struct manifest_firmware_files){NULL, NULL, NULL};
     }
 }
 
@@ -321,13 +324,14 @@ static void check_images(struct report *r, struct manifest *m)
     }
     for (uint32_t i = 0; i < m->vm_count; i++) {
         const struct manifest_vm *vm = &m->vms[i];
-        const struct manifest_firmware_files firmware = manifest_firmware_files(vm->firmware);
-        const char *const names[] = {vm->kernel, vm->initrd, firmware.code, firmware.variables};
-        const char *const properties[] = {"kernel", "initrd", "firmware", "firmware"};
+        const struct manifest_firmware_files firmware = manifest_firmware_files(vm);
+        const char *const names[] = {vm->kernel, vm->initrd, firmware.code, firmware.variables,
+                                     firmware.screen};
+        const char *const properties[] = {"kernel", "initrd", "firmware", "firmware", "display"};
         const uint64_t memory_bytes = (uint64_t)vm->memory_mib << 20;
-        uint64_t bytes[] = {0, 0, 0, 0};
+        uint64_t bytes[] = {0, 0, 0, 0, 0};
         bool known = true;
-        for (size_t k = 0; k < 4; k++) {
+        for (size_t k = 0; k < 5; k++) {
             if (names[k] != NULL) {
                 known =
                     image_known(r, vms_path, vm->name, properties[k], names[k], &bytes[k]) && known;

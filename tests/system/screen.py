@@ -1,7 +1,9 @@
 """Screen and input of the virtual PC, through bhctl: what a guest shows, and what it is typed."""
 import json
 import os
+import re
 import struct
+import time
 import zlib
 
 from case import bhctl, case, check, start_guest, to_the_end
@@ -105,6 +107,30 @@ def keyboard_slow(t):
         type_line(system, "poweroff -f")
         result = to_the_end(system)
     check(result.status == 0, "power-off, typed", result)
+
+
+def shown(system, pattern, seconds):
+    """Wait until the text on the screen matches; the match, or None. Nobody may
+    answer yet, and a screen that shows a picture has no text."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and system.outcome is None:
+        found = re.search(pattern, bhctl(system, "text", "guest", ok=(0, 1, 3, 4)), re.M)
+        if found:
+            return found
+        system.step(0.5)
+    return None
+
+
+@case(("qemu",), cost=15, limit=300)
+def seabios(t):
+    """SeaBIOS brings its own font and writes through its BIOS for this adapter."""
+    picture = os.path.join(t.dir, "screen.png")
+    with start_guest(t, firmware="seabios", mem=64, timeout=250) as system:
+        check(shown(system, "No bootable device", 200), "SeaBIOS ends its search")
+        lines = json.loads(bhctl(system, "--json", "text", "guest"))
+        check(lines[0].startswith("SeaBIOS (version"), lines[0])
+        bhctl(system, "screenshot", "guest", picture)
+        read_back(picture, lines)
 
 
 @case(("qemu",), cost=15, limit=300)

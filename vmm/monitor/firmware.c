@@ -131,11 +131,17 @@ static bool smbios_items(void)
 static bool other_items(void)
 {
     static const uint16_t serial = SERIAL_PORT, yes = 1;
+    const struct bh_monitor_start *st = start_block();
     const uint16_t cpus = (uint16_t)vcpu_count();
+    const uint16_t no_graphics = (st->flags & BH_MONITOR_FLAG_VGA) == 0;
 
+    if (st->screen_rom_bytes &&
+        !fw_cfg_add_file(&config, "pci1234,1111.rom", (const void *)st->screen_rom_va,
+                         (uint32_t)st->screen_rom_bytes))
+        return false;
     return fw_cfg_add_value(&config, FW_CFG_CPUS, &cpus, 2) &&
            fw_cfg_add_value(&config, FW_CFG_CPUS_MAX, &cpus, 2) &&
-           fw_cfg_add_value(&config, FW_CFG_NO_GRAPHICS, &yes, 2) &&
+           fw_cfg_add_value(&config, FW_CFG_NO_GRAPHICS, &no_graphics, 2) &&
            fw_cfg_add_value(&config, FW_CFG_IRQ0_OVERRIDE, &yes, 1) &&
            fw_cfg_add_file(&config, "etc/sercon-port", &serial, sizeof(serial));
 }

@@ -34,7 +34,7 @@ static void place(struct images *m, struct image *i, const struct archive_file *
 
 void images_place(struct images *m, const struct manifest_vm *config, uint64_t va)
 {
-    const struct manifest_firmware_files firmware = manifest_firmware_files(config->firmware);
+    const struct manifest_firmware_files firmware = manifest_firmware_files(config);
     const struct archive_file *before = NULL;
 
     *m = (struct images){.end_va = va};
@@ -42,6 +42,7 @@ void images_place(struct images *m, const struct manifest_vm *config, uint64_t v
     m->image[IMAGE_INITRD].name = config->initrd;
     m->image[IMAGE_FIRMWARE].name = firmware.code;
     m->image[IMAGE_VARIABLES].name = firmware.variables;
+    m->image[IMAGE_SCREEN_ROM].name = firmware.screen;
     for (unsigned i = 0; i < config->disk_count; i++)
         m->image[IMAGE_DISK + i].name = config->disks[i].image;
     for (unsigned i = 0; i < IMAGES_MAX; i++) {
@@ -97,7 +98,7 @@ static uint64_t file_pages(const char *name)
 
 uint64_t images_firmware_bytes(const struct manifest_vm *config)
 {
-    const struct manifest_firmware_files firmware = manifest_firmware_files(config->firmware);
+    const struct manifest_firmware_files firmware = manifest_firmware_files(config);
 
     return (file_pages(firmware.code) + file_pages(firmware.variables)) * PAGE;
 }

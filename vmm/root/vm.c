@@ -354,6 +354,8 @@ static void fill_start(struct vm *vm, const struct images *m)
     st->kernel_bytes = image_bytes(&m->image[IMAGE_KERNEL]);
     st->initrd_va = m->image[IMAGE_INITRD].va;
     st->initrd_bytes = image_bytes(&m->image[IMAGE_INITRD]);
+    st->screen_rom_va = m->image[IMAGE_SCREEN_ROM].va;
+    st->screen_rom_bytes = image_bytes(&m->image[IMAGE_SCREEN_ROM]);
     st->firmware_va = m->image[IMAGE_FIRMWARE].va;
     st->firmware_bytes = image_bytes(&m->image[IMAGE_FIRMWARE]);
     st->variables_va = m->image[IMAGE_VARIABLES].va;

@@ -95,9 +95,10 @@ struct bh_monitor_start {
     uint64_t initrd_va, initrd_bytes; /* 0: none */
     /** Firmware instead of a kernel: code, which ends at 4 GiB, and flash below it. Device memory
      * has room for both, first of all. */
-    uint64_t firmware_va, firmware_bytes;   /* 0: none */
-    uint64_t variables_va, variables_bytes; /* 0: none */
-    uint64_t wall_clock_s;                  /* seconds since 1970 at wall_clock_tsc; 0: not known */
+    uint64_t firmware_va, firmware_bytes;     /* 0: none */
+    uint64_t screen_rom_va, screen_rom_bytes; /* the screen's BIOS, for SeaBIOS; 0: none */
+    uint64_t variables_va, variables_bytes;   /* 0: none */
+    uint64_t wall_clock_s; /* seconds since 1970 at wall_clock_tsc; 0: not known */
     uint64_t wall_clock_tsc;
     uint64_t seed[4]; /* for what the guest is given as entropy */
     uint32_t ndisks;
