@@ -100,18 +100,19 @@ void exit_cr(void)
     insn_go(p->next_rip);
 }
 
-/* Intel SDM vol. 2D, XSETBV: x87 always, AVX needs SSE, nothing beyond what CPUID announces. */
+/* Intel SDM vol. 2D, XSETBV: x87 always, AVX needs SSE, nothing beyond what CPUID announces. Not
+ * every CPU looks at the privilege before it exits (Bochs does not). */
 void exit_xsetbv(void)
 {
     struct bh_vcpu_page *p = page();
     uint64_t value = p->gpr[RDX] << 32 | (uint32_t)p->gpr[RAX];
 
-    if ((uint32_t)p->gpr[RCX] != 0 || !(value & 1u) || (value & ~cpuid_xcr0_mask()) ||
-        ((value & 4u) && !(value & 2u))) {
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    if ((p->state.seg[BH_SS].attr >> 5 & 3u) != 0 || (uint32_t)p->gpr[RCX] != 0 || !(value & 1u) ||
+        (value & ~cpuid_xcr0_mask()) || ((value & 4u) && !(value & 2u))) {
         inject_exception(VEC_GP, 0);
         return;
     }
-    read_state(BH_STATE_CR);
     p->state.xcr0 = value;
     self()->flags |= BH_STATE_CR;
     insn_skip(0xd1010f, 3);

@@ -44,7 +44,7 @@ static const uint8_t exit_map[REASON_COUNT] = {
     [52] = EXIT_HOST_IRQ,
     [53] = INSN(UNDEFINED),
     [54] = INSN(CACHE),
-    [REASON_XSETBV] = INSN(XSETBV) | SPECIAL,
+    [REASON_XSETBV] = INSN(XSETBV),
     [59] = INSN(UNDEFINED),
     [60] = INSN(UNDEFINED),
 };
@@ -322,10 +322,6 @@ static unsigned exit_special(struct vcpu *v, struct vmx_save *s, uint32_t reason
     case REASON_RDMSR:
     case REASON_WRMSR: return exit_msr(v, s, page, reason == REASON_WRMSR);
     case REASON_CR: return exit_cr(v, s);
-    case REASON_XSETBV:
-        if ((vmread(GUEST_SS_RIGHTS) & 0x60u) == 0) return BH_EXIT_XSETBV;
-        inject_gp(); /* the CPU should do so itself; Bochs exits first */
-        return EXIT_RESUME;
     case REASON_EXCEPTION: return exit_exception(s, page);
     case REASON_TASK_SWITCH:
         page->inject = interrupted_event(s);
