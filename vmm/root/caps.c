@@ -121,7 +121,7 @@ uint64_t slot_revoke(uint64_t slot, unsigned cpu)
     struct revoking r = {slot, cpu};
     uint64_t err = BH_ERR_CPU;
 
-    /* Each turn takes an object at least: there are no more of them than slots. */
+    /* Each turn takes an object at least, since none waits for one on another CPU (vm.c). */
     for (unsigned i = 0; i < info()->cnode_slots && err == BH_ERR_CPU; i++)
         err = on_cpu(r.cpu, revoke_here, &r);
     if (err) say("revoke of slot %lu on CPU %u: %s", slot, r.cpu, error_name(err));

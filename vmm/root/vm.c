@@ -425,11 +425,12 @@ static uint64_t start_thread(void *arg)
                : BH_OK;
 }
 
-static uint64_t stop_thread(void *arg)
+/* The thread lets go of everything: no object has to wait any more for one on another CPU. */
+static uint64_t end_thread(void *arg)
 {
     const struct vcpu_job *job = arg;
 
-    return bh_thread_stop(vcpu_slot(job->vm, job->n, VC_THREAD)).err;
+    return slot_delete(vcpu_slot(job->vm, job->n, VC_THREAD));
 }
 
 static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
@@ -441,17 +442,19 @@ static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
 
 static void take_back(struct vm *vm)
 {
-    uint64_t s = vm->slots, err;
+    uint64_t s = vm->slots, err = BH_OK;
 
-    for (unsigned n = 0; n < vm->config->cpus; n++)
-        if (bh_cnode_type(BH_SLOT_CNODE, vcpu_slot(vm, n, VC_THREAD)).value)
-            (void)on_vcpu_cpu(vm, n, stop_thread);
+    for (unsigned n = 0; n < vm->config->cpus; n++) {
+        uint64_t e = on_vcpu_cpu(vm, n, end_thread);
+
+        err = err ? err : e;
+    }
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
     vm->control = NULL;
     /* Images belong to the archive: their attachments go one by one. */
-    err = images_unmap(s + VS_IMAGES_MONITOR);
+    err = err ? err : images_unmap(s + VS_IMAGES_MONITOR);
     err = err ? err : slot_delete(s + VS_STORE_MONITOR);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
