@@ -9,18 +9,18 @@
 
 #define STRING_STEPS 1024u
 
-static enum decode_mode mode(void)
+static inline enum decode_mode mode(void)
 {
-    if (mode_64()) return DECODE_64;
-    return page()->state.seg[BH_CS].attr & CS_32 ? DECODE_32 : DECODE_16;
+    const struct bh_vcpu_state *s = &page()->state;
+
+    if ((s->efer & EFER_LMA) && (s->seg[BH_CS].attr & CS_LONG)) return DECODE_64;
+    return s->seg[BH_CS].attr & CS_32 ? DECODE_32 : DECODE_16;
 }
 
-/* An access that crosses a page would need a second translation: bytes are done one by one. */
-uint64_t device_read(uint64_t gpa, unsigned size_bytes)
+uint64_t device_read_bytes(uint64_t gpa, unsigned size_bytes)
 {
     uint64_t value = 0;
 
-    if ((gpa & 4095u) + size_bytes <= 4096u) return mmio_read(gpa, size_bytes);
     for (unsigned i = 0; i < size_bytes; i++) value |= (mmio_read(gpa + i, 1) & 0xffu) << (8u * i);
     return value;
 }

@@ -4,9 +4,16 @@
 #define VMM_MONITOR_MMIO_H
 
 #include "decode.h"
+#include "monitor.h"
 
+/** Read a device byte by byte: an access that crosses a page would need a second translation. */
+uint64_t device_read_bytes(uint64_t gpa, unsigned size_bytes);
 /** Read a device at a guest-physical address, across a page's end if need be. */
-uint64_t device_read(uint64_t gpa, unsigned size_bytes);
+static inline uint64_t device_read(uint64_t gpa, unsigned size_bytes)
+{
+    return (gpa & 4095u) + size_bytes <= 4096u ? mmio_read(gpa, size_bytes)
+                                               : device_read_bytes(gpa, size_bytes);
+}
 
 /** One element of a string instruction, RAM or device. @return false: #PF has been injected, or the
  *  page tables have changed */

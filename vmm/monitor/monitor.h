@@ -141,6 +141,7 @@ static inline struct vcpu *self(void)
     __asm__("mov %%rsp, %0; and %1, %0" : "=r"(v) : "i"(-(long)STACK_BYTES) : "cc");
     return (struct vcpu *)v;
 }
+
 #endif
 
 extern struct guest_mem guest_mem;
@@ -475,9 +476,12 @@ void insn_stepped(void);
 /** Go on at @rip, the instruction after the one that has exited. */
 static inline void insn_go(uint64_t rip)
 {
-    page()->rip = rip;
-    self()->flags |= BH_RUN_RIP;
-    if (__builtin_expect((page()->rflags & RFLAGS_TF) != 0, 0)) insn_stepped();
+    struct vcpu *v = self();
+    struct bh_vcpu_page *p = v->page;
+
+    p->rip = rip;
+    v->flags |= BH_RUN_RIP;
+    if (__builtin_expect((p->rflags & RFLAGS_TF) != 0, 0)) insn_stepped();
 }
 
 /**
@@ -485,8 +489,9 @@ static inline void insn_go(uint64_t rip)
  * @param opcode its opcode bytes, little-endian, without prefixes
  * @param length of the opcode in bytes, 1..3
  */
-static inline void insn_skip(uint32_t opcode, unsigned length)
+__attribute__((always_inline)) static inline void insn_skip(uint32_t opcode, unsigned length)
 {
+    const struct vcpu *v = self();
     const struct bh_vcpu_page *p = page();
     const uint8_t *code;
     uint32_t found;
@@ -495,7 +500,7 @@ static inline void insn_skip(uint32_t opcode, unsigned length)
         insn_go(p->next_rip);
         return;
     }
-    if ((self()->wants_mmio >> self()->exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
+    if ((v->wants_mmio >> v->exit_reason & 1u) && (p->rip & 4095u) <= 4096u - 4u &&
         (code = code_page_cached(p->rip)) != NULL) {
         __builtin_memcpy(&found, code + (p->rip & 4095u), sizeof(found));
         if ((found & ((1u << length * 8u) - 1u)) == opcode) {

@@ -16,8 +16,10 @@ static void post_vector(struct vcpu *to, uint8_t vector, bool level)
     unsigned word = vector / 32u;
     uint32_t bit = 1u << vector % 32u;
 
-    if (((__atomic_load_n(&to->post.level[word], __ATOMIC_RELAXED) & bit) != 0) != level)
-        (void)__atomic_fetch_xor(&to->post.level[word], bit, __ATOMIC_RELAXED);
+    if (level)
+        (void)__atomic_fetch_or(&to->post.level[word], bit, __ATOMIC_RELAXED);
+    else if (__atomic_load_n(&to->post.level[word], __ATOMIC_RELAXED) & bit)
+        (void)__atomic_fetch_and(&to->post.level[word], ~bit, __ATOMIC_RELAXED);
     (void)__atomic_fetch_or(&to->post.irr[word], bit, __ATOMIC_RELEASE);
     post(to, 1u << word);
 }
@@ -95,7 +97,7 @@ static void take_apic(struct vcpu *v, uint32_t p)
         v->lapic.init_pending = true;
         v->lapic.sipi_pending = false;
     }
-    if (p & POST_SIPI) {
+    if ((p & POST_SIPI) && (v->idle == IDLE_STARTUP || v->lapic.init_pending)) {
         v->lapic.sipi_pending = true;
         v->lapic.sipi_vector = (uint8_t)__atomic_load_n(&v->post.sipi_vector, __ATOMIC_ACQUIRE);
     }

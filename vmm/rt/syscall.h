@@ -93,14 +93,14 @@ static inline uint64_t bh_version(void)
  *  when SIGNALLED. @param flags BH_RUN_* and BH_STATE_* */
 static inline struct bh_result bh_vcpu_run(uint64_t deadline, uint64_t flags)
 {
+    register uint64_t rdi __asm__("rdi") = deadline;
+    register uint64_t rsi __asm__("rsi") = flags;
     struct bh_result r;
-    uint64_t call = BH_SYS_vcpu_run;
 
     __asm__ volatile("syscall"
-                     : "+a"(call), "=d"(r.value), "+D"(deadline), "+S"(flags)
-                     :
+                     : "=a"(r.err), "=d"(r.value), "+r"(rdi), "+r"(rsi)
+                     : "0"((uint64_t)BH_SYS_vcpu_run)
                      : "r8", "r9", "r10", BH_CLOBBERS);
-    r.err = call;
     return r;
 }
 
