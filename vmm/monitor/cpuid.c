@@ -82,7 +82,8 @@ static uint32_t xsave_bytes(uint64_t xcr0) { return xcr0 & 4u ? 832u : 576u; }
 
 static void now_features(struct regs *r)
 {
-    read_state(BH_STATE_CR);
+    /* Mostly the exit has brought CR4 along: asking for it takes the kernel's lock. */
+    if (!(self()->wants_mmio >> BH_EXIT_CPUID & 1u)) read_state(BH_STATE_CR);
     if (!(page()->state.cr4 & CR4_OSXSAVE)) r->c &= ~L1_C_OSXSAVE;
     if (!lapic_enabled(&self()->lapic)) r->d &= ~L1_D_APIC;
     r->b |= self()->number << 24;
