@@ -527,6 +527,11 @@ static void vcpus(void)
     HIT(vcpu_unbind, BH_OK, v, 0);
     must("attach", bh_frame_attach(frame, host, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 10));
     must("map", bh_attach_map(first + 10, 0x20000000, BH_MAP_READ, 1));
+    /* Not while another CPU may still reach the page of the last binding. */
+    for (uint32_t i = 0; i < 1000000; i++) {
+        if (bh_vcpu_bind(v, idle, guest, ntfn, 0x20000000).err != BH_ERR_BUSY) break;
+        bh_yield();
+    }
     HIT(vcpu_bind, BH_ERR_MAPPED, v, idle, guest, ntfn, 0x20000000);
     HIT(vcpu_bind, BH_ERR_TABLES, v, idle, guest, ntfn, 0x80000000);
 
