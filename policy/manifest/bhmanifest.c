@@ -136,7 +136,8 @@ static void show(const struct manifest *m)
         if (vm->firmware != MANIFEST_FIRMWARE_NONE) {
             printf("  firmware %s%s\n", manifest_firmware_files(vm).code,
                    vm->firmware_log != 0 ? ", its log on the console" : "");
-        } else {
+        }
+        if (vm->kernel != NULL) {
             printf("  protocol %s, kernel %s, initrd %s, append \"%s\"\n", protocols[vm->protocol],
                    vm->kernel, vm->initrd != NULL ? vm->initrd : "-", vm->append);
         }

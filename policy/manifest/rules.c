@@ -39,7 +39,8 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_START_IMAGE] = {"start-image", "a VM has a kernel, or firmware"},
     [RULE_FIRMWARE_ALONE] =
         {"firmware-alone",
-         "a VM that starts from firmware has no kernel, initrd, append, protocol"},
+         "a VM with SeaBIOS has no kernel, one without a kernel no initrd or append, one "
+         "with firmware no protocol"},
     [RULE_FIRMWARE_MEMORY] = {"firmware-memory",
                               "a VM with SeaBIOS has 16 MiB at least, one with OVMF 128 MiB"},
     [RULE_BALLOON_BELOW_MEMORY] = {"balloon-below-memory",
@@ -300,11 +301,12 @@ static void check_start(struct report *r, struct manifest *m)
             }
             continue;
         }
-        if (vm->kernel != NULL || vm->initrd != NULL || vm->append[0] != '\0' ||
-            vm->protocol != MANIFEST_PROTOCOL_DETECT) {
+        const bool kernel = vm->kernel != NULL && vm->firmware == MANIFEST_FIRMWARE_OVMF;
+        if (vm->protocol != MANIFEST_PROTOCOL_DETECT ||
+            (!kernel && (vm->kernel != NULL || vm->initrd != NULL || vm->append[0] != '\0'))) {
             vm_error(r, vm, "firmware",
-                     "firmware starts what is on a disk; leave out firmware, or kernel, initrd, "
-                     "append and protocol",
+                     "only OVMF starts a kernel, with initrd and append, and it knows no protocol; "
+                     "leave out firmware, or what it does not start",
                      RULE_FIRMWARE_ALONE);
         }
         if (vm->memory_mib < least) {

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import firmware_boot
 import linux_boot
 import peers
 import trace
@@ -59,6 +60,8 @@ ROWS = {
     "boot.kernel_to_root": ("instructions", 10_000_000, {NOVA: 15_200_000, GENODE: 39_000_000,
                                                          SEL4: 201_000_000}),
     "guest.linux_boot": ("host per guest instruction", 0.05, {}),
+    "firmware.seabios_to_grub": ("instructions", None, {}),
+    "firmware.ovmf_to_shell": ("instructions", None, {}),
     "memory.kernel_objects": ("bytes", 64 * 1024, {}),
     "memory.kernel_objects.tables": ("bytes", 48 * 1024, {}),
     "memory.monitor": ("bytes", 2 * 1024 * 1024, {}),
@@ -212,6 +215,13 @@ def measure_linux(table):
     table.put("memory.monitor", started["monitor_bytes"])
 
 
+def measure_firmware(table):
+    firmware_boot.media()
+    for row in firmware_boot.CASES:
+        total, guest, exits = firmware_boot.under_bulkhead(row)
+        table.put(row, total, host=total - guest, guest=guest, exits=exits)
+
+
 def measure_size(table):
     """Sections that are loaded from the file, but for the names that backtraces use."""
     lines = subprocess.run(["readelf", "-SW", trace.KERNEL], capture_output=True, text=True,
@@ -330,6 +340,7 @@ def main():
              ("size", lambda: measure_size(table))]
     if not args.no_linux:
         steps.append(("Linux boot", lambda: measure_linux(table)))
+        steps.append(("firmware", lambda: measure_firmware(table)))
     vmx = Table("Bochs corei7_skylake_x", "VMX")
     if not args.no_vmx:
         steps.append(("VMX", lambda: measure_vmx(vmx)))
@@ -349,7 +360,7 @@ def main():
         print("\nThe exit rows on VMX, in Bochs ticks (reported, no goal):")
         show({name: vmx.rows[name] for name in ROWS if name in vmx.rows}, {})
     missing = [name for name in ROWS if name not in rows and
-               not (args.no_linux and re.match("guest|memory", name))]
+               not (args.no_linux and re.match("guest|memory|firmware", name))]
     problems += [f"{name}: could not be measured" for name in missing]
     if args.commit:
         with open(COMMITTED, "w", encoding="utf-8") as f:

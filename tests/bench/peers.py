@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 
+import firmware_boot
 import linux_boot
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -130,6 +131,7 @@ def libraries(program):
 def initrd():
     """The peer's host as an initrd; its path."""
     os.makedirs(OUT, exist_ok=True)
+    firmware_boot.media()
     modules = os.path.join(FETCHED, "generic/lib/modules")
     modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
     files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
@@ -140,6 +142,8 @@ def initrd():
         f.write(linux_boot.APPEND + "\n")
     files.update({"guests/vmlinuz": linux_boot.KERNEL, "guests/initrd": linux_boot.INITRD,
                   "guests/append": OUT + "/append", "bin/peers_ops": OPS})
+    files.update({"guests/" + os.path.basename(path): path
+                  for path in (firmware_boot.CD, firmware_boot.DISK, *firmware_boot.FILES)})
     files.update({f"guests/{g}.elf": f"build/tests/guests/{g}.elf" for g in GUESTS})
     lines = ["char dev/console 600 5 1", "char dev/null 666 1 3"]
     for path, source in files.items():
@@ -261,6 +265,17 @@ def measure_boot(figures, _count):
         figures.put("boot.kernel_to_root", who, boot["count"][0])
 
 
+def measure_firmware(figures, _count):
+    """The same images as the rows' own."""
+    firmware_boot.media()
+    for row, (firmware, _, end) in firmware_boot.CASES.items():
+        out = f"{OUT}/{firmware}.count"
+        outer(firmware, firmware, plugin=firmware_boot.plugin(out, end()))
+        total, guest, exits = linux_boot.count_of(out)
+        figures.put(row, KVM_QEMU, total)
+        print(f"bench-peers: {row}: host {total - guest:,}, guest {guest:,}, exits {exits:,}", file=sys.stderr)
+
+
 # AMD APM vol. 2, appendix C; in the words of the monitor's audit records where it has any.
 SVM_EXITS = {**{n: "cr" for n in range(0x20)}, **{n: "dr" for n in range(0x20, 0x40)},
              **{n: "exception" for n in range(0x40, 0x60)}, 0x60: "interrupt", 0x61: "nmi", 0x64: "window", 0x65: "cr", 0x72: "cpuid", 0x77: "pause",
@@ -298,7 +313,8 @@ def memory_rows(figures, said):
     figures.linux_boot["exits_by_reason"] = dict(reasons.most_common())
 
 
-PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot}
+PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
+         "firmware": measure_firmware}
 
 
 def version(package):
@@ -311,7 +327,7 @@ def versions():
           open(FETCHED + "/cloud/PACKAGE", encoding="ascii") as cloud):
         linux = dict(f.read().split() for f in (generic, cloud))
     return {**linux, "qemu-system-x86": version("qemu-system-x86"),
-            "seabios": version("seabios")}
+            "seabios": version("seabios"), "ovmf": version("ovmf")}
 
 
 def main():

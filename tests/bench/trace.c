@@ -8,9 +8,9 @@
  *   out=FILE     where the result goes
  *   skip=N       the N+1st time that a window opens is recorded (default 8); from then on, what
  * each CPU executes in it is counted start=HEX    address of the instruction that begins the count,
- * a CLD end=HEX      code bytes that end it nested=1     both of these mean code inside of
- * VMRUN..#VMEXIT only watch=HEX    address of a function of ring 3: how often the host enters it
- * (may be repeated)
+ * a CLD unless it is the reset vector end=HEX      code bytes that end it nested=1     both of
+ * these mean code inside of VMRUN..#VMEXIT only watch=HEX    address of a function of ring 3: how
+ * often the host enters it (may be repeated)
  *
  * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
  * nothing that is counted (they stand outside of the RDTSC pair):
@@ -53,17 +53,18 @@ enum { NO_REGS = 0, ADD_U64 = 0 };
 
 /* ---- State
  * -------------------------------------------------------------------------------------*/
-#define MARK       0x42480000u
-#define MARK_END   0xffffu
-#define WINDOWS    64u
-#define CPUS       8u
-#define RECORDS    (1u << 20)
-#define RETURNS    8u
-#define WATCHES    32u
-#define PATTERN    64u
-#define HOST_BASE  0xffffffff80000000ull
-#define INSN_BYTES 15u
-#define CLD        0xfcu
+#define MARK         0x42480000u
+#define MARK_END     0xffffu
+#define WINDOWS      64u
+#define CPUS         8u
+#define RECORDS      (1u << 20)
+#define RETURNS      8u
+#define WATCHES      32u
+#define PATTERN      64u
+#define HOST_BASE    0xffffffff80000000ull
+#define INSN_BYTES   15u
+#define CLD          0xfcu
+#define RESET_VECTOR 0xfffffff0u
 
 struct insn {
     uint64_t address;
@@ -199,7 +200,8 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
 {
     static const uint8_t vmrun[3] = {0x0f, 0x01, 0xd8};
 
-    if (d->address == start && d->bytes[0] == CLD)
+    /* A reset vector has other code in each firmware. */
+    if (d->address == start && (d->bytes[0] == CLD || start == RESET_VECTOR))
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_start, NO_REGS, NULL);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &executed, 1);
     for (size_t i = 0; i < nreturns; i++)

@@ -20,6 +20,7 @@ static void setup(void)
     memset(ram, 0xee, sizeof(ram));
     assert_true(fw_cfg_init(&f, &bus, &dma_host));
     assert_true(fw_cfg_add_value(&f, FW_CFG_CPUS, cpus, sizeof(cpus)));
+    assert_true(fw_cfg_add_item(&f, FW_CFG_KERNEL, blob, 3));
     assert_true(fw_cfg_add_file(&f, "etc/blob", blob, sizeof(blob)));
     assert_true(fw_cfg_add_file(&f, "bootorder", "x", 2));
 }
@@ -63,6 +64,11 @@ static void test_ports(void **state)
     assert_int_equal(in8(0x511), 3);
     choose(5);
     assert_int_equal(in8(0x511), 4);
+    assert_int_equal(in8(0x511), 0);
+    choose(0x11);
+    assert_int_equal(in8(0x511), 1);
+    assert_int_equal(in8(0x511), 2);
+    assert_int_equal(in8(0x511), 3);
     assert_int_equal(in8(0x511), 0);
     choose(0x4005); /* with the write bit: the same item, and writes do nothing */
     out8(0x511, 0xff);
@@ -169,9 +175,10 @@ static void test_limits(void **state)
     for (unsigned i = 3; i < FW_CFG_FILES_MAX; i++) assert_true(fw_cfg_add_file(&f, "n", blob, i));
     assert_false(fw_cfg_add_file(&f, "n", blob, 1));
     assert_false(fw_cfg_add_value(&f, 2, blob, FW_CFG_VALUE_BYTES + 1u));
-    for (unsigned i = 3; i < FW_CFG_KEYS_MAX; i++)
+    for (unsigned i = 4; i < FW_CFG_KEYS_MAX; i++)
         assert_true(fw_cfg_add_value(&f, 2, blob, FW_CFG_VALUE_BYTES));
     assert_false(fw_cfg_add_value(&f, 2, blob, 1));
+    assert_false(fw_cfg_add_item(&f, 2, blob, 1));
     choose(0x19);
     assert_int_equal(dma(2, sizeof(f.directory), 0x2000), 0);
     assert_int_equal(be32(ram + 0x2000), FW_CFG_FILES_MAX);

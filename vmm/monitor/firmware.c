@@ -128,6 +128,27 @@ static bool smbios_items(void)
                            sizeof(smbios_anchor));
 }
 
+static bool blob_items(uint16_t bytes_key, uint16_t key, const void *bytes, uint64_t size)
+{
+    const uint32_t size_32 = (uint32_t)size;
+
+    return size == size_32 && fw_cfg_add_value(&config, bytes_key, &size_32, 4) &&
+           fw_cfg_add_item(&config, key, bytes, size_32);
+}
+
+/* A kernel that OVMF starts by its EFI entry. What other loaders take apart goes in one piece. */
+static bool kernel_items(void)
+{
+    const struct bh_monitor_start *st = start_block();
+
+    return st->kernel_bytes == 0 || (blob_items(FW_CFG_KERNEL_BYTES, FW_CFG_KERNEL,
+                                                (const void *)st->kernel_va, st->kernel_bytes) &&
+                                     blob_items(FW_CFG_INITRD_BYTES, FW_CFG_INITRD,
+                                                (const void *)st->initrd_va, st->initrd_bytes) &&
+                                     blob_items(FW_CFG_CMDLINE_BYTES, FW_CFG_CMDLINE, st->cmdline,
+                                                strlen(st->cmdline) + 1u));
+}
+
 static bool other_items(void)
 {
     static const uint16_t serial = SERIAL_PORT, yes = 1;
@@ -151,7 +172,7 @@ bool firmware_init(struct bus *bus, const struct dev_host *host,
 {
     if (!present()) return true;
     return rom_init(bus, host) && fw_cfg_init(&config, bus, host) && memory_items() &&
-           acpi_items() && smbios_items() && other_items() &&
+           acpi_items() && smbios_items() && kernel_items() && other_items() &&
            (!(start_block()->flags & BH_MONITOR_FLAG_FIRMWARE_LOG) ||
             debug_con_init(&debug_con, bus, log, NULL));
 }
@@ -172,16 +193,21 @@ bool firmware_state(struct boot_state *state)
     return present();
 }
 
-bool firmware_saved(unsigned n, const struct dev_state **state, void **dev)
+bool firmware_saved(unsigned *n, const struct dev_state **state, void **dev)
 {
     static const struct {
         const struct dev_state *state;
         void *dev;
     } devices[] = {{&fw_cfg_state, &config}, {&pflash_state, &flash}};
 
-    if (!present() || n >= (start_block()->variables_bytes ? 2u : 1u)) return false;
-    *state = devices[n].state;
-    *dev = devices[n].dev;
+    unsigned count = !present() ? 0 : start_block()->variables_bytes ? 2u : 1u;
+
+    if (*n >= count) {
+        *n -= count;
+        return false;
+    }
+    *state = devices[*n].state;
+    *dev = devices[*n].dev;
     return true;
 }
 

@@ -377,8 +377,8 @@ bool firmware_init(struct bus *bus, const struct dev_host *host,
 void firmware_cmos(struct rtc *rtc);
 /** The state it starts in. @return false: there is none, an image is to be loaded */
 bool firmware_state(struct boot_state *state);
-/** Its devices that a saved VM holds: @n from 0 on. @return false: no more */
-bool firmware_saved(unsigned n, const struct dev_state **state, void **dev);
+/** Its devices that a saved VM holds. @return false: *@n is that many beyond them now */
+bool firmware_saved(unsigned *n, const struct dev_state **state, void **dev);
 /** Its ROM. @return NULL: there is none, an image is to be loaded */
 const struct dev_ram *firmware_rom(void);
 

@@ -538,6 +538,7 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
     n -= start_block()->ndisks;
     if (sata_saved(state, dev) && n-- == 0) return true;
     if (screen_saved(state, dev) && n-- == 0) return true;
+    if (firmware_saved(&n, state, dev)) return true;
     return virtio_devices_saved(n, state, dev);
 }
 

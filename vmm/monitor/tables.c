@@ -5,6 +5,7 @@
  */
 #include "acpi_tables.h"
 #include "monitor.h"
+#include "mptable.h"
 #include "smbios.h"
 #include "string.h"
 #include "tables.h"
@@ -12,6 +13,7 @@
 /* Found in steps of 16 bytes from 0xf0000 on (DSP0134, 5.2.1). */
 #define SMBIOS_ENTRY_GPA  0xf8000u
 #define SMBIOS_TABLES_GPA 0xf8020u
+#define MPTABLE_GPA       0xfa000u
 #define PCI_WINDOW_ALIGN  0x40000000ull
 
 size_t tables_acpi(void *buf, size_t size, uint64_t gpa)
@@ -62,9 +64,18 @@ static bool put_smbios(void)
     return bytes != 0;
 }
 
+static bool put_mptable(void)
+{
+    uint8_t *table = guest_mem_ptr(&guest_mem, MPTABLE_GPA, MPTABLE_MAX_BYTES);
+
+    return table && mptable_build(table, MPTABLE_GPA, vcpu_count(), cpuid_signature(),
+                                  cpuid_features()) != 0;
+}
+
 bool tables_put(void)
 {
     void *acpi = guest_mem_ptr(&guest_mem, TABLES_RSDP_GPA, ACPI_TABLES_MAX_BYTES);
 
-    return acpi && tables_acpi(acpi, ACPI_TABLES_MAX_BYTES, TABLES_RSDP_GPA) != 0 && put_smbios();
+    return acpi && tables_acpi(acpi, ACPI_TABLES_MAX_BYTES, TABLES_RSDP_GPA) != 0 && put_smbios() &&
+           put_mptable();
 }

@@ -80,10 +80,12 @@ static void control_write(struct acpi_pm *pm, unsigned shift, uint8_t value)
 {
     uint16_t bits = (uint16_t)((unsigned)value << shift);
     uint16_t lane = (uint16_t)(0xffu << shift);
+    unsigned type = (bits & CNT_TYPE) >> 10;
 
     lane &= CNT_TYPE | CNT_BM_RLD; /* SCI_EN is not for the operating system to write */
     pm->control = (uint16_t)((pm->control & ~lane) | (bits & lane));
-    if ((bits & CNT_SLP_EN) && (bits & CNT_TYPE) >> 10 == ACPI_S5_TYPE) pm->power_off(pm->ctx);
+    /* Operating systems use the type that the DSDT names; SeaBIOS and OVMF always write 0. */
+    if ((bits & CNT_SLP_EN) && (type == ACPI_S5_TYPE || type == 0)) pm->power_off(pm->ctx);
 }
 
 static void reg_write(void *dev, unsigned reg, uint8_t value)

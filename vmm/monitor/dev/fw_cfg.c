@@ -168,14 +168,21 @@ bool fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *bytes, uint
     return true;
 }
 
+bool fw_cfg_add_item(struct fw_cfg *f, uint16_t key, const void *bytes, uint32_t size)
+{
+    if (f->values == FW_CFG_KEYS_MAX) return false;
+    f->value[f->values++] = (struct fw_cfg_item){bytes, size, key};
+    return true;
+}
+
 bool fw_cfg_add_value(struct fw_cfg *f, uint16_t key, const void *bytes, uint32_t size)
 {
-    uint8_t *to = f->value_bytes[f->values];
+    uint8_t *to;
 
     if (f->values == FW_CFG_KEYS_MAX || size > FW_CFG_VALUE_BYTES) return false;
+    to = f->value_bytes[f->values];
     memcpy(to, bytes, size);
-    f->value[f->values++] = (struct fw_cfg_item){to, size, key};
-    return true;
+    return fw_cfg_add_item(f, key, to, size);
 }
 
 static bool loaded(void *dev)
