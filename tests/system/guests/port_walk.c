@@ -1,6 +1,7 @@
 /*
  * Fact: every I/O port but those of this PC's devices reads all ones and drops writes: the whole
- * table, port by port.
+ * table, port by port. Ports of PCI devices (base address registers) go with the decoding that their
+ * command registers switch off (PCI 3.0, 6.2.2).
  */
 #include "guest.h"
 
@@ -29,9 +30,19 @@ static unsigned answers(uint32_t port)
     return inb(p) != 0xff || (wide(p) && (inw(p) != 0xffff || inl(p) != 0xffffffff));
 }
 
+static void io_decoding_off(void)
+{
+    for (uint32_t bdf = 0; bdf < 256; bdf++) {
+        outl(0xcf8, 0x80000000u | bdf << 8 | 4u);
+        if (inw(0xcfc) != 0xffff) outw(0xcfc, inw(0xcfc) & 0xfffe);
+    }
+}
+
 void guest_main(void)
 {
     unsigned absent = 0, found = 0;
+
+    io_decoding_off();
 
     for (uint32_t p = 0; p < 0x10000; p++) {
         if (device(p)) continue;
