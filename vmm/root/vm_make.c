@@ -1,0 +1,340 @@
+/* Making a VM from its untypeds, and taking it back; see vm_parts.h. */
+#include "bulkhead/vcpu.h"
+#include "caps.h"
+#include "log.h"
+#include "program.h"
+#include "service.h"
+#include "vm_parts.h"
+
+#define LARGE_PAGES (LARGE_BYTES / PAGE)
+#define PERIOD_US   10000u
+
+static unsigned log2_up(uint64_t n)
+{
+    unsigned bits = 0;
+
+    while (((uint64_t)1 << bits) < n) bits++;
+    return bits;
+}
+
+/* Slot @what of vCPU @n. */
+uint64_t vcpu_slot(const struct vm *vm, unsigned n, enum vcpu_slot what)
+{
+    return vm->slots + VS_VCPUS + n * VC_COUNT + what;
+}
+
+/* Where thread and vCPU @n live: the manifest's rules have placed each on one of the CPUs that they
+ * were told of. */
+unsigned vcpu_cpu(const struct vm *vm, unsigned n)
+{
+    uint32_t cpu = vm->config->vcpu_cpu[n];
+
+    return cpu == MANIFEST_CPU_ANY ? 0 : cpu;
+}
+
+bool vm_failed(const struct vm *vm, const char *what, uint64_t err)
+{
+    if (err) say("vm %s: %s: %s", vm->config->name, what, error_name(err));
+    return err != BH_OK;
+}
+
+/* The sub-untypeds: all that this VM will ever be made of, so that taking it back is two revokes.
+ */
+static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
+{
+    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE, vcpus = vm->config->cpus;
+    /* A vCPU is aligned to its size in the pool, which ends on a 2 MiB boundary: so much is lost
+     * before it. Small objects share pages. */
+    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % vcpu_pages;
+    uint64_t small = BH_MONITOR_SLOTS * BH_CNODE_SLOT_BYTES +
+                     vcpus * (BH_THREAD_BYTES + BH_SC_BYTES + BH_NTFN_BYTES);
+    uint64_t kpages =
+        skipped + vcpus * vcpu_pages + host_pages + guest_pages + round_up(small, PAGE) / PAGE;
+    uint64_t fpages = vm_own_pages(vm->config);
+    uint64_t err = BH_ERR_MEMORY;
+
+    if (vm->kuntyped_bytes) return true;
+    if (vm_failed(vm, "kernel memory",
+                  retype(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, kpages, vm->slots + VS_KUNTYPED)))
+        return false;
+    for (unsigned i = 0; i < info()->funtyped_count && err; i++)
+        err = retype(BH_SLOT_FUNTYPED + i, BH_CAP_FUNTYPED, log2_up(LARGE_PAGES), 0, fpages,
+                     vm->slots + VS_FUNTYPED);
+    if (vm_failed(vm, "guest memory", err)) {
+        (void)slot_delete(vm->slots + VS_KUNTYPED);
+        return false;
+    }
+    vm->kuntyped_bytes = bh_untyped_left(vm->slots + VS_KUNTYPED).value;
+    vm->funtyped_bytes = bh_untyped_left(vm->slots + VS_FUNTYPED).value;
+    return true;
+}
+
+/* The largest first: each is aligned to its size. */
+static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
+{
+    uint64_t s = vm->slots, k = vm->slots + VS_KUNTYPED;
+    unsigned cpu = vcpu_cpu(vm, 0);
+
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (vm_failed(vm, "vCPU",
+                      retype(k, BH_CAP_VCPU, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_VCPU))))
+            return false;
+    if (vm_failed(vm, "monitor's address space",
+                  retype(k, BH_CAP_HOSTSPACE, 0, cpu, host_pages, s + VS_HOSTSPACE)) ||
+        vm_failed(vm, "guest's address space",
+                  retype(k, BH_CAP_GUESTSPACE, 0, cpu, guest_pages, s + VS_GUESTSPACE)) ||
+        vm_failed(vm, "CNode",
+                  retype(k, BH_CAP_CNODE, log2_up(BH_MONITOR_SLOTS), cpu, 1, s + VS_CNODE)))
+        return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (vm_failed(vm, "thread",
+                      retype(k, BH_CAP_THREAD, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_THREAD))))
+            return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (vm_failed(vm, "scheduling context",
+                      retype(k, BH_CAP_SC, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_SC))))
+            return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (vm_failed(vm, "notification",
+                      retype(k, BH_CAP_NTFN, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_NTFN))))
+            return false;
+    return !vm_failed(vm, "root's notification",
+                      bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, vm->ntfn, BH_RIGHT_WRITE,
+                                    vm_signal_bit(vm->number))
+                          .err) &&
+           !vm_failed(vm, "console signal",
+                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, vcpu_slot(vm, 0, VC_NTFN),
+                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONSOLE)
+                          .err) &&
+           !vm_failed(vm, "control signal",
+                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_CONTROL, vcpu_slot(vm, 0, VC_NTFN),
+                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONTROL)
+                          .err);
+}
+
+/* Guest RAM is the monitor's at BH_MONITOR_RAM; the attachment to the guest's space is given away:
+ * where RAM lies in the guest's physical space is the monitor's business. */
+static bool make_memory(struct vm *vm)
+{
+    uint64_t s = vm->slots, f = vm->slots + VS_FUNTYPED;
+    uint64_t ram_pages = vm_ram_frame_bytes(vm->config) / PAGE;
+    uint64_t rw = BH_RIGHT_READ | BH_RIGHT_WRITE;
+
+    return !vm_failed(vm, "guest RAM",
+                      retype(f, BH_CAP_FRAME, log2_up(LARGE_PAGES), 0, ram_pages, s + VS_RAM)) &&
+           !vm_failed(vm, "monitor's memory",
+                      retype(f, BH_CAP_FRAME, 0, 0, program_pages(), s + VS_CODE)) &&
+           !vm_failed(vm, "shared pages",
+                      retype(f, BH_CAP_FRAME, 0, 0, SHARED_PAGES, s + VS_SHARED)) &&
+           !vm_failed(vm, "guest RAM: monitor",
+                      attach(s + VS_RAM, s + VS_HOSTSPACE, rw, s + VS_RAM_MONITOR)) &&
+           !vm_failed(
+               vm, "guest RAM: monitor",
+               map(s + VS_RAM_MONITOR, BH_MONITOR_RAM, 0, ram_pages, BH_MAP_READ | BH_MAP_WRITE)) &&
+           !vm_failed(
+               vm, "guest RAM: guest",
+               attach(s + VS_RAM, s + VS_GUESTSPACE, rw | BH_RIGHT_EXEC, s + VS_RAM_GUEST)) &&
+           !vm_failed(vm, "guest RAM: guest",
+                      bh_cnode_move(s + VS_CNODE, BH_MONITOR_SLOT_RAM, s + VS_RAM_GUEST).err);
+}
+
+static bool share_pages(struct vm *vm)
+{
+    uint64_t s = vm->slots, rw = BH_RIGHT_READ | BH_RIGHT_WRITE;
+    uint64_t m = s + VS_SHARED_MONITOR;
+    uint64_t va = ROOT_SHARED + vm->number * ROOT_SHARED_BYTES;
+
+    if (vm_failed(vm, "shared pages: root",
+                  attach(s + VS_SHARED, BH_SLOT_HOSTSPACE, rw, s + VS_SHARED_ROOT)) ||
+        vm_failed(vm, "shared pages: root",
+                  map(s + VS_SHARED_ROOT, va, 0, SHARED_PAGES, BH_MAP_READ | BH_MAP_WRITE)) ||
+        vm_failed(vm, "shared pages: monitor", attach(s + VS_SHARED, s + VS_HOSTSPACE, rw, m)) ||
+        vm_failed(vm, "start block", map(m, BH_MONITOR_START, SHARED_START, 1, BH_MAP_READ)) ||
+        vm_failed(vm, "report page",
+                  map(m, BH_MONITOR_REPORT, SHARED_REPORT, 1, BH_MAP_READ | BH_MAP_WRITE)) ||
+        vm_failed(vm, "console ring",
+                  map(m, BH_MONITOR_CONSOLE, SHARED_CONSOLE, BH_CONSOLE_PAGES,
+                      BH_MAP_READ | BH_MAP_WRITE)) ||
+        vm_failed(vm, "control pages",
+                  map(m, BH_MONITOR_CONTROL, SHARED_CONTROL, BH_CONTROL_PAGES,
+                      BH_MAP_READ | BH_MAP_WRITE)))
+        return false;
+    vm->start = (struct bh_monitor_start *)(va + SHARED_START * PAGE);
+    vm->report = (struct bh_monitor_report *)(va + SHARED_REPORT * PAGE);
+    vm->console = (struct bh_console *)(va + SHARED_CONSOLE * PAGE);
+    vm->console->magic = BH_CONSOLE_MAGIC;
+    vm->control = (struct bh_control *)(va + SHARED_CONTROL * PAGE);
+    vm->asked = 0;
+    return true;
+}
+
+static bool load_monitor(struct vm *vm)
+{
+    uint64_t s = vm->slots;
+
+    return !vm_failed(vm, "monitor's memory",
+                      attach(s + VS_CODE, s + VS_HOSTSPACE, BH_RIGHTS_ALL, s + VS_CODE_MONITOR)) &&
+           !vm_failed(vm, "monitor's program",
+                      program_load(s + VS_CODE, s + VS_CODE_MONITOR, s + VS_WINDOW));
+}
+
+/* The store, made once: what is in it is there when the VM is made again. */
+static bool map_store(struct vm *vm, const struct images *m)
+{
+    uint64_t s = vm->slots, pages = vm_store_bytes(vm->config) / PAGE, err = BH_OK;
+
+    if (pages == 0) return true;
+    if (!bh_cnode_type(BH_SLOT_CNODE, s + VS_STORE).value) {
+        err = BH_ERR_MEMORY;
+        for (unsigned i = 0; i < info()->funtyped_count && err; i++)
+            err = retype(BH_SLOT_FUNTYPED + i, BH_CAP_FRAME, log2_up(LARGE_PAGES), 0, pages,
+                         s + VS_STORE);
+    }
+    if (!err)
+        err = attach(s + VS_STORE, s + VS_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
+                     s + VS_STORE_MONITOR);
+    if (!err) err = map(s + VS_STORE_MONITOR, vm_store_va(m), 0, pages, BH_MAP_READ | BH_MAP_WRITE);
+    return !vm_failed(vm, "store", err);
+}
+
+struct vcpu_job {
+    struct vm *vm;
+    unsigned n;
+};
+
+/* On the vCPU's CPU, the VM's objects being there. @return BH_OK, or any error: said which. */
+static uint64_t build_vcpu(void *arg)
+{
+    const struct vcpu_job *job = arg;
+    struct vm *vm = job->vm;
+    const struct manifest_vm *c = vm->config;
+    unsigned n = job->n;
+    uint64_t period = (uint64_t)info()->tsc_khz * PERIOD_US / 1000u;
+    uint64_t s = vm->slots, thread = vcpu_slot(vm, n, VC_THREAD), sc = vcpu_slot(vm, n, VC_SC);
+    uint64_t vcpu = vcpu_slot(vm, n, VC_VCPU), ntfn = vcpu_slot(vm, n, VC_NTFN);
+
+    if (vm_failed(vm, "scheduling context",
+                  bh_sc_configure(sc, period * c->floor_percent / 100u,
+                                  period * c->ceiling_percent / 100u, period, c->weight)
+                      .err) ||
+        vm_failed(vm, "thread: bind", bh_thread_bind(thread, s + VS_CNODE, s + VS_HOSTSPACE).err) ||
+        vm_failed(vm, "thread: scheduling context", bh_thread_set_sc(thread, sc).err) ||
+        vm_failed(vm, "fault notification", bh_thread_set_fault_ntfn(thread, s + VS_FAULT).err) ||
+        vm_failed(
+            vm, "vCPU: bind",
+            bh_vcpu_bind(vcpu, thread, s + VS_GUESTSPACE, ntfn, BH_MONITOR_VCPU + n * PAGE).err) ||
+        vm_failed(vm, "vCPU",
+                  bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_VCPU + n, vcpu, BH_RIGHTS_ALL).err) ||
+        vm_failed(vm, "notification",
+                  bh_cnode_copy(s + VS_CNODE, BH_MONITOR_SLOT_NTFN + n, ntfn, BH_RIGHT_READ).err) ||
+        vm_failed(vm, "notification",
+                  bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_KICK + n, ntfn, BH_RIGHT_WRITE,
+                                BH_MONITOR_SIGNAL_KICK)
+                      .err))
+        return BH_ERR_STATE;
+    return BH_OK;
+}
+
+static uint64_t start_thread(void *arg)
+{
+    const struct vcpu_job *job = arg;
+
+    return vm_failed(
+               job->vm, "thread: start",
+               bh_thread_start(vcpu_slot(job->vm, job->n, VC_THREAD), program_entry(), 0, job->n)
+                   .err)
+               ? BH_ERR_STATE
+               : BH_OK;
+}
+
+/* The thread lets go of everything: no object has to wait any more for one on another CPU. */
+static uint64_t end_thread(void *arg)
+{
+    const struct vcpu_job *job = arg;
+
+    return slot_delete(vcpu_slot(job->vm, job->n, VC_THREAD));
+}
+
+static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
+{
+    struct vcpu_job job = {vm, n};
+
+    return on_cpu(vcpu_cpu(vm, n), work, &job);
+}
+
+void vm_take_back(struct vm *vm)
+{
+    uint64_t s = vm->slots, err = BH_OK;
+
+    for (unsigned n = 0; n < vm->config->cpus; n++) {
+        uint64_t e = on_vcpu_cpu(vm, n, end_thread);
+
+        err = err ? err : e;
+    }
+    vm->start = NULL;
+    vm->report = NULL;
+    vm->console = NULL;
+    vm->control = NULL;
+    /* Images belong to the archive: their attachments go one by one. */
+    err = err ? err : images_unmap(s + VS_IMAGES_MONITOR);
+    err = err ? err : slot_delete(s + VS_STORE_MONITOR);
+    err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
+    err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
+    err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
+    err = err ? err : scrub(s + VS_KUNTYPED, vm->kuntyped_bytes);
+    (void)vm_failed(vm, "taking it back", err);
+    audit_begin("vm-freed");
+    audit_text("vm", vm->config->name);
+    audit_number("kernel_bytes", vm->kuntyped_bytes);
+    audit_number("kernel_bytes_free", bh_untyped_left(s + VS_KUNTYPED).value);
+    audit_number("frame_bytes", vm->funtyped_bytes);
+    audit_number("frame_bytes_free", bh_untyped_left(s + VS_FUNTYPED).value);
+    audit_end();
+}
+
+/* On vCPU 0's CPU. @return BH_OK, or any error: said which. */
+static uint64_t build(void *arg)
+{
+    struct vm *vm = arg;
+    const struct manifest_vm *c = vm->config;
+    const struct images m = vm_find_images(c);
+    uint64_t host_pages = vm_hostspace_pages(&m, c), guest_pages = vm_guestspace_pages(c);
+
+    if (!make_untypeds(vm, host_pages, guest_pages) || !make_objects(vm, host_pages, guest_pages) ||
+        !make_memory(vm) || !share_pages(vm) || !load_monitor(vm) ||
+        !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR) ||
+        !map_store(vm, &m))
+        return BH_ERR_STATE;
+    vm_fill_start(vm, &m);
+    vm->table_bytes = vm_table_pages(host_pages, guest_pages) * PAGE;
+    return BH_OK;
+}
+
+/* All vCPUs are there before the first thread runs, and all other threads wait before vCPU 0's
+ * begins. */
+static bool build_and_start(struct vm *vm)
+{
+    if (on_cpu(vcpu_cpu(vm, 0), build, vm)) return false;
+    for (unsigned n = 0; n < vm->config->cpus; n++)
+        if (on_vcpu_cpu(vm, n, build_vcpu)) return false;
+    for (unsigned n = vm->config->cpus; n-- > 0;)
+        if (on_vcpu_cpu(vm, n, start_thread)) return false;
+    return true;
+}
+
+/* The slots that a VM has for good, and the notification for its faults in one of them. */
+static bool make_slots(struct vm *vm)
+{
+    if (!vm->slots) vm->slots = slots_take(VS_COUNT);
+    if (!vm->slots) {
+        say("vm %s: no capability slots left", vm->config->name);
+        return false;
+    }
+    return bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_FAULT).value != 0 ||
+           !vm_failed(vm, "fault notification",
+                      bh_cnode_mint(BH_SLOT_CNODE, vm->slots + VS_FAULT, vm->ntfn, BH_RIGHTS_ALL,
+                                    vm_fault_bit(vm->number))
+                          .err);
+}
+
+bool vm_make(struct vm *vm) { return make_slots(vm) && build_and_start(vm); }

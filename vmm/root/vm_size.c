@@ -1,0 +1,96 @@
+/* What a VM takes; see vm_parts.h. */
+#include "caps.h"
+#include "program.h"
+#include "vm_parts.h"
+
+#define GIB 0x40000000ull
+/* Guest page tables for device memory: below 4 GiB, above RAM, and what ends within 2 MiB. */
+#define DEVICE_TABLES 8u
+
+/* What a disk needs; 0: it is only read. */
+uint64_t vm_disk_bytes(const struct manifest_disk *d)
+{
+    return d->overlay_bytes ? bh_disk_memory_bytes(d->bytes, d->overlay_bytes) : 0;
+}
+
+/* What the VM's devices need beside RAM; see bh_monitor_start. */
+uint64_t vm_device_bytes(const struct manifest_vm *config)
+{
+    uint64_t bytes = images_firmware_bytes(config);
+
+    if (config->display == MANIFEST_DISPLAY_VGA) bytes += BH_MONITOR_VGA_BYTES;
+    for (unsigned i = 0; i < config->disk_count; i++) bytes += vm_disk_bytes(&config->disks[i]);
+    return round_up(bytes, LARGE_BYTES);
+}
+
+/* The Frame of guest RAM and device memory, each from a 2 MiB boundary on. */
+uint64_t vm_ram_frame_bytes(const struct manifest_vm *config)
+{
+    uint64_t ram = config->memory_mib * MIB, devices = vm_device_bytes(config);
+
+    return devices ? round_up(ram, LARGE_BYTES) + devices : ram;
+}
+
+/* Pages of the VM's own untyped. */
+uint64_t vm_own_pages(const struct manifest_vm *config)
+{
+    return vm_ram_frame_bytes(config) / PAGE + program_pages() + SHARED_PAGES;
+}
+
+/* Where the VM may be saved to: a Frame apart, which outlives it. */
+uint64_t vm_store_bytes(const struct manifest_vm *config)
+{
+    return round_up(config->save_mib * MIB, LARGE_BYTES);
+}
+
+uint64_t vm_memory_bytes(const struct manifest_vm *config)
+{
+    uint64_t store = vm_store_bytes(config);
+
+    return vm_own_pages(config) * PAGE + LARGE_BYTES + (store ? store + LARGE_BYTES : 0);
+}
+
+struct images vm_find_images(const struct manifest_vm *c)
+{
+    struct images m;
+
+    /* A large page between RAM and images that nothing reaches. */
+    images_place(&m, c, BH_MONITOR_RAM + vm_ram_frame_bytes(c) + LARGE_BYTES);
+    return m;
+}
+
+static uint64_t gibs(uint64_t bytes) { return round_up(bytes, GIB) / GIB; }
+
+/* Behind the images, with a large page between. */
+uint64_t vm_store_va(const struct images *m)
+{
+    return round_up(m->end_va, LARGE_BYTES) + LARGE_BYTES;
+}
+
+uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
+{
+    uint64_t end_va = c->save_mib ? vm_store_va(m) + vm_store_bytes(c) : m->end_va;
+
+    /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
+     * other from the first GiB on, whose table is among the kernel's own. */
+    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + m->tables;
+}
+
+uint64_t vm_guestspace_pages(const struct manifest_vm *c)
+{
+    /* Third level, and second level for each GiB: the hole below 4 GiB begins on one. Small entries
+     * around the hole below 1 MiB, or everywhere. */
+    uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
+
+    uint64_t devices = vm_device_bytes(c) ? DEVICE_TABLES : 0;
+
+    if ((info()->prot_on & BH_PROT_EXEC_4K) != 0) devices += vm_device_bytes(c) / LARGE_BYTES;
+
+    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small + devices;
+}
+
+/* Page tables among the pages of both spaces: all but two headers and the save areas. */
+uint64_t vm_table_pages(uint64_t host_pages, uint64_t guest_pages)
+{
+    return host_pages - 2u + guest_pages - 1u;
+}
