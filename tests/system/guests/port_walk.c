@@ -1,7 +1,7 @@
 /*
  * Fact: every I/O port but those of this PC's devices reads all ones and drops writes: the whole
- * table, port by port. Ports of PCI devices (base address registers) go with the decoding that their
- * command registers switch off (PCI 3.0, 6.2.2).
+ * table, port by port. Ports of PCI devices (base address registers) go with the decoding that
+ * their command registers switch off (PCI 3.0, 6.2.2).
  */
 #include "guest.h"
 
