@@ -1,7 +1,11 @@
 """Saving and restoring VMs through bhctl."""
 import json
+import random
+import time
 
-from case import bhctl, case, check, start_vms, to_the_end
+import sata
+import virtio
+from case import bhctl, build, case, check, start_vms, to_the_end
 
 LINUX = {"memory-mib": 128, "kernel": "vmlinuz-cloud", "initrd": "initrd.cpio"}
 
@@ -38,3 +42,54 @@ def refused(t):
     with linux(t, "", timeout=250) as system:
         check(system.expect("Run /init", 200), "Linux boots")
         check("give it save-mib" in bhctl(system, "save", "work", ok=(1,)), "no store")
+
+
+def run_for(system, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        system.step(0.02)
+
+
+def any_moment(t, vm, images, points, seed, timeout):
+    """Saved while it works with its devices, gone on with, taken back to that moment: at random points, one
+    after another. Its digests come out as if nothing had happened."""
+    rng = random.Random(seed)
+    with start_vms(t, {"work": vm}, images=images, icount=True, timeout=timeout) as system:
+        check(system.expect(".digest", 300), "the guest works with its disk")
+        for point in range(points):
+            for verb in ("save", "restore"):
+                run_for(system, rng.uniform(0, 0.7))
+                check(b"BH-DONE" not in system.console, f"the guest ended before point {point}: more rounds")
+                bhctl(system, verb, "work", seconds=300)
+        result = to_the_end(system)
+    check(result.status == 0 and "pass" in result.console.rpartition("BH-DONE")[2], "content", result)
+    check("BH-FAIL" not in result.console, "nothing noticed", result)
+
+
+def virtio_any_moment(t, points, rounds, timeout, cpus=1):
+    path, digest = virtio.disk(t)
+    vm = {"memory-mib": 96, "save-mib": 120, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio", "cpus": cpus,
+          "network": "loopback", "balloon-mib": 4,
+          "append": f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon=1024 bh.rounds={rounds}",
+          "disks": {"disk": {"image": "disk.img"}}}
+    any_moment(t, vm, {"disk.img": path}, points, seed=cpus, timeout=timeout)
+
+
+def sata_any_moment(t, points, rounds, timeout):
+    build(t, "guests-linux-generic")
+    disk, cdrom = sata.images(t)
+    vm = {"memory-mib": 192, "save-mib": 220, "kernel": "vmlinuz-generic", "initrd": "initrd-sata.cpio",
+          "append": f"console=ttyS0 quiet bh.test=sata bh.digest={sata.digest(disk)} bh.cdrom={sata.digest(cdrom)} "
+                    f"bh.rounds={rounds}",
+          "disks": {"disk": {"image": "disk.img", "bus": "ahci"},
+                    "cd": {"image": "cd.iso", "bus": "ahci", "cdrom": True}}}
+    any_moment(t, vm, {"disk.img": disk, "cd.iso": cdrom}, points, seed=7, timeout=timeout)
+
+
+case(("qemu",), cost=60, limit=600, name="virtio_any_moment", points=5, rounds=3, timeout=550)(virtio_any_moment)
+case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments", points=50, rounds=12,
+     timeout=2900)(virtio_any_moment)
+case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments_smp", points=50, rounds=12, cpus=2,
+     timeout=2900)(virtio_any_moment)
+case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=50, rounds=12,
+     timeout=2900)(sata_any_moment)
