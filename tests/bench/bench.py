@@ -51,6 +51,8 @@ ROWS = {
     "exit.host_irq": ("instructions", None, {}),
     "timer.guest": ("instructions", None, {}),
     "timer.guest.hlt": ("instructions", None, {}),
+    "ipi.x2apic": ("instructions", None, {}),
+    "ipi.x2apic.halted": ("instructions", None, {}),
     "unmap.shootdown": ("instructions", None, {}),
     "syscall.null": ("instructions", 56, {NOVA: 56, GENODE: 97, SEL4: 246}),
     "ipc.call_reply.cross_space": ("instructions", 280, {NOVA: 282, GENODE: 582, SEL4: 478,
@@ -60,6 +62,7 @@ ROWS = {
     "boot.kernel_to_root": ("instructions", 10_000_000, {NOVA: 15_200_000, GENODE: 39_000_000,
                                                          SEL4: 201_000_000}),
     "guest.linux_boot": ("host per guest instruction", 0.05, {}),
+    "guest.linux_boot_smp4": ("host per guest instruction", 0.06, {}),
     "firmware.seabios_to_grub": ("instructions", None, {}),
     "firmware.ovmf_to_shell": ("instructions", None, {}),
     "memory.kernel_objects": ("bytes", 64 * 1024, {}),
@@ -89,6 +92,8 @@ GUEST_PRINTS = {
     "timer_hlt": "timer.guest.hlt",
 }
 BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
+# Rows that are the instructions of so many CPUs, added up.
+ALL_CPUS = {"unmap.shootdown": 4, "ipi.x2apic": 2, "ipi.x2apic.halted": 2}
 # Functions that may hold a locked instruction on an exit's way: a doorbell sets bits that another CPU
 # may be setting too.
 LOCKED_ALLOWED = re.compile(r"^ntfn_")
@@ -170,6 +175,7 @@ def measure_traces(table, count):
     parts = [("root", trace.traces("root"), trace.ROOT_WINDOWS),
              ("root", trace.traces("root", cpus=2, count=count), trace.ROOT_2_WINDOWS),
              ("root", trace.traces("root", cpus=4, count=200), trace.ROOT_4_WINDOWS),
+             ("ipi", trace.traces("ipi", cpus=2), trace.IPI_WINDOWS),
              ("guest", trace.traces("guest"), trace.GUEST_WINDOWS)]
     for kind, traces, windows in parts:
         symbols = trace.symbols_of(kind)
@@ -178,9 +184,10 @@ def measure_traces(table, count):
                 wrong.append(f"{name}: not traced, so nobody has looked for locks")
                 continue
             found = traces[window]
-            if name == "unmap.shootdown":
-                by_cpu = [round(found.cost.get(c, 0), 2) for c in range(4)]
-                table.put(name, round(sum(by_cpu), 2), operations=found.times, cpus=4, by_cpu=by_cpu)
+            if name in ALL_CPUS:
+                cpus = ALL_CPUS[name]
+                by_cpu = [round(found.cost.get(c, 0), 2) for c in range(cpus)]
+                table.put(name, round(sum(by_cpu), 2), operations=found.times, cpus=cpus, by_cpu=by_cpu)
             row = table.rows.get(name)
             if row is None:
                 wrong.append(f"{name}: traced, not measured")
@@ -208,6 +215,9 @@ def measure_linux(table):
     table.put("guest.linux_boot", round((total - guest) / guest, 5), host=total - guest, guest=guest,
               exits=exits, exits_by_reason={k: v for k, v in ours["exits"].items() if v},
               up_s=ours["up_s"], alone=alone["count"][0], total_to_alone=round(total / alone["count"][0], 4))
+    total, guest, exits = linux_boot.under_bulkhead(cpus=4)["count"]
+    table.put("guest.linux_boot_smp4", round((total - guest) / guest, 5), host=total - guest, guest=guest,
+              exits=exits)
     started = ours["started"]
     # What root took from its kernel memory for the VM, page tables that stay empty included.
     table.put("memory.kernel_objects", started["kernel_bytes"] - started["table_bytes"])

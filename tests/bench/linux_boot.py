@@ -44,8 +44,9 @@ def init_entry():
     raise SystemExit("bench: busybox has no entry point")
 
 
-def plugin(out, entry):
-    return f"file={trace.OUT}/trace.so,out={out},start={entry:x},end={init_entry()}"
+def plugin(out, entry, cpus=1):
+    several = ",turns=1" if cpus > 1 else ""
+    return f"file={trace.OUT}/trace.so,out={out},start={entry:x},end={init_entry()}{several}"
 
 
 def count_of(out):
@@ -57,14 +58,14 @@ def count_of(out):
     raise SystemExit(f"bench: {out}: the boot did not come from the kernel's entry to init")
 
 
-def under_bulkhead():
-    directory = trace.OUT + "/linux"
+def under_bulkhead(cpus=1):
+    directory = trace.OUT + ("/linux" if cpus == 1 else f"/linux-smp{cpus}")
     os.makedirs(directory, exist_ok=True)
     out = directory + "/count"
-    system = run.one_vm(directory, KERNEL, INITRD, APPEND, mem=MEM_MIB)
+    system = run.one_vm(directory, KERNEL, INITRD, APPEND, cpus=cpus, mem=MEM_MIB)
     machine = emu.Emulator(emu.Settings(
-        kernel=run.KERNEL, boot=system.boot, emu="qemu", icount=True, mem=system.mem,
-        directory=directory, timeout=400, qemu_args=trace.RTC + ["-plugin", plugin(out, ENTRY)]))
+        kernel=run.KERNEL, boot=system.boot, emu="qemu", icount=True, mem=system.mem, cpus=cpus,
+        directory=directory, timeout=900, qemu_args=trace.RTC + ["-plugin", plugin(out, ENTRY, cpus)]))
     with machine:
         machine.wait()
     log = machine.log()

@@ -6,19 +6,24 @@
  *
  * Arguments (key=value, separated by commas):
  *   out=FILE     where the result goes
- *   skip=N       the N+1st time that a window opens is recorded (default 8); from then on, what
- * each CPU executes in it is counted start=HEX    address of the instruction that begins the count,
- * a CLD unless it is the reset vector end=HEX      code bytes that end it nested=1     both of
- * these mean code inside of VMRUN..#VMEXIT only watch=HEX    address of a function of ring 3: how
- * often the host enters it (may be repeated)
+ *   skip=N       the N+1st time that a window opens is recorded (default 8), and from
+ *                then on each CPU's instructions in it are counted
+ *   start=HEX    address of the instruction that begins the count, a CLD unless it is the
+ *                reset vector
+ *   end=HEX      code bytes that end it
+ *   nested=1     both of these mean code inside of VMRUN..#VMEXIT only
+ *   turns=1      there are several CPUs
+ *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
  *
  * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
  * nothing that is counted (they stand outside of the RDTSC pair):
  *   nopl 0x42480000 + id(%rax)   window `id` opens       nopl 0x4248ffff(%rax)   it closes
  *
- * Output, a line each:  insn ID CPU ADDRESS BYTES   in order of execution
- *                       cost ID CPU TOTAL TIMES     instructions of a CPU in all of a window's
- * times count TOTAL GUEST EXITS     instructions from start to end watch ADDRESS TIMES
+ * Output, a line each:
+ *   insn ID CPU ADDRESS BYTES   in order of execution
+ *   cost ID CPU TOTAL TIMES     instructions of a CPU in all of a window's times
+ *   count TOTAL GUEST EXITS     instructions from start to end
+ *   watch ADDRESS TIMES
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -48,6 +53,8 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                             void (*cb)(unsigned, void *), int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
                                                 uint64_t imm);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*cb)(unsigned, void *),
+                                          int flags, void *data);
 void qemu_plugin_reset(plugin_id_t id, void (*cb)(plugin_id_t));
 enum { NO_REGS = 0, ADD_U64 = 0 };
 
@@ -90,8 +97,10 @@ struct pattern {
 static struct pattern end;
 static uint64_t start;
 static uint64_t executed; /* counted by code the emulator generates */
-static uint64_t started_at, total, guest, entered_at, exits;
-static bool running, done, in_guest, nested;
+static uint64_t started_at, total, guest, counted, exits;
+static unsigned current; /* CPU that executes; with several, what `turns=1` looks after */
+static bool in_guest[CPUS];
+static bool running, done, nested, turns;
 static uint64_t returns[RETURNS]; /* addresses after VMRUN */
 static size_t nreturns;
 static struct {
@@ -135,32 +144,46 @@ static void on_mark(unsigned cpu, void *data)
     }
 }
 
+/* What has been executed since the last call was the current CPU's. */
+static void count_guest(void)
+{
+    if (running && !done && in_guest[current]) guest += executed - counted;
+    counted = executed;
+}
+
+/* A CPU's block of code: the emulator runs the CPUs in turn. */
+static void on_block(unsigned cpu, void *data)
+{
+    (void)data;
+    if (cpu == current || cpu >= CPUS) return;
+    count_guest();
+    current = cpu;
+}
+
 /* The callback of an instruction runs before `executed` counts it, or after: one too many or too
  * few at both ends, the same at each exit. */
 static void on_vmrun(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    in_guest = true;
-    entered_at = executed;
+    count_guest();
+    in_guest[current] = true;
 }
 
 static void on_exit_from_guest(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!in_guest) return;
-    in_guest = false;
-    if (running && !done) {
-        guest += executed - (entered_at > started_at ? entered_at : started_at);
-        exits++;
-    }
+    if (!in_guest[current]) return;
+    count_guest();
+    in_guest[current] = false;
+    if (running && !done) exits++;
 }
 
 static void on_start(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running && (in_guest || !nested)) {
+    if (!running && (in_guest[current] || !nested)) {
         running = true;
-        started_at = executed;
+        started_at = counted = executed;
         for (size_t i = 0; i < nwatches; i++) watches[i].times = 0;
     }
 }
@@ -168,16 +191,16 @@ static void on_start(unsigned cpu, void *data)
 static void on_end(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running || done || (nested && !in_guest)) return;
+    if (!running || done || (nested && !in_guest[current])) return;
+    count_guest();
     done = true;
     total = executed - started_at;
-    if (in_guest) guest += executed - entered_at;
 }
 
 static void on_watch(unsigned cpu, void *data)
 {
     (void)cpu;
-    if (!in_guest && !done) watches[(uintptr_t)data].times++;
+    if (!in_guest[current] && !done) watches[(uintptr_t)data].times++;
 }
 
 /* ---- When code is translated
@@ -224,6 +247,7 @@ static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
     bool counting = start != 0;
 
     (void)id;
+    if (counting && turns) qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
     if (counting && block_starts_with(tb, &end))
         qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_end, NO_REGS,
                                                NULL);
@@ -305,6 +329,8 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
             read_pattern(&end, argv[i] + 4);
         else if (strcmp(argv[i], "nested=1") == 0)
             nested = true;
+        else if (strcmp(argv[i], "turns=1") == 0)
+            turns = true;
         else if (strncmp(argv[i], "watch=", 6) == 0 && nwatches < WATCHES)
             watches[nwatches++].address = strtoull(argv[i] + 6, NULL, 16);
         else

@@ -24,6 +24,7 @@ OUT = "build/bench"
 KERNEL = run.KERNEL
 ROOT_BENCH = OUT + "/root_bench"
 GUEST = "build/tests/guests/guest_exit.elf"
+GUEST_IPI = "build/tests/guests/guest_ipi.elf"
 HOST_BASE = 0xFFFFFFFF80000000
 
 # Windows of tests/bench/bench.h and guest_exit.c, by the row they belong to.
@@ -35,6 +36,7 @@ ROOT_WINDOWS = {
 }
 ROOT_2_WINDOWS = {"exit.doorbell.wakes_elsewhere": 31}  # on two CPUs
 ROOT_4_WINDOWS = {"unmap.shootdown": 33}  # on four
+IPI_WINDOWS = {"ipi.x2apic": 40, "ipi.x2apic.halted": 41}  # a VM with two vCPUs, on two
 GUEST_WINDOWS = {
     "exit.cpuid.monitor": 1, "exit.pio_read.monitor": 2, "exit.pio_read.absent": 3,
     "exit.hypercall.monitor": 5, "exit.mmio_read.monitor.first": 6, "exit.mmio_read.monitor.again": 7,
@@ -179,7 +181,10 @@ def boot_of(kind, directory, append):
         with open(path, "wb") as f:
             f.write(mkboot.boot_image(run.read(ROOT_BENCH + ".bin"), []))
         return path, 512
-    system = two_vms(directory, append)
+    if kind == "ipi":
+        system = run.one_vm(directory, GUEST_IPI, cpus=2, mem=64)
+    else:
+        system = two_vms(directory, append)
     return system.boot, system.mem
 
 
@@ -224,7 +229,7 @@ def traces(kind, cpus=1, count=30):
     if kind == "root":
         start(kind, f"trace-root-{cpus}", cmdline=f"n={count}", cpus=cpus, plugin=plugin)
     else:
-        start(kind, "trace-guest", append="n=30", plugin=plugin)
+        start(kind, f"trace-{kind}", append="n=30", cpus=cpus, plugin=plugin)
     return read_trace(out)
 
 
