@@ -317,8 +317,8 @@ def symbols_of(kind):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("row", help=", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS,
-                                              *GUEST_WINDOWS]))
+    rows = [*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS, *GUEST_WINDOWS, *IPI_WINDOWS]
+    parser.add_argument("row", help=", ".join(rows))
     parser.add_argument("--list", action="store_true", help="every instruction, with its function")
     parser.add_argument("--again", action="store_true", help="use the last run's trace")
     args = parser.parse_args()
@@ -331,9 +331,10 @@ def main():
         kind, window, cpus = "root", ROOT_4_WINDOWS[args.row], 4
     elif args.row in GUEST_WINDOWS:
         kind, window = "guest", GUEST_WINDOWS[args.row]
+    elif args.row in IPI_WINDOWS:
+        kind, window, cpus = "ipi", IPI_WINDOWS[args.row], 2
     else:
-        sys.exit(f"bench-trace: unknown row '{args.row}'; there are: " +
-                 ", ".join([*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS, *GUEST_WINDOWS]))
+        sys.exit(f"bench-trace: unknown row '{args.row}'; there are: " + ", ".join(rows))
     found = read_trace(trace_path(kind, cpus)) if args.again else traces(kind, cpus)
     if window not in found:
         sys.exit(f"bench-trace: the run did not reach {args.row}")
@@ -345,7 +346,9 @@ def main():
                   f"{symbols.name(address) if where != 'guest' else ''} "
                   f"{' '.join(expensive(code)) if where != 'guest' else ''}")
         return
-    print(f"{args.row}: {len(trace.insns)} instructions in one iteration (with the RDTSC pair)")
+    by_cpu = collections.Counter(cpu for cpu, _, _ in trace.insns)
+    print(f"{args.row}: {len(trace.insns)} instructions in one iteration (with the RDTSC pair)" +
+          ("; by CPU " + ", ".join(f"{c}: {n}" for c, n in sorted(by_cpu.items())) if cpus > 1 else ""))
     for (where, name), count in sorted(trace.by_function(symbols).items(), key=lambda x: -x[1]):
         print(f"{count:7}  {where:6}  {name}")
     print("expensive:", ", ".join(f"{n} x {c}" for n, c in trace.expensive().items()) or "none")
