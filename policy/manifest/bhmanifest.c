@@ -151,6 +151,10 @@ static void show(const struct manifest *m)
         for (uint32_t k = 0; k < vm->disk_count; k++) {
             show_disk(&vm->disks[k]);
         }
+        for (uint32_t k = 0; k < vm->wire_count; k++) {
+            printf("  wire %s: card 02:62:68:%02x:%02x:%02x\n", m->wires[vm->wires[k]].name, i >> 8,
+                   i & 0xffu, MANIFEST_WIRE_MAC + k);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ enum prop_type {
     PROP_CELL,   /* one 32-bit cell within min..max */
     PROP_CHOICE, /* a word of choices[]; output its index */
     PROP_TEXT,   /* printable ASCII, min..max characters */
+    PROP_NAMES,  /* texts, one behind the other; output a struct manifest_list */
     PROP_IMAGE,  /* PROP_TEXT that is also a plain file name */
     PROP_FORMAT, /* the compatible string; no output */
 };
@@ -44,6 +45,7 @@ static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
 #define VM(member)   offsetof(struct manifest_vm, member)
 #define DISK(member) offsetof(struct manifest_disk, member)
+#define WIRE(member) offsetof(struct manifest_wire, member)
 #define SYS(member)  offsetof(struct manifest, member)
 
 static const struct prop root_props[] = {
@@ -102,6 +104,10 @@ static const struct prop disk_props[] = {
      bus_words},
     {"cdrom", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, DISK(cdrom), "", NULL},
     {"read-only", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, DISK(read_only), "", NULL},
+};
+
+static const struct prop wire_props[] = {
+    {"ends", PROP_NAMES, true, RULE_WIRE_TWO_ENDS, 0, 0, 0, WIRE(ends), "", NULL},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -223,6 +229,19 @@ static void parse_cell(struct report *r, const struct node *n, const struct prop
     set_cell(n, p, cell);
 }
 
+/* Texts without anything between them. */
+static bool is_strings(const char *value, int length)
+{
+    return length > 0 && value[length - 1] == '\0';
+}
+
+static void set_list(const struct node *n, const struct prop *p, const char *value, int length)
+{
+    const struct manifest_list list = {value, (size_t)length};
+
+    memcpy((char *)n->out + p->offset, &list, sizeof(list));
+}
+
 static void parse_choice(struct report *r, const struct node *n, const struct prop *p,
                          const char *value)
 {
@@ -280,6 +299,12 @@ static void parse_value(struct report *r, const struct node *n, const struct pro
         parse_flag(r, n, p, length);
     } else if (p->type == PROP_CELL) {
         parse_cell(r, n, p, value, length);
+    } else if (p->type == PROP_NAMES) {
+        if (!is_strings(value, length)) {
+            type_error(r, n, p, "strings in double quotes, with commas between them");
+        } else {
+            set_list(n, p, value, length);
+        }
     } else if (!is_string(value, length)) {
         type_error(r, n, p, "one string in double quotes");
     } else if (p->type == PROP_CHOICE) {
@@ -329,6 +354,8 @@ static void parse_node(struct report *r, struct node *n)
         const struct prop *p = &n->props[i];
         if (p->type == PROP_TEXT || p->type == PROP_IMAGE) {
             set_text(n, p, NULL);
+        } else if (p->type == PROP_NAMES) {
+            set_list(n, p, NULL, 0);
         } else if (p->type != PROP_FORMAT) {
             set_cell(n, p, p->fallback);
         }
@@ -468,6 +495,43 @@ static void parse_vms(struct report *r, const void *blob, int offset, struct man
     fdt_for_each_subnode(child, blob, offset) { parse_vm(r, blob, child, m); }
 }
 
+static void parse_wire(struct report *r, const void *blob, int offset, struct manifest *m)
+{
+    const char *name = node_name(blob, offset);
+    int child;
+
+    if (m->wire_count == MANIFEST_MAX_WIRES) {
+        report_begin(r, manifest_wires_path, name, NULL);
+        report_text(r, "is one wire too many; give 128 at most");
+        report_end(r, RULE_WIRE_COUNT);
+        return;
+    }
+    struct manifest_wire *wire = &m->wires[m->wire_count++];
+    struct node n = {blob, offset, manifest_wires_path, name, wire_props, COUNT(wire_props),
+                     wire, 0};
+    if (!is_node_name(name, MANIFEST_MAX_NAME)) {
+        begin(r, &n, NULL);
+        report_text(r, "the name of a wire is a-z, then a-z, 0-9 or '-', 31 characters at most; "
+                       "rename it");
+        report_end(r, RULE_WIRE_NAME);
+    }
+    parse_node(r, &n);
+    wire->name = name;
+    fdt_for_each_subnode(child, blob, offset)
+    {
+        unknown_node(r, manifest_wires_path, name, node_name(blob, child));
+    }
+}
+
+static void parse_wires(struct report *r, const void *blob, int offset, struct manifest *m)
+{
+    struct node n = {blob, offset, "/wires", NULL, NULL, 0, NULL, 0};
+    int child;
+
+    parse_node(r, &n);
+    fdt_for_each_subnode(child, blob, offset) { parse_wire(r, blob, child, m); }
+}
+
 static void parse_system(struct report *r, const void *blob, int offset, struct manifest *m)
 {
     struct node n = {blob, offset, "/system", NULL, system_props, COUNT(system_props), m, 0};
@@ -483,8 +547,11 @@ static void parse_system(struct report *r, const void *blob, int offset, struct 
 static void parse_root(struct report *r, const void *blob, struct manifest *m)
 {
     struct node n = {blob, 0, "/", NULL, root_props, COUNT(root_props), m, 0};
-    unsigned vms = 0;
-    unsigned systems = 0;
+    static const struct {
+        const char *name;
+        void (*parse)(struct report *r, const void *blob, int offset, struct manifest *m);
+    } nodes[] = {{"vms", parse_vms}, {"wires", parse_wires}, {"system", parse_system}};
+    unsigned seen[COUNT(nodes)] = {0};
     int child;
 
     parse_node(r, &n);
@@ -493,17 +560,16 @@ static void parse_root(struct report *r, const void *blob, struct manifest *m)
     fdt_for_each_subnode(child, blob, 0)
     {
         const char *name = node_name(blob, child);
-        unsigned *count = strcmp(name, "vms") == 0      ? &vms
-                          : strcmp(name, "system") == 0 ? &systems
-                                                        : NULL;
-        if (count == NULL) {
+        size_t i = 0;
+        while (i < COUNT(nodes) && strcmp(name, nodes[i].name) != 0) {
+            i++;
+        }
+        if (i == COUNT(nodes)) {
             unknown_node(r, "/", NULL, name);
-        } else if (++*count == 2) {
+        } else if (++seen[i] == 1) {
+            nodes[i].parse(r, blob, child, m);
+        } else if (seen[i] == 2) {
             node_twice(r, "/", name);
-        } else if (*count == 1 && count == &vms) {
-            parse_vms(r, blob, child, m);
-        } else if (*count == 1) {
-            parse_system(r, blob, child, m);
         }
     }
     if (m->vm_count == 0) {

@@ -23,9 +23,13 @@
 #define MANIFEST_MAX_IMAGE_NAME 63u   /* characters of an image's file name */
 #define MANIFEST_MAX_APPEND     2047u /* Linux: COMMAND_LINE_SIZE is 2048 with the NUL on x86 */
 #define MANIFEST_CPU_ANY        UINT32_MAX
-#define MANIFEST_MAX_DISKS      4u     /* of a VM */
-#define MANIFEST_MAX_DISK_NAME  20u    /* characters: guests see it as the serial number */
-#define MANIFEST_MAX_DISK_MIB   65536u /* they lie in memory */
+#define MANIFEST_MAX_WIRES      128u
+#define MANIFEST_MAX_VM_WIRES   4u       /* ends of wires that a VM has */
+#define MANIFEST_WIRE_MAC       0x10u    /* last byte of the first one's address */
+#define MANIFEST_WIRE_BYTES     0x82000u /* of memory: two boxes, bulkhead/wire_ring.h */
+#define MANIFEST_MAX_DISKS      4u       /* of a VM */
+#define MANIFEST_MAX_DISK_NAME  20u      /* characters: guests see it as the serial number */
+#define MANIFEST_MAX_DISK_MIB   65536u   /* they lie in memory */
 
 enum manifest_protocol {
     MANIFEST_PROTOCOL_DETECT,
@@ -47,6 +51,20 @@ enum manifest_firmware {
     MANIFEST_FIRMWARE_NONE,
     MANIFEST_FIRMWARE_SEABIOS,
     MANIFEST_FIRMWARE_OVMF
+};
+
+/** Strings one behind the other, as in the blob. */
+struct manifest_list {
+    const char *text; /* NULL: none */
+    size_t bytes;     /* the last NUL included */
+};
+
+/** A wire between the network cards of two VMs. */
+struct manifest_wire {
+    const char *name;
+    struct manifest_list ends; /* names of two VMs */
+    uint32_t vm[2];            /* their numbers */
+    uint32_t card[2];          /* which of the VM's wires this is, 0..MANIFEST_MAX_VM_WIRES - 1 */
 };
 
 /** A disk: an image that is never written, under an overlay that lives as long as the VM. */
@@ -86,6 +104,8 @@ struct manifest_vm {
     uint32_t on_stop;                      /* enum manifest_on_stop */
     uint32_t debug_exit;                   /* 1: guest port 0xf4 ends the VM with a status */
     uint32_t vcpu_cpu[MANIFEST_MAX_VCPUS]; /* placement; MANIFEST_CPU_ANY when CPUs are unknown */
+    uint32_t wire_count;                   /* wires that end here, at most MANIFEST_MAX_VM_WIRES */
+    uint32_t wires[MANIFEST_MAX_VM_WIRES]; /* which, in the order they are written */
     uint32_t disk_count;
     struct manifest_disk disks[MANIFEST_MAX_DISKS]; /* in the order they are written */
 };
@@ -95,6 +115,8 @@ struct manifest {
     uint32_t end_when_idle; /* 1: the system ends when every VM has ended */
     uint32_t vm_count;      /* 1..MANIFEST_MAX_VMS */
     struct manifest_vm vms[MANIFEST_MAX_VMS];
+    uint32_t wire_count;
+    struct manifest_wire wires[MANIFEST_MAX_WIRES];
 };
 
 /** Files of the boot archive that firmware consists of. */
@@ -176,6 +198,12 @@ enum manifest_rule_id {
     RULE_DISK_OVERLAY,
     RULE_DISK_CDROM,
     RULE_SAVE_RANGE,
+    RULE_WIRE_COUNT,
+    RULE_WIRE_NAME,
+    RULE_WIRE_NAME_UNIQUE,
+    RULE_WIRE_TWO_ENDS,
+    RULE_WIRE_END_KNOWN,
+    RULE_WIRE_ENDS_DIFFER,
     RULE_COUNT,
 };
 

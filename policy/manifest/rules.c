@@ -11,7 +11,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_BLOB_WELL_FORMED] = {"blob-well-formed", "the file is a device tree blob made by dtc"},
     [RULE_FORMAT_VERSION] = {"format-version", "/ says compatible = \"" MANIFEST_COMPATIBLE "\""},
     [RULE_NODE_KNOWN] = {"node-known", "every node is one this version knows"},
-    [RULE_NODE_ONCE] = {"node-once", "vms, system and a VM's disks are there once at most"},
+    [RULE_NODE_ONCE] = {"node-once", "vms, wires, system and a VM's disks are there once at most"},
     [RULE_PROPERTY_KNOWN] = {"property-known", "every property is one its node knows"},
     [RULE_PROPERTY_ONCE] = {"property-once", "a node gives a property once"},
     [RULE_PROPERTY_TYPE] = {"property-type", "a property has the type and size it should"},
@@ -25,7 +25,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_MEMORY_RANGE] = {"memory-range", "a VM has 1 MiB to 1 TiB of memory"},
     [RULE_MEMORY_FITS_HOST] =
         {"memory-fits-host",
-         "all VMs together, with the overlays of their disks, fit the host's memory"},
+         "all VMs together, with the overlays of their disks and the wires, fit the host's memory"},
     [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs"},
     [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
     [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
@@ -55,6 +55,13 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
                            "an overlay is of a disk that is written, and no larger than it"},
     [RULE_DISK_CDROM] = {"disk-cdrom", "a CD is on the AHCI bus and has an image"},
     [RULE_SAVE_RANGE] = {"save-range", "a store for saving a VM has 1 MiB to 1 TiB"},
+    [RULE_WIRE_COUNT] = {"wire-count", "there are at most 128 wires, of which 4 end at one VM"},
+    [RULE_WIRE_NAME] = {"wire-name",
+                        "a wire's name is a-z, then a-z, 0-9, '-', 31 characters at most"},
+    [RULE_WIRE_NAME_UNIQUE] = {"wire-name-unique", "no two wires have the same name"},
+    [RULE_WIRE_TWO_ENDS] = {"wire-two-ends", "a wire has two ends"},
+    [RULE_WIRE_END_KNOWN] = {"wire-end-known", "each end of a wire is a VM of the manifest"},
+    [RULE_WIRE_ENDS_DIFFER] = {"wire-ends-differ", "a wire joins two different VMs"},
 };
 
 static const char vms_path[] = "/vms/";
@@ -103,7 +110,7 @@ static uint64_t vm_mib(const struct manifest_vm *vm)
 
 static void check_host_memory(struct report *r, struct manifest *m)
 {
-    uint64_t sum_mib = 0;
+    uint64_t sum_mib = ((uint64_t)m->wire_count * MANIFEST_WIRE_BYTES + 0xfffffu) >> 20;
     if (r->env->host_memory_mib == 0) {
         return;
     }
@@ -462,7 +469,7 @@ void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
         check_names,  check_labels, check_disks, check_host_memory, check_balloons,
-        check_shares, check_cpus,   check_start, check_images,
+        check_shares, check_cpus,   check_start, check_images,      manifest_check_wires,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         checks[i](r, m);

@@ -12,6 +12,11 @@
 /** "/vms/NAME/disks/": what stands in front of a disk in an error. */
 void manifest_disk_path(char path[MANIFEST_DISK_PATH_BYTES], const char *vm);
 
+/** "/wires/": what stands in front of a wire in an error. */
+extern const char manifest_wires_path[];
+/** The rules of wires; finds out which VMs their ends are (wires.c). */
+void manifest_check_wires(struct report *r, struct manifest *m);
+
 /** Place vCPUs on CPUs where the manifest leaves that open, then check every cross rule. */
 void manifest_check(struct report *r, struct manifest *m);
 

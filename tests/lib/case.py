@@ -176,11 +176,11 @@ def start_guest(t, guest=None, cpus=1, **arguments):
     return start_system(t, system, **arguments)
 
 
-def start_vms(t, vms, **settings):
-    """Start the system with {name: {property: value}}, see run.manifest_source()."""
+def start_vms(t, vms, wires=None, **settings):
+    """Start the system with {name: {property: value}} and {name: (VM, VM)}, see run.manifest_source()."""
     source = os.path.join(t.new_dir(), "manifest.dts")
     with open(source, "w", encoding="utf-8") as f:
-        f.write(run.manifest_source(vms))
+        f.write(run.manifest_source(vms, wires))
     return start_manifest(t, source, **settings)
 
 

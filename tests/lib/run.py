@@ -50,10 +50,11 @@ def seconds(text):
     return value
 
 
-def manifest_source(vms):
+def manifest_source(vms, wires=None):
     """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
 
-    A value is a text, a number, True for a switch, or a dictionary for a node; None leaves the property out.
+    A value is a text, texts in a tuple, a number, True for a switch, or a dictionary for a node; None leaves
+    the property out. wires: {name: (VM, VM)}.
     """
     def lines_of(name, value, indent):
         if value in (None, ""):
@@ -65,9 +66,12 @@ def manifest_source(vms):
             return [f"{indent}{name};"]
         if isinstance(value, int):
             return [f"{indent}{name} = <{value}>;"]
-        text = value.replace("\\", "\\\\").replace('"', '\\"')
-        return [f'{indent}{name} = "{text}";']
+        texts = [value] if isinstance(value, str) else value
+        quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
+        return [f"{indent}{name} = {', '.join(quoted)};"]
     lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', *lines_of("vms", vms, "    ")]
+    if wires:
+        lines += lines_of("wires", {name: {"ends": ends} for name, ends in wires.items()}, "    ")
     return "\n".join(lines + ['    system { log = "com2"; end-when-idle; };', "};", ""])
 
 

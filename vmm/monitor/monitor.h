@@ -285,7 +285,7 @@ void platform_tick(void);
 uint64_t platform_deadline_ns(void);
 /** Bytes for root's console. @return how many there was room for */
 unsigned console_output(void *ctx, const uint8_t *bytes, unsigned count);
-/** Root has signalled: console input, or room for output, or a question. */
+/** Root has signalled: console input, or room for output, or a question; or a wire's peer has. */
 void platform_signalled(uint64_t bits);
 struct bh_input;
 /** A key or the mouse. @return false: no room in the device now */
@@ -357,6 +357,18 @@ int virtio_console_typed(const uint8_t *bytes, unsigned count);
 void virtio_console_output_room(void);
 /** As platform_saved(), of these devices. */
 bool virtio_devices_saved(unsigned n, const struct dev_state **state, void **dev);
+
+/* ---- wires.c; with the device lock held ---- */
+
+struct net_port;
+/** End @n of the VM's wires. @return NULL: there is none */
+struct net_port *wires_port(unsigned n, const struct dev_host *host);
+/** Signalled: BH_MONITOR_SIGNAL_LINK, BH_MONITOR_SIGNAL_WIRE. */
+void wires_look(uint64_t bits);
+/** The devices' state has been loaded. */
+void wires_restored(void);
+uint64_t wires_deadline_ns(void);
+void wires_tick(uint64_t now_ns);
 
 /* ---- sata.c; with the device lock held ---- */
 

@@ -191,6 +191,7 @@ void platform_signalled(uint64_t bits)
         virtio_console_output_room();
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
+    wires_look(bits);
     device_unlock();
     if (bits & BH_MONITOR_SIGNAL_CONTROL) control_asked();
     self()->dirty |= DIRTY_DEVICES | DIRTY_IRQ;
@@ -544,6 +545,9 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
 
 void platform_restored(void)
 {
+    device_lock();
+    wires_restored();
+    device_unlock();
     lint_level = pic_intr(&pic);
     self()->dirty |= DIRTY_DEVICES;
 }

@@ -138,6 +138,7 @@ static struct save_header describe(void)
         h.config = crc32c(h.config, &st->disks[i].flags, sizeof(st->disks[i].flags));
     }
     h.config = crc32c(h.config, &st->flags, sizeof(st->flags));
+    h.config = crc32c(h.config, &st->nwires, sizeof(st->nwires));
     cpuid_model(h.cpu_model);
     return h;
 }

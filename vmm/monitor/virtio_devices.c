@@ -1,6 +1,7 @@
 /*
  * The virtual PC's virtio devices and what is behind them. Everything here runs with the device
- * lock held. May call: virtio device models, the VM's disks, the console.
+ * lock held. May call: virtio device models, the VM's disks and wires, the
+ * console.
  */
 #include "monitor.h"
 #include "dev_util.h"
@@ -14,17 +15,17 @@
 #include "virtio_rng.h"
 
 /* Slots of the PCI bus, in the order that guests find the devices in. */
-enum { SLOT_BLK = 4, SLOT_NET = 8, SLOT_CONSOLE, SLOT_RNG, SLOT_BALLOON };
+enum { SLOT_BLK = 4, SLOT_NET = 8, SLOT_CONSOLE, SLOT_RNG, SLOT_BALLOON, SLOT_WIRE };
 
 static struct virtio_blk blk[BH_MONITOR_DISKS];
-static struct virtio_net net;
+static struct virtio_net net, wired[BH_MONITOR_WIRES];
 static struct net_loopback loopback;
 static struct virtio_console con;
 static struct virtio_rng rng;
 static struct virtio_balloon balloon;
 static struct random entropy;
 
-#define DEVICES_MAX (BH_MONITOR_DISKS + 4u)
+#define DEVICES_MAX (BH_MONITOR_DISKS + BH_MONITOR_WIRES + 4u)
 
 /* Every device that there is, and what is saved: the common part, and of some one of their own. */
 static struct virtio *devices[DEVICES_MAX];
@@ -74,6 +75,18 @@ static bool network_init(struct pci *pci, const struct dev_host *host)
                &net.virtio, NULL);
 }
 
+static bool wires_init(struct pci *pci, const struct dev_host *host)
+{
+    struct net_port *port;
+
+    for (unsigned n = 0; n < BH_MONITOR_WIRES && (port = wires_port(n, host)) != NULL; n++)
+        if (!add(virtio_net_init(&wired[n], pci, host, PCI_DEVFN(SLOT_WIRE + n, 0), port),
+                 &wired[n].virtio, NULL))
+            return false;
+    wires_look(BH_MONITOR_SIGNAL_LINK);
+    return true;
+}
+
 bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
 {
     struct disk *disk;
@@ -84,7 +97,7 @@ bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
         if (!add(virtio_blk_init(&blk[n], pci, host, PCI_DEVFN(SLOT_BLK + n, 0), disk),
                  &blk[n].virtio, NULL))
             return false;
-    if (!network_init(pci, host) ||
+    if (!network_init(pci, host) || !wires_init(pci, host) ||
         !add(virtio_console_init(&con, pci, host, PCI_DEVFN(SLOT_CONSOLE, 0), console_output, NULL),
              &con.virtio, &virtio_console_state) ||
         !add(virtio_rng_init(&rng, pci, host, PCI_DEVFN(SLOT_RNG, 0), fill, NULL), &rng.virtio,
@@ -98,7 +111,7 @@ bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
 
 uint64_t virtio_devices_deadline_ns(void)
 {
-    uint64_t ns = NO_DEADLINE_NS;
+    uint64_t ns = wires_deadline_ns();
 
     for (unsigned i = 0; i < ndevices; i++) ns = ns_min(ns, devices[i]->deadline_ns);
     return ns;
@@ -106,6 +119,7 @@ uint64_t virtio_devices_deadline_ns(void)
 
 void virtio_devices_tick(uint64_t now_ns)
 {
+    wires_tick(now_ns);
     for (unsigned i = 0; i < ndevices; i++)
         if (devices[i]->deadline_ns <= now_ns) virtio_tick(devices[i], now_ns);
 }

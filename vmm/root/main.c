@@ -17,6 +17,7 @@
 #include "status.h"
 #include "string.h"
 #include "vm.h"
+#include "wires.h"
 
 void root_main(void);
 
@@ -65,7 +66,7 @@ static void read_manifest(void)
 static void clean_memory(void)
 {
     bool placed[VMS_MAX] = {false};
-    uint64_t need = 0;
+    uint64_t wires = wires_memory_bytes(&manifest), need = wires;
 
     for (unsigned i = 0; i < manifest.vm_count; i++) need += vm_memory_bytes(&manifest.vms[i]);
     for (unsigned r = 0; r < info()->funtyped_count && need; r++) {
@@ -73,6 +74,11 @@ static void clean_memory(void)
 
         (void)scrub(BH_SLOT_FUNTYPED + r, need);
         left = bh_untyped_left(BH_SLOT_FUNTYPED + r).value;
+        if (wires && wires <= left) {
+            left -= wires;
+            need -= wires;
+            wires = 0;
+        }
         for (unsigned i = 0; i < manifest.vm_count; i++) {
             uint64_t bytes = vm_memory_bytes(&manifest.vms[i]);
 
@@ -163,6 +169,7 @@ void root_main(void)
         vms[i].number = i;
         vms[i].config = &manifest.vms[i];
     }
+    if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
     console_init(vms, manifest.vm_count);
     control_init(vms, manifest.vm_count);
     for (unsigned i = 0; i < manifest.vm_count; i++) {

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "program.h"
 #include "vm_parts.h"
+#include "wires.h"
 
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
 {
@@ -13,6 +14,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->config = config;
     vm->ntfn = ntfn;
     vm->status = 0;
+    vm->starts++;
     if (!vm_make(vm)) {
         if (vm->kuntyped_bytes) vm_take_back(vm);
         vm->state = VM_ENDED;
@@ -21,6 +23,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
         return false;
     }
     vm->state = VM_RUNNING;
+    wires_up(vm);
     audit_begin("vm-started");
     audit_text("vm", config->name);
     audit_number("cpu", vcpu_cpu(vm, 0));
@@ -63,4 +66,9 @@ void vm_signal_console(const struct vm *vm)
 void vm_signal_control(const struct vm *vm)
 {
     if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL_CONTROL);
+}
+
+void vm_signal_link(const struct vm *vm)
+{
+    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL_LINK);
 }

@@ -34,8 +34,11 @@ enum vm_slot {
     VS_IMAGES_MONITOR, /* of each image */
     VS_IMAGES_END = VS_IMAGES_MONITOR + IMAGES_MAX - 1,
     VS_STORE_MONITOR,
+    VS_WIRES, /* attachments: own box and the peer's of wire n at + 2n */
+    VS_WIRES_END = VS_WIRES + 2 * BH_MONITOR_WIRES - 1,
     VS_SIGNAL,         /* vCPU 0's notification, badged: console */
     VS_SIGNAL_CONTROL, /* the same, badged: control */
+    VS_SIGNAL_LINK,    /* the same, badged: link */
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
     VS_STORE,          /* Frame: what the VM is saved to; kept for good */
@@ -60,7 +63,8 @@ struct vm {
     struct bh_monitor_report *report;
     struct bh_console *console;
     struct bh_control *control;
-    uint32_t asked; /* number of the last question, see ask.h */
+    uint32_t starts; /* how often it has been made */
+    uint32_t asked;  /* number of the last question, see ask.h */
     uint64_t ask_deadline_tsc;
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
     bool restore;         /* it is made anew to go on from that */
@@ -90,5 +94,7 @@ void vm_check(struct vm *vm, bool faulted);
 void vm_signal_console(const struct vm *vm);
 /** Tell the monitor that there is a question. */
 void vm_signal_control(const struct vm *vm);
+/** Tell the monitor that the peer of a wire has come or gone. */
+void vm_signal_link(const struct vm *vm);
 
 #endif

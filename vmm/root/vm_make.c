@@ -5,6 +5,7 @@
 #include "program.h"
 #include "service.h"
 #include "vm_parts.h"
+#include "wires.h"
 
 #define LARGE_PAGES (LARGE_BYTES / PAGE)
 #define PERIOD_US   10000u
@@ -109,6 +110,10 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
            !vm_failed(vm, "control signal",
                       bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_CONTROL, vcpu_slot(vm, 0, VC_NTFN),
                                     BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONTROL)
+                          .err) &&
+           !vm_failed(vm, "link signal",
+                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_LINK, vcpu_slot(vm, 0, VC_NTFN),
+                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_LINK)
                           .err);
 }
 
@@ -271,13 +276,15 @@ void vm_take_back(struct vm *vm)
 
         err = err ? err : e;
     }
+    wires_down(vm);
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
     vm->control = NULL;
-    /* Images belong to the archive: their attachments go one by one. */
+    /* Images belong to the archive, boxes to the wires: their attachments go one by one. */
     err = err ? err : images_unmap(s + VS_IMAGES_MONITOR);
     err = err ? err : slot_delete(s + VS_STORE_MONITOR);
+    err = err ? err : wires_unmap(vm);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
@@ -303,7 +310,7 @@ static uint64_t build(void *arg)
     if (!make_untypeds(vm, host_pages, guest_pages) || !make_objects(vm, host_pages, guest_pages) ||
         !make_memory(vm) || !share_pages(vm) || !load_monitor(vm) ||
         !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR) ||
-        !map_store(vm, &m))
+        !map_store(vm, &m) || !wires_map(vm, vm_wires_va(&m, c)))
         return BH_ERR_STATE;
     vm_fill_start(vm, &m);
     vm->table_bytes = vm_table_pages(host_pages, guest_pages) * PAGE;

@@ -44,6 +44,8 @@ uint64_t vm_store_bytes(const struct manifest_vm *c);
 struct images vm_find_images(const struct manifest_vm *c);
 /** Where its monitor sees the store: behind the images, with a large page between. */
 uint64_t vm_store_va(const struct images *m);
+/** Where its monitor sees the boxes of its wires: behind the store, from a 2 MiB boundary on. */
+uint64_t vm_wires_va(const struct images *m, const struct manifest_vm *c);
 uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c);
 uint64_t vm_guestspace_pages(const struct manifest_vm *c);
 /** Page tables among the pages of both spaces: all but two headers and the save areas. */

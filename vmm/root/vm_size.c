@@ -2,6 +2,7 @@
 #include "caps.h"
 #include "program.h"
 #include "vm_parts.h"
+#include "wires.h"
 
 #define GIB 0x40000000ull
 /* Guest page tables for device memory: below 4 GiB, above RAM, and what ends within 2 MiB. */
@@ -67,13 +68,21 @@ uint64_t vm_store_va(const struct images *m)
     return round_up(m->end_va, LARGE_BYTES) + LARGE_BYTES;
 }
 
-uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
+uint64_t vm_wires_va(const struct images *m, const struct manifest_vm *c)
 {
     uint64_t end_va = c->save_mib ? vm_store_va(m) + vm_store_bytes(c) : m->end_va;
 
+    return round_up(end_va, LARGE_BYTES) + LARGE_BYTES;
+}
+
+uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
+{
+    uint64_t wires = wires_window_bytes(c), tables = round_up(wires, LARGE_BYTES) / LARGE_BYTES;
+    uint64_t end_va = vm_wires_va(m, c) + wires;
+
     /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
      * other from the first GiB on, whose table is among the kernel's own. */
-    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + m->tables;
+    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + m->tables + tables;
 }
 
 uint64_t vm_guestspace_pages(const struct manifest_vm *c)

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fmt.h"
 #include "vm_parts.h"
+#include "wires.h"
 
 static void fill_disks(struct bh_monitor_start *st, const struct manifest_vm *c,
                        const struct images *m)
@@ -55,6 +56,7 @@ void vm_fill_start(struct vm *vm, const struct images *m)
     st->variables_va = m->image[IMAGE_VARIABLES].va;
     st->variables_bytes = image_bytes(&m->image[IMAGE_VARIABLES]);
     fill_disks(st, c, m);
+    wires_fill_start(vm, vm_wires_va(m, c));
     if (c->save_mib) {
         st->store_va = vm_store_va(m);
         st->store_bytes = vm_store_bytes(c);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
-#define BH_MONITOR_VERSION   2u
+#define BH_MONITOR_VERSION   3u
 #define BH_MONITOR_MAX_VCPUS 8u
 
 /** User addresses in a monitor's HostSpace. Program and shared pages lie in the same 2 MiB, RAM
@@ -27,17 +27,21 @@
 enum bh_monitor_slot {
     BH_MONITOR_SLOT_ROOT = 2,  /* root's notification, badged with the VM's bit: WRITE */
     BH_MONITOR_SLOT_RAM = 3,   /* Attachment of the guest's RAM to its GuestSpace */
+    BH_MONITOR_SLOT_WIRE = 4,  /* the peer's notification for wire n at + n: WRITE; or nothing */
     BH_MONITOR_SLOT_VCPU = 8,  /* VCpu n at + n: bound to thread n, GuestSpace and notification */
     BH_MONITOR_SLOT_NTFN = 16, /* Notification of vCPU n's thread at + n: READ */
     BH_MONITOR_SLOT_KICK = 24, /* the same, badged with BH_MONITOR_SIGNAL_KICK: WRITE */
     BH_MONITOR_SLOTS = 32
 };
 
-/** Bits that arrive at BH_MONITOR_SLOT_NTFN; root signals vCPU 0's thread only. */
+/** Bits that arrive at BH_MONITOR_SLOT_NTFN; root and wires signal vCPU 0's thread only. */
 #define BH_MONITOR_SIGNAL_CONSOLE 1u  /* input has come, or room for output */
 #define BH_MONITOR_SIGNAL_STOP    2u  /* root asks for a clean end (ACPI power button) */
 #define BH_MONITOR_SIGNAL_KICK    4u  /* another thread of this monitor has something to say */
 #define BH_MONITOR_SIGNAL_CONTROL 16u /* root asks something, see bulkhead/control.h */
+
+#define BH_MONITOR_SIGNAL_LINK    32u           /* bh_monitor_wire.peer has changed */
+#define BH_MONITOR_SIGNAL_WIRE(n) (256u << (n)) /* the peer at wire n has something to say */
 
 #define BH_MONITOR_FLAG_DEBUG_EXIT   1u /* port 0xf4 ends the VM with a status */
 #define BH_MONITOR_FLAG_VGA          2u /* screen, keyboard and mouse */
@@ -76,6 +80,19 @@ static inline uint64_t bh_disk_memory_bytes(uint64_t disk_bytes, uint64_t overla
     return (((disk_bytes + 4095u) / 4096u * 4u + 4095u) / 4096u + overlay_bytes / 4096u) * 4096u;
 }
 
+/** Ends of wires that a VM has at most. */
+#define BH_MONITOR_WIRES 4u
+
+/** An end of a wire; see bulkhead/wire_ring.h. */
+struct bh_monitor_wire {
+    uint64_t own_va;  /* its box, read-write */
+    uint64_t peer_va; /* the peer's, read-only */
+    uint32_t self;    /* its number, not 0; another one with each start of this VM */
+    uint32_t peer;    /* the peer's; 0: it does not run. Root changes it */
+    uint8_t mac[6];
+    uint16_t reserved;
+};
+
 struct bh_monitor_start {
     uint64_t magic;
     uint32_t version;
@@ -104,6 +121,9 @@ struct bh_monitor_start {
     uint32_t ndisks;
     uint32_t balloon_pages; /* of 4 KiB, that the guest is asked to give back */
     struct bh_monitor_disk disks[BH_MONITOR_DISKS];
+    uint32_t nwires;
+    uint32_t reserved1;
+    struct bh_monitor_wire wires[BH_MONITOR_WIRES];
     uint64_t store_va, store_bytes;     /* where the VM may be saved to; 0: nowhere */
     uint64_t restore_va, restore_bytes; /* the saved VM that this one goes on from; 0: none */
     char cmdline[BH_MONITOR_CMDLINE_BYTES];

@@ -3,7 +3,7 @@
  * Frames are Ethernet without checksum sequence; checksums and segments may be left for the
  * receiver to finish, as virtio's header says it (virtio 1.2, 5.1.6). Both sides take a frame whole
  * or not at all. Neither calls the other back from inside a call of its own, but for the frame that
- * a reflector returns at once.
+ * a reflector returns at once, and the frames that have waited for resume().
  */
 #ifndef VMM_MONITOR_DEV_NET_PORT_H
 #define VMM_MONITOR_DEV_NET_PORT_H
@@ -53,7 +53,7 @@ struct net_port {
 
     /* the device; set by it */
     void *dev;
-    /** A frame arrives. @return false: no room now; resume() follows. True does not say that the
+    /** A frame arrives, which somebody may go on changing. @return false: no room now; resume() follows. True does not say that the
      *  guest has it: a network may lose frames. */
     bool (*receive)(void *dev, const struct net_offload *o, const uint8_t *frame, uint32_t bytes);
     /** There is room to send again. */

@@ -100,9 +100,9 @@ void virtio_serve(struct virtio *v, unsigned queue,
         uint32_t bytes = handle(v->dev, &v->chain);
 
         if (v->status & VIRTIO_NEEDS_RESET) break;
-        if (bytes == VIRTIO_BUSY) {
+        if (bytes == VIRTIO_BUSY || bytes == VIRTIO_BLOCKED) {
             virtio_untake(v, queue);
-            later(v, queue, BUSY_RETRY_NS);
+            if (bytes == VIRTIO_BUSY) later(v, queue, BUSY_RETRY_NS);
             break;
         }
         virtio_put(v, queue, &v->chain, bytes);

@@ -88,11 +88,13 @@ void virtio_show(struct virtio *v, unsigned queue);
 /** A chain that cannot be handled now: it is left, and the queue is served again a millisecond
  *  later, or when the device says so (virtio_notified). */
 #define VIRTIO_BUSY UINT32_MAX
+/** The same, but only when the device says so. */
+#define VIRTIO_BLOCKED (UINT32_MAX - 1u)
 
 /**
  * Take every chain that is available, have it handled, give it back; as many at once as the queue
- * has entries, the rest later. @handle returns the bytes it has written to the chain's front, or
- * VIRTIO_BUSY.
+ * has entries, the rest later. @handle returns the bytes it has written to the chain's front,
+ * VIRTIO_BUSY or VIRTIO_BLOCKED.
  */
 void virtio_serve(struct virtio *v, unsigned queue,
                   uint32_t (*handle)(void *dev, struct virtq_chain *c));

@@ -51,7 +51,7 @@ static uint32_t transmit(void *dev, struct virtq_chain *c)
         n->dropped_tx++;
         return 0;
     }
-    return n->port->send(n->port->ctx, &h.offload, &c->out) ? 0 : VIRTIO_BUSY;
+    return n->port->send(n->port->ctx, &h.offload, &c->out) ? 0 : VIRTIO_BLOCKED;
 }
 
 static void room(void *dev)
