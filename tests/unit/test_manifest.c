@@ -1,4 +1,5 @@
-// sources: policy/manifest/manifest.c policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
+// sources: policy/manifest/manifest.c policy/manifest/report.c policy/manifest/rules.c
+// sources: policy/manifest/wires.c
 // flags: -Ipolicy/manifest -lfdt
 /*
  * Unit test of the manifest parser: defaults, placement, limits, texts, and blobs that are damaged
