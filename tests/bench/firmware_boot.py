@@ -90,7 +90,7 @@ def under_bulkhead(row):
     system = run.one_vm(directory, firmware=firmware, mem=MEM_MIB, **medium)
     machine = emu.Emulator(emu.Settings(
         kernel=run.KERNEL, boot=system.boot, emu="qemu", icount=True, mem=system.mem, directory=directory,
-        timeout=900, qemu_args=trace.RTC + ["-plugin", plugin(out, end())]))
+        timeout=3000, qemu_args=trace.RTC + ["-plugin", plugin(out, end())]))
     with machine:
         machine.wait()  # the micro guest and the EFI program end the VM
     return linux_boot.count_of(out)

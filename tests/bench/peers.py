@@ -19,6 +19,8 @@ import time
 
 import firmware_boot
 import linux_boot
+import trace
+import virtio_io
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,12 +32,13 @@ BUSYBOX = FETCHED + "/busybox/bin/busybox"
 QEMU = "/usr/bin/qemu-system-x86_64"
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "drivers/crypto/ccp/ccp",
            "arch/x86/kvm/kvm-amd")
+RAM_DISK = "drivers/block/brd"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/multiboot_dma.bin",
             "/usr/share/qemu/multiboot.bin", "/usr/share/qemu/linuxboot_dma.bin",
             "/usr/share/qemu/linuxboot.bin", "/usr/share/qemu/pvh.bin",
             "/usr/share/qemu/kvmvapic.bin")
 OPS = "build/bench/peers_ops"
-GUESTS = ("guest_exit", "guest_idle")
+GUESTS = ("guest_exit", "guest_idle", "guest_ipi", "guest_virtio")
 RTC = ["-rtc", "base=2026-01-01T00:00:00"]
 BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
 KVM, KVM_QEMU, LINUX = "KVM", "KVM + QEMU", "Linux"
@@ -57,6 +60,9 @@ GUEST_PRINTS = {
 }
 GUEST_IN_QEMU_PRINTS = {name: [(GUEST_PRINTS[name][0][0], ALL_IN_QEMU)] for name in
                         ("pio_read", "mmio_read_first", "mmio_read_again", "timer_busy", "timer_hlt")}
+VIRTIO_PRINTS = {"blk_read4k": "virtio_blk.read4k", "net_pingpong": "virtio_net.pingpong"}
+# Sections of peers_init: what is behind the disk.
+VIRTIO_DISKS = {"virtio": KVM_QEMU, "virtio-native": "KVM + QEMU, RAM disk by native AIO"}
 # What peers_ops prints.
 THREADS_PRINT = {
     "null": [("syscall.null", "Linux, getppid")],
@@ -132,11 +138,12 @@ def initrd():
     """The peer's host as an initrd; its path."""
     os.makedirs(OUT, exist_ok=True)
     firmware_boot.media()
+    virtio_io.media()
     modules = os.path.join(FETCHED, "generic/lib/modules")
     modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
     files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
     files.update({path[1:]: path for path in libraries(QEMU)})
-    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in MODULES})
+    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in (*MODULES, RAM_DISK)})
     files.update({"share/" + os.path.basename(path): path for path in FIRMWARE})
     with open(OUT + "/append", "w", encoding="ascii") as f:
         f.write(linux_boot.APPEND + "\n")
@@ -144,6 +151,7 @@ def initrd():
                   "guests/append": OUT + "/append", "bin/peers_ops": OPS})
     files.update({"guests/" + os.path.basename(path): path
                   for path in (firmware_boot.CD, firmware_boot.DISK, *firmware_boot.FILES)})
+    files["guests/virtio.img"] = virtio_io.DISK
     files.update({f"guests/{g}.elf": f"build/tests/guests/{g}.elf" for g in GUESTS})
     lines = ["char dev/console 600 5 1", "char dev/null 666 1 3"]
     for path, source in files.items():
@@ -161,13 +169,13 @@ def initrd():
     return path
 
 
-def outer(name, what, count=0, plugin=None, timeout=1500):
+def outer(name, what, count=0, plugin=None, timeout=3000, cpus=1):
     """One boot of the peer's host that does `what`, separated by commas; what it said, by section."""
     directory = f"{OUT}/{name}"
     os.makedirs(directory, exist_ok=True)
     console = directory + "/console.txt"
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-               "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-nodefaults",
+               "-machine", "q35", "-cpu", "EPYC", "-m", "1024", "-smp", str(cpus), "-nodefaults",
                "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
                "-serial", f"file:{console}", "-kernel", KERNEL, "-initrd", initrd(),
                "-append", f"console=ttyS0 quiet nokaslr peers={what} n={count}", *RTC]
@@ -276,6 +284,23 @@ def measure_firmware(figures, _count):
         print(f"bench-peers: {row}: host {total - guest:,}, guest {guest:,}, exits {exits:,}", file=sys.stderr)
 
 
+def measure_virtio(figures, count):
+    """A disk and a network card of QEMU's, on one CPU."""
+    said = outer("virtio", ",".join(VIRTIO_DISKS), count)
+    for section, who in VIRTIO_DISKS.items():
+        prints = {name: [(row, who)] for name, row in VIRTIO_PRINTS.items() if who == KVM_QEMU or "blk" in name}
+        put_all(figures, said, section, prints)
+
+
+def measure_ipi(figures, _count):
+    """Both CPUs' instructions, by the same plugin."""
+    out = OUT + "/ipi.trace"
+    outer("ipi", "ipi", plugin=f"file={trace.OUT}/trace.so,out={out},skip=20", cpus=2)
+    found = trace.read_trace(out)
+    for row, window in trace.IPI_WINDOWS.items():
+        figures.put(row, KVM, round(sum(found[window].cost.values()), 2))
+
+
 # AMD APM vol. 2, appendix C; in the words of the monitor's audit records where it has any.
 SVM_EXITS = {**{n: "cr" for n in range(0x20)}, **{n: "dr" for n in range(0x20, 0x40)},
              **{n: "exception" for n in range(0x40, 0x60)}, 0x60: "interrupt", 0x61: "nmi", 0x64: "window", 0x65: "cr", 0x72: "cpuid", 0x77: "pause",
@@ -314,7 +339,7 @@ def memory_rows(figures, said):
 
 
 PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
-         "firmware": measure_firmware}
+         "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi}
 
 
 def version(package):
