@@ -218,6 +218,7 @@ static uint64_t take_msr(void)
                                     0x83f,
                                     MSR_KVM_WALL_CLOCK,
                                     MSR_KVM_SYSTEM_TIME,
+                                    MSR_KVM_EOI,
                                     0xc0000080,
                                     0xc0000081,
                                     0xc0000082,

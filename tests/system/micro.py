@@ -19,7 +19,7 @@ PROBES = ["probe_svm", "endless_db"]
 
 # Several vCPUs: (vCPUs, CPUs of the host).
 SMP = {"qemu": (4, 4), "bochs": (2, 2)}
-X2APIC = ["smp_start", "smp_ipi", "smp_storm", "smp_level"]
+X2APIC = ["smp_start", "smp_ipi", "smp_storm", "smp_level", "smp_paravirt"]
 
 
 def micro(t, guest, words="", cpus=(1, 1), **settings):

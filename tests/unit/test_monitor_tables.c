@@ -63,6 +63,14 @@ bool kvm_msr_read(uint32_t msr, uint64_t *value)
 
 bool kvm_msr_write(uint32_t msr, uint64_t value) { return true; }
 
+bool kvm_eoi_msr_read(uint32_t msr, uint64_t *value)
+{
+    *value = msr;
+    return true;
+}
+
+bool kvm_eoi_msr_write(uint32_t msr, uint64_t value) { return true; }
+
 void kvm_tsc_moved(void) {}
 
 uint64_t clock_ns(void) { return 1000; }
@@ -209,9 +217,9 @@ static void msr_each_row(void **state)
 static void msr_absent(void **state)
 {
     static const uint32_t absent[] = {
-        0,     0x11,  0x12,       0x3c,       0x48,       0x49,       0xc1,
-        0x10b, 0x186, 0x210,      0x251,      0x25a,      0x267,      0x270,
-        0x300, 0x480, 0x4b564d02, 0xc0000085, 0xc0000103, 0xc0010117, 0xffffffff};
+        0,          0x11,       0x12,       0x3c,       0x48,       0x49,      0xc1,  0x10b,
+        0x186,      0x210,      0x251,      0x25a,      0x267,      0x270,     0x300, 0x480,
+        0x4b564d02, 0x4b564d05, 0xc0000085, 0xc0000103, 0xc0010117, 0xffffffff};
     uint64_t value;
 
     for (unsigned i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {

@@ -50,8 +50,9 @@ struct row {
     (0x0183f3ffu | 1u << 11 | 1u << 20 | 1u << 22 | 1u << 25 | 1u << 26 | 1u << 29 | 1u << 30 |    \
      1u << 31)
 
-/* KVM_FEATURE_: no delay after port accesses, clock (new MSR numbers), which is stable. */
-#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 24)
+/* KVM_FEATURE_: no delay after port accesses, clock (new MSR numbers), which is stable; end of
+ * interrupt by a word in memory; a call for several interrupts to other processors. */
+#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 6 | 1u << 11 | 1u << 24)
 
 #define XCR0_MASK 7u /* x87, SSE, AVX: what the kernel's save area holds */
 

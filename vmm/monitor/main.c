@@ -56,6 +56,7 @@ static void irq_evaluate(void)
     struct vcpu *v = self();
     bool interrupt, waits;
 
+    if (v->eoi_offered) kvm_eoi_take(); /* something has come before the guest ran */
     if (v->lapic.init_pending) cpu_init();
     interrupt = platform_pending(); /* first: it may find an NMI, too */
     waits = v->lapic.nmi_pending && nmi_evaluate();
@@ -66,6 +67,7 @@ static void irq_evaluate(void)
             if (vector >= 0) {
                 v->page->inject = BH_EVENT_VALID | BH_EVENT_INTR | (unsigned)vector;
                 v->flags |= BH_RUN_INJECT;
+                if (v->kvm_eoi_msr & 1u) kvm_eoi_offer();
             }
         }
         if (platform_pending()) {
@@ -167,13 +169,6 @@ static void exit_window(void)
 
 static void exit_shutdown(void) { vm_end(BH_END_TRIPLE_FAULT, 0, "triple fault"); }
 
-/* No hypercall is offered yet: an unknown number is an error, as Linux's KVM answers it. */
-static void exit_hypercall(void)
-{
-    page()->gpr[RAX] = 0u - (uint64_t)1000u;
-    insn_skip(start_block()->backend == BH_BACKEND_SVM ? 0xd9010f : 0xc1010f, 3);
-}
-
 static void exit_cache(void)
 {
     struct bh_vcpu_page *p = page();
@@ -269,6 +264,7 @@ static __attribute__((noreturn)) void run(void)
 
         if (v->dirty) settle();
         r = bh_vcpu_run(v->deadline_tsc, v->flags);
+        if (__builtin_expect(v->eoi_offered, 0)) kvm_eoi_take();
         if (__builtin_expect(r.err >= BH_NEXITS, 0)) {
             char text[64];
 

@@ -108,7 +108,8 @@ struct vcpu {
     uint32_t idle;    /* IDLE_* */
     struct code_page code_page;
     struct lapic lapic;
-    uint64_t kvm_time_msr;
+    uint64_t kvm_time_msr, kvm_eoi_msr;
+    bool eoi_offered; /* kvm_eoi_take() is to look when the vCPU comes back */
     uint64_t mtrr_variable[MTRR_VARIABLE], mtrr_fixed[MTRR_FIXED], mtrr_default;
     uint64_t retry_rip; /* insn_retry() */
     uint32_t retries;
@@ -426,6 +427,22 @@ bool kvm_msr_write(uint32_t msr, uint64_t value);
 void kvm_clock_update(void);
 /** The guest has moved this vCPU's TSC: tell all vCPUs. */
 void kvm_tsc_moved(void);
+
+/* ---- kvm_eoi.c: the paravirtual end of interrupt ---- */
+
+#define MSR_KVM_EOI 0x4b564d04u
+
+bool kvm_eoi_msr_read(uint32_t msr, uint64_t *value);
+bool kvm_eoi_msr_write(uint32_t msr, uint64_t value);
+/** An interrupt is about to be injected: offer the guest to end it by its word, if that will do. */
+void kvm_eoi_offer(void);
+/** After an offer, before anything looks at the local APIC: has the guest taken it? It ends here.
+ */
+void kvm_eoi_take(void);
+
+/* ---- hypercall.c ---- */
+
+void exit_hypercall(void);
 
 /* ---- walk.c: the guest's page tables ---- */
 

@@ -220,6 +220,7 @@ static const struct row rows[] = {
     RANGE(0x6e0, 0x6e0, read_apic, write_apic),
     RANGE(0x800, 0x8ff, read_apic, write_apic),
     RANGE(MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, kvm_msr_read, kvm_msr_write),
+    RANGE(MSR_KVM_EOI, MSR_KVM_EOI, kvm_eoi_msr_read, kvm_eoi_msr_write),
     RANGE(0xc0000080, 0xc0000080, read_efer, write_efer),
     STATE(0xc0000081),
     STATE(0xc0000082),

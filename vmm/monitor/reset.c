@@ -92,6 +92,7 @@ void wait_for_startup(void)
 
     v->idle = IDLE_STARTUP;
     v->flags |= BH_STATE_ALL; /* the page holds what INIT has left */
+    v->kvm_eoi_msr = 0;       /* what named the word may be no more */
     for (;;) {
         if (v->lapic.init_pending) lapic_reset(&v->lapic);
         if (v->lapic.sipi_pending) break;

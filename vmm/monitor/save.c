@@ -16,12 +16,12 @@ static const struct state_member vcpu_members[] = {
     STATE_MEMBER(struct vcpu, tsc_offset),    STATE_MEMBER(struct vcpu, tsc_adjust),
     STATE_MEMBER(struct vcpu, idle),          STATE_MEMBER(struct vcpu, kvm_time_msr),
     STATE_MEMBER(struct vcpu, mtrr_variable), STATE_MEMBER(struct vcpu, mtrr_fixed),
-    STATE_MEMBER(struct vcpu, mtrr_default),
+    STATE_MEMBER(struct vcpu, mtrr_default),  STATE_MEMBER(struct vcpu, kvm_eoi_msr),
 };
 
 static bool vcpu_loaded(void *dev) { return ((struct vcpu *)dev)->idle <= IDLE_STARTUP; }
 
-static const struct dev_state vcpu_state = DEV_STATE("vcpu", 1, vcpu_members, vcpu_loaded);
+static const struct dev_state vcpu_state = DEV_STATE("vcpu", 2, vcpu_members, vcpu_loaded);
 
 /* What the kernel is given: it checks each word when the vCPU is run. */
 static const struct state_member page_members[] = {
@@ -39,6 +39,7 @@ static void vcpu_settle(void)
     struct vcpu *v = self();
 
     read_state(BH_STATE_ALL | BH_STATE_FPU);
+    if (v->eoi_offered) kvm_eoi_take();
     if ((v->flags & BH_RUN_RIP) && !(v->flags & BH_RUN_SHADOW))
         v->page->shadow &= ~(uint64_t)BH_SHADOW_STI;
     if (!(v->flags & BH_RUN_INJECT)) v->page->inject = 0;

@@ -31,6 +31,7 @@ static const struct row {
     {0x2ff, 0x2ff, RW},
     {0x6e0, 0x6e0, UNTOUCHED},
     {0x4b564d00, 0x4b564d01, UNTOUCHED},
+    {0x4b564d04, 0x4b564d04, UNTOUCHED},
     {0xc0000080, 0xc0000084, RW},
     {0xc0000100, 0xc0000102, RW},
     {0xc0010010, 0xc0010010, IGNORED},

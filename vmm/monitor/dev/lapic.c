@@ -314,7 +314,7 @@ static void tsc_deadline_write(struct lapic *l, uint64_t value)
 
 /* Registers ----------------------------------------------------------------------------------- */
 
-static void eoi(struct lapic *l)
+void lapic_eoi(struct lapic *l)
 {
     int vector = bit_highest(l->isr);
 
@@ -322,6 +322,13 @@ static void eoi(struct lapic *l)
     bit_set(l->isr, (unsigned)vector, false);
     if (bit_get(l->tmr, (unsigned)vector) && l->lhost->eoi != NULL)
         l->lhost->eoi(l->lhost->ctx, (uint8_t)vector);
+}
+
+bool lapic_eoi_is_quiet(const struct lapic *l)
+{
+    int vector = bit_highest(l->isr);
+
+    return vector >= 0 && !bit_get(l->tmr, (unsigned)vector) && bit_highest(l->irr) < 0;
 }
 
 static void svr_write(struct lapic *l, uint32_t value)
@@ -438,7 +445,7 @@ static bool word_write(struct lapic *l, unsigned reg, uint32_t value)
     if (reg >= REG_ISR && reg < REG_ESR) return true;
     switch (reg) {
     case REG_TPR: SHOW(l->tpr, (uint8_t)value); break;
-    case REG_EOI: eoi(l); break;
+    case REG_EOI: lapic_eoi(l); break;
     case REG_LDR: SHOW(l->ldr, value & 0xff000000u); break;
     case REG_DFR: SHOW(l->dfr, value | 0x0fffffffu); break;
     case REG_SVR: svr_write(l, value); break;

@@ -126,6 +126,12 @@ int lapic_pending_vector(const struct lapic *l);
 /** Acknowledge: the pending vector moves from IRR to ISR. @return it, -1 if none. */
 int lapic_ack(struct lapic *l);
 
+/** End of interrupt, as a write of the register makes it. */
+void lapic_eoi(struct lapic *l);
+
+/** True if an EOI now would end an edge-triggered interrupt, and nothing waits for that. */
+bool lapic_eoi_is_quiet(const struct lapic *l);
+
 /** True if the 8259's INTR reaches the CPU: APIC off, or LINT0 unmasked in ExtINT mode. */
 bool lapic_extint_enabled(const struct lapic *l);
 
