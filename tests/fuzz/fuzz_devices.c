@@ -235,14 +235,14 @@ static void check_lapic(struct lapic *l)
 {
     int vector = lapic_pending_vector(l);
 
-    CHECK((l->irr[0] & 0xffffu) == 0 &&
-          (l->isr[0] & 0xffffu) == 0); /* SDM 11.5.3: 0-15 are illegal */
+    CHECK((l->irr.map[0] & 0xffffu) == 0 &&
+          (l->isr.map[0] & 0xffffu) == 0); /* SDM 11.5.3: 0-15 are illegal */
     CHECK(lapic_cr8_read(l) == l->tpr >> 4);
-    CHECK(vector < 256 && (vector < 0 || bit(l->irr, (unsigned)vector)));
+    CHECK(vector < 256 && (vector < 0 || bit(l->irr.map, (unsigned)vector)));
     if (vector >= 0) { /* above the task priority and all that is in service */
         CHECK(vector >> 4 > l->tpr >> 4);
-        for (unsigned n = (unsigned)vector & 0xf0u; n < 256u; n++) CHECK(!bit(l->isr, n));
-        for (unsigned n = (unsigned)vector + 1u; n < 256u; n++) CHECK(!bit(l->irr, n));
+        for (unsigned n = (unsigned)vector & 0xf0u; n < 256u; n++) CHECK(!bit(l->isr.map, n));
+        for (unsigned n = (unsigned)vector + 1u; n < 256u; n++) CHECK(!bit(l->irr.map, n));
     }
     if (!lapic_enabled(l)) CHECK(vector < 0);
 }
@@ -347,7 +347,7 @@ static void acknowledge(unsigned cpu)
 
     CHECK(lapic_ack(l) == vector);
     if (vector >= 0) {
-        CHECK(!bit(l->irr, (unsigned)vector) && bit(l->isr, (unsigned)vector));
+        CHECK(!bit(l->irr.map, (unsigned)vector) && bit(l->isr.map, (unsigned)vector));
     } else if (cpu == 0 && pic_intr(&pic) && lapic_extint_enabled(l)) {
         uint8_t v = pic_ack(&pic);
 

@@ -130,7 +130,7 @@ static uint32_t *word(void) { return (uint32_t *)(void *)(ram + WORD_GPA); }
 
 static bool in_service(unsigned vector)
 {
-    return self()->lapic.isr[vector / 32] >> vector % 32 & 1;
+    return self()->lapic.isr.map[vector / 32] >> vector % 32 & 1;
 }
 
 static void interrupt(unsigned vector, bool level)

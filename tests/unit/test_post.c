@@ -70,6 +70,7 @@ static int setup(void **state)
     memset(vcpus, 0, sizeof(vcpus));
     memset(kicks, 0, sizeof(kicks));
     lints = clocks = pauses = 0;
+    irq_init();
     for (unsigned i = 0; i < CPUS; i++) {
         vcpus[i].number = i;
         (void)sem_init(&told[i], 0, 0);

@@ -210,6 +210,8 @@ void post_take_for(struct vcpu *v);
 /** Deliver a message to the local APICs it is for. @param sender number of the vCPU whose APIC sends
  *  it, BH_MONITOR_MAX_VCPUS: no APIC */
 void irq_dispatch(const struct apic_msg *msg, unsigned sender);
+/** Once, before the first message. */
+void irq_init(void);
 
 /* ---- reset.c: INIT and start-up ---- */
 

@@ -92,8 +92,15 @@ static bool read_apic(uint32_t msr, uint64_t *value)
 
 static bool write_apic(uint32_t msr, uint64_t value)
 {
-    self()->dirty |= DIRTY_IRQ | DIRTY_TIME;
-    return lapic_msr_write(&self()->lapic, msr, value);
+    struct vcpu *v = self();
+    bool done = lapic_msr_write(&v->lapic, msr, value);
+
+    /* These move no deadline, and bring an interrupt nearer only if one waits. */
+    if (msr == MSR_X2APIC_EOI || msr == MSR_X2APIC_ICR)
+        v->dirty |= lapic_requested(&v->lapic) ? DIRTY_IRQ : 0;
+    else
+        v->dirty |= DIRTY_IRQ | DIRTY_TIME;
+    return done;
 }
 
 /* ---- registers of the vCPU's own state ---- */

@@ -443,6 +443,7 @@ static bool cpus_init(void)
     uint64_t tsc_offset = 0u - rt_tsc();
     bool ok = true;
 
+    irq_init();
     for (unsigned i = 0; i < st->nvcpus; i++) {
         struct vcpu *v = vcpu_of(i);
 

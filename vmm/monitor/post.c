@@ -56,14 +56,17 @@ static void deliver(struct vcpu *to, const struct apic_msg *msg)
     }
 }
 
+static struct lapic *apics[BH_MONITOR_MAX_VCPUS];
+
+void irq_init(void)
+{
+    for (unsigned i = 0; i < BH_MONITOR_MAX_VCPUS; i++) apics[i] = &vcpu_of(i)->lapic;
+}
+
 void irq_dispatch(const struct apic_msg *msg, unsigned sender)
 {
-    unsigned count = vcpu_count();
-    struct lapic *apics[BH_MONITOR_MAX_VCPUS];
-    uint32_t targets;
+    uint32_t targets = lapic_targets(apics, vcpu_count(), sender, msg);
 
-    for (unsigned i = 0; i < count; i++) apics[i] = &vcpu_of(i)->lapic;
-    targets = lapic_targets(apics, count, sender, msg);
     for (; targets; targets &= targets - 1u)
         deliver(vcpu_of((unsigned)__builtin_ctz(targets)), msg);
 }

@@ -75,11 +75,27 @@ static void bit_set(uint32_t *map, unsigned n, bool on)
         map[n >> 5 & 7u] &= ~bit;
 }
 
-/* Highest set vector, -1 if none. */
-static int bit_highest(const uint32_t *map)
+/* The same in a map that is searched. */
+static void vector_set(struct lapic_vectors *v, unsigned n)
 {
-    for (int i = 7; i >= 0; i--) {
-        if (map[i] != 0) return i * 32 + 31 - __builtin_clz(map[i]);
+    v->map[n >> 5 & 7u] |= 1u << (n & 31u);
+    v->words |= 1u << (n >> 5 & 7u);
+}
+
+static void vector_clear(struct lapic_vectors *v, unsigned n)
+{
+    v->map[n >> 5 & 7u] &= ~(1u << (n & 31u));
+    if (v->map[n >> 5 & 7u] == 0) v->words &= ~(1u << (n >> 5 & 7u));
+}
+
+/* Highest set vector, -1 if none. */
+static int vector_highest(const struct lapic_vectors *v)
+{
+    for (uint32_t words = v->words & 0xffu; words;) {
+        unsigned i = 31u - (unsigned)__builtin_clz(words);
+
+        if (v->map[i] != 0) return (int)(i * 32u + 31u) - __builtin_clz(v->map[i]);
+        words &= ~(1u << i);
     }
     return -1;
 }
@@ -97,7 +113,7 @@ static bool software_enabled(const struct lapic *l) { return (SEEN(l->svr) & SVR
 /* 11.8.3.1: the higher of task priority and the class of the interrupt in service. */
 static uint8_t ppr(const struct lapic *l)
 {
-    int isr = bit_highest(l->isr);
+    int isr = vector_highest(&l->isr);
     unsigned in_service = isr < 0 ? 0u : (unsigned)isr & 0xf0u;
 
     return (uint8_t)((l->tpr & 0xf0u) >= in_service ? l->tpr : in_service);
@@ -105,7 +121,7 @@ static uint8_t ppr(const struct lapic *l)
 
 int lapic_pending_vector(const struct lapic *l)
 {
-    int vector = bit_highest(l->irr);
+    int vector = vector_highest(&l->irr);
 
     if (!lapic_enabled(l) || vector < 0 || ((unsigned)vector & 0xf0u) <= (ppr(l) & 0xf0u))
         return -1;
@@ -117,8 +133,8 @@ int lapic_ack(struct lapic *l)
     int vector = lapic_pending_vector(l);
 
     if (vector < 0) return -1;
-    bit_set(l->irr, (unsigned)vector, false);
-    bit_set(l->isr, (unsigned)vector, true);
+    vector_clear(&l->irr, (unsigned)vector);
+    vector_set(&l->isr, (unsigned)vector);
     return vector;
 }
 
@@ -133,7 +149,7 @@ static void vector_raise(struct lapic *l, uint8_t vector, bool level)
         return;
     }
     bit_set(l->tmr, vector, level);
-    bit_set(l->irr, vector, true);
+    vector_set(&l->irr, vector);
 }
 
 /* 11.5.3: errors collect until the guest writes ESR, which also re-arms the interrupt. */
@@ -316,19 +332,19 @@ static void tsc_deadline_write(struct lapic *l, uint64_t value)
 
 void lapic_eoi(struct lapic *l)
 {
-    int vector = bit_highest(l->isr);
+    int vector = vector_highest(&l->isr);
 
     if (vector < 0) return;
-    bit_set(l->isr, (unsigned)vector, false);
+    vector_clear(&l->isr, (unsigned)vector);
     if (bit_get(l->tmr, (unsigned)vector) && l->lhost->eoi != NULL)
         l->lhost->eoi(l->lhost->ctx, (uint8_t)vector);
 }
 
 bool lapic_eoi_is_quiet(const struct lapic *l)
 {
-    int vector = bit_highest(l->isr);
+    int vector = vector_highest(&l->isr);
 
-    return vector >= 0 && !bit_get(l->tmr, (unsigned)vector) && bit_highest(l->irr) < 0;
+    return vector >= 0 && !bit_get(l->tmr, (unsigned)vector) && vector_highest(&l->irr) < 0;
 }
 
 static void svr_write(struct lapic *l, uint32_t value)
@@ -405,7 +421,7 @@ static bool word_read(struct lapic *l, unsigned reg, uint32_t *value)
         return true;
     }
     if (reg >= REG_ISR && reg < REG_ESR) {
-        const uint32_t *map = reg < REG_TMR ? l->isr : reg < REG_IRR ? l->tmr : l->irr;
+        const uint32_t *map = reg < REG_TMR ? l->isr.map : reg < REG_IRR ? l->tmr : l->irr.map;
 
         *value = map[reg & 7u];
         return true;
@@ -736,7 +752,7 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct lapic, svr),           STATE_MEMBER(struct lapic, lvt),
     STATE_MEMBER(struct lapic, divide),        STATE_MEMBER(struct lapic, initial_count),
     STATE_MEMBER(struct lapic, esr),           STATE_MEMBER(struct lapic, esr_pending),
-    STATE_MEMBER(struct lapic, irr),           STATE_MEMBER(struct lapic, isr),
+    STATE_MEMBER(struct lapic, irr.map),       STATE_MEMBER(struct lapic, isr.map),
     STATE_MEMBER(struct lapic, tmr),           STATE_MEMBER(struct lapic, tpr),
     STATE_MEMBER(struct lapic, timer_running), STATE_MEMBER(struct lapic, lint_level),
     STATE_MEMBER(struct lapic, nmi_pending),   STATE_MEMBER(struct lapic, smi_pending),
@@ -744,7 +760,15 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct lapic, sipi_vector),
 };
 
-const struct dev_state lapic_state = DEV_STATE("lapic", 1, members, NULL);
+static bool loaded(void *dev)
+{
+    struct lapic *l = dev;
+
+    l->irr.words = l->isr.words = 0xff;
+    return true;
+}
+
+const struct dev_state lapic_state = DEV_STATE("lapic", 1, members, loaded);
 
 bool lapic_init(struct lapic *l, struct bus *bus, const struct dev_host *host,
                 const struct lapic_host *lhost, uint32_t id, bool bsp, uint64_t tsc_hz)

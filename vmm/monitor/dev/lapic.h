@@ -17,6 +17,8 @@
 #define MSR_IA32_APIC_BASE    0x1bu
 #define MSR_IA32_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST      0x800u
+#define MSR_X2APIC_EOI        0x80bu
+#define MSR_X2APIC_ICR        0x830u
 #define MSR_X2APIC_LAST       0x8ffu
 
 #define APIC_BASE_BSP    0x100ull
@@ -57,6 +59,11 @@ struct lapic_host {
     void (*eoi)(void *ctx, uint8_t vector);
 };
 
+/** A map of vectors with a bit for each word that is not 0; or may be 0, after a restore. */
+struct lapic_vectors {
+    uint32_t map[8], words;
+};
+
 struct lapic {
     const struct dev_host *host;
     const struct lapic_host *lhost;
@@ -69,7 +76,8 @@ struct lapic {
     uint64_t icr;
     uint32_t id, ldr, dfr, svr, lvt[6], divide, initial_count; /* (*) id, ldr, dfr, svr */
     uint32_t esr, esr_pending;
-    uint32_t irr[8], isr[8], tmr[8];
+    struct lapic_vectors irr, isr;
+    uint32_t tmr[8];
     uint8_t tpr; /* (*) */
     bool timer_running;
     bool lint_level[2];
@@ -119,6 +127,9 @@ void lapic_cr8_write(struct lapic *l, uint8_t cr8);
 /** True while IA32_APIC_BASE enables the APIC (CPUID.1:EDX.APIC follows it). */
 bool lapic_enabled(const struct lapic *l);
 bool lapic_x2apic(const struct lapic *l);
+
+/** False: no vector waits, whatever its priority. */
+static inline bool lapic_requested(const struct lapic *l) { return l->irr.words != 0; }
 
 /** Vector of the interrupt to inject now (above the processor priority), -1 if none. */
 int lapic_pending_vector(const struct lapic *l);
