@@ -8,7 +8,7 @@
 HOSTCC ?= gcc
 DTC ?= dtc
 MANIFEST_OUT := build/policy
-MANIFEST_NAMES := manifest report rules wires
+MANIFEST_NAMES := manifest order report rules wires
 MANIFEST_SRCS := $(MANIFEST_NAMES:%=policy/manifest/%.c)
 MANIFEST_HDRS := $(wildcard policy/manifest/*.h)
 MANIFEST_HOST_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \

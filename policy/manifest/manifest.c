@@ -17,6 +17,7 @@ enum prop_type {
     PROP_CHOICE, /* a word of choices[]; output its index */
     PROP_TEXT,   /* printable ASCII, min..max characters */
     PROP_NAMES,  /* texts, one behind the other; output a struct manifest_list */
+    PROP_WORDS,  /* words of choices[]; output a bit for each */
     PROP_IMAGE,  /* PROP_TEXT that is also a plain file name */
     PROP_FORMAT, /* the compatible string; no output */
 };
@@ -43,6 +44,12 @@ static const char *const log_words[] = {"com1", "com2", NULL};
 static const char *const firmware_words[] = {"none", "seabios", "ovmf", NULL};
 static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
+static const char *const start_words[] = {"boot", "manual", NULL};
+static const char *const restart_words[] = {"never", "always", "limited", NULL};
+static const char *const may_words[] = {"watch", "screen", "input", "life", "store", NULL};
+
+#define NOT_GIVEN UINT32_MAX /* order.c fills it in */
+
 #define VM(member)   offsetof(struct manifest_vm, member)
 #define DISK(member) offsetof(struct manifest_disk, member)
 #define WIRE(member) offsetof(struct manifest_wire, member)
@@ -55,6 +62,8 @@ static const struct prop root_props[] = {
 static const struct prop system_props[] = {
     {"log", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_LOG_COM1, SYS(log), "",
      log_words},
+    {"host-may", PROP_WORDS, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_MAY_ALL, SYS(host_may), "",
+     may_words},
     {"end-when-idle", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, SYS(end_when_idle), "", NULL},
 };
 
@@ -91,6 +100,17 @@ static const struct prop vm_props[] = {
     {"save-mib", PROP_CELL, false, RULE_SAVE_RANGE, 1, 1u << 20, 0, VM(save_mib), " MiB", NULL},
     {"on-stop", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_ON_STOP_NONE, VM(on_stop),
      "", on_stop_words},
+    {"start", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_START_BOOT, VM(start), "",
+     start_words},
+    {"after", PROP_NAMES, false, RULE_AFTER_KNOWN, 0, 0, 0, VM(after_names), "", NULL},
+    {"restart", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_RESTART_NEVER, VM(restart),
+     "", restart_words},
+    {"restart-count", PROP_CELL, false, RULE_RESTART_RANGE, 1, MANIFEST_MAX_RESTARTS, NOT_GIVEN,
+     VM(restart_count), "", NULL},
+    {"restart-wait-ms", PROP_CELL, false, RULE_RESTART_RANGE, 0, MANIFEST_MAX_WAIT_MS, NOT_GIVEN,
+     VM(restart_wait_ms), " ms", NULL},
+    {"stop-wait-s", PROP_CELL, false, RULE_STOP_RANGE, 1, MANIFEST_MAX_STOP_S, 30, VM(stop_wait_s),
+     " s", NULL},
 };
 
 static const struct prop disk_props[] = {
@@ -242,15 +262,9 @@ static void set_list(const struct node *n, const struct prop *p, const char *val
     memcpy((char *)n->out + p->offset, &list, sizeof(list));
 }
 
-static void parse_choice(struct report *r, const struct node *n, const struct prop *p,
+static void unknown_word(struct report *r, const struct node *n, const struct prop *p,
                          const char *value)
 {
-    for (uint32_t i = 0; p->choices[i] != NULL; i++) {
-        if (strcmp(value, p->choices[i]) == 0) {
-            set_cell(n, p, i);
-            return;
-        }
-    }
     begin(r, n, p->name);
     report_text(r, "\"");
     report_text(r, value);
@@ -261,6 +275,36 @@ static void parse_choice(struct report *r, const struct node *n, const struct pr
         report_text(r, "\"");
     }
     report_end(r, p->rule);
+}
+
+static void parse_words(struct report *r, const struct node *n, const struct prop *p,
+                        const char *value, int length)
+{
+    uint32_t bits = 0;
+    for (const char *word = value; word < value + length; word += strlen(word) + 1) {
+        uint32_t i = 0;
+        while (p->choices[i] != NULL && strcmp(word, p->choices[i]) != 0) {
+            i++;
+        }
+        if (p->choices[i] == NULL) {
+            unknown_word(r, n, p, word);
+            return;
+        }
+        bits |= 1u << i;
+    }
+    set_cell(n, p, bits);
+}
+
+static void parse_choice(struct report *r, const struct node *n, const struct prop *p,
+                         const char *value)
+{
+    for (uint32_t i = 0; p->choices[i] != NULL; i++) {
+        if (strcmp(value, p->choices[i]) == 0) {
+            set_cell(n, p, i);
+            return;
+        }
+    }
+    unknown_word(r, n, p, value);
 }
 
 static void parse_text(struct report *r, const struct node *n, const struct prop *p,
@@ -299,11 +343,13 @@ static void parse_value(struct report *r, const struct node *n, const struct pro
         parse_flag(r, n, p, length);
     } else if (p->type == PROP_CELL) {
         parse_cell(r, n, p, value, length);
-    } else if (p->type == PROP_NAMES) {
+    } else if (p->type == PROP_NAMES || p->type == PROP_WORDS) {
         if (!is_strings(value, length)) {
             type_error(r, n, p, "strings in double quotes, with commas between them");
-        } else {
+        } else if (p->type == PROP_NAMES) {
             set_list(n, p, value, length);
+        } else {
+            parse_words(r, n, p, value, length);
         }
     } else if (!is_string(value, length)) {
         type_error(r, n, p, "one string in double quotes");
@@ -557,6 +603,7 @@ static void parse_root(struct report *r, const void *blob, struct manifest *m)
     parse_node(r, &n);
     m->log = MANIFEST_LOG_COM1;
     m->end_when_idle = 0;
+    m->host_may = MANIFEST_MAY_ALL;
     fdt_for_each_subnode(child, blob, 0)
     {
         const char *name = node_name(blob, child);

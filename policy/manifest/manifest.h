@@ -30,6 +30,9 @@
 #define MANIFEST_MAX_DISKS      4u       /* of a VM */
 #define MANIFEST_MAX_DISK_NAME  20u      /* characters: guests see it as the serial number */
 #define MANIFEST_MAX_DISK_MIB   65536u   /* they lie in memory */
+#define MANIFEST_MAX_RESTARTS   100u
+#define MANIFEST_MAX_WAIT_MS    600000u
+#define MANIFEST_MAX_STOP_S     3600u
 
 enum manifest_protocol {
     MANIFEST_PROTOCOL_DETECT,
@@ -38,6 +41,8 @@ enum manifest_protocol {
     MANIFEST_PROTOCOL_MULTIBOOT,
 };
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
+enum manifest_start { MANIFEST_START_BOOT, MANIFEST_START_MANUAL };
+enum manifest_restart { MANIFEST_RESTART_NEVER, MANIFEST_RESTART_ALWAYS, MANIFEST_RESTART_LIMITED };
 enum manifest_console { MANIFEST_CONSOLE_SERIAL, MANIFEST_CONSOLE_NONE };
 enum manifest_network { MANIFEST_NETWORK_NONE, MANIFEST_NETWORK_LOOPBACK };
 enum manifest_display {
@@ -51,6 +56,16 @@ enum manifest_firmware {
     MANIFEST_FIRMWARE_NONE,
     MANIFEST_FIRMWARE_SEABIOS,
     MANIFEST_FIRMWARE_OVMF
+};
+
+/** What bhctl on the host's serial line may do: bits of manifest.host_may. */
+enum manifest_may {
+    MANIFEST_MAY_WATCH = 1,  /* list, status, stats, audit, manifest */
+    MANIFEST_MAY_SCREEN = 2, /* see what a VM shows */
+    MANIFEST_MAY_INPUT = 4,  /* type */
+    MANIFEST_MAY_LIFE = 8,   /* start, stop, kill, restart, pause, resume, shut down */
+    MANIFEST_MAY_STORE = 16, /* save, restore */
+    MANIFEST_MAY_ALL = 31
 };
 
 /** Strings one behind the other, as in the blob. */
@@ -102,6 +117,13 @@ struct manifest_vm {
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */
     uint32_t on_stop;                      /* enum manifest_on_stop */
+    uint32_t start;                        /* enum manifest_start */
+    uint32_t restart;                      /* enum manifest_restart */
+    uint32_t restart_count;                /* "limited": so often in a row */
+    uint32_t restart_wait_ms;              /* before the first of a row; then twice as long each */
+    uint32_t stop_wait_s;                  /* for a guest that is asked to stop */
+    struct manifest_list after_names;      /* VMs that run before this one is started */
+    uint64_t after;                        /* the same, a bit for each VM's number */
     uint32_t debug_exit;                   /* 1: guest port 0xf4 ends the VM with a status */
     uint32_t vcpu_cpu[MANIFEST_MAX_VCPUS]; /* placement; MANIFEST_CPU_ANY when CPUs are unknown */
     uint32_t wire_count;                   /* wires that end here, at most MANIFEST_MAX_VM_WIRES */
@@ -113,6 +135,7 @@ struct manifest_vm {
 struct manifest {
     uint32_t log;           /* enum manifest_log */
     uint32_t end_when_idle; /* 1: the system ends when every VM has ended */
+    uint32_t host_may;      /* enum manifest_may */
     uint32_t vm_count;      /* 1..MANIFEST_MAX_VMS */
     struct manifest_vm vms[MANIFEST_MAX_VMS];
     uint32_t wire_count;
@@ -204,6 +227,12 @@ enum manifest_rule_id {
     RULE_WIRE_TWO_ENDS,
     RULE_WIRE_END_KNOWN,
     RULE_WIRE_ENDS_DIFFER,
+    RULE_RESTART_RANGE,
+    RULE_RESTART_USED,
+    RULE_STOP_RANGE,
+    RULE_AFTER_KNOWN,
+    RULE_AFTER_BOOT,
+    RULE_AFTER_CYCLE,
     RULE_COUNT,
 };
 

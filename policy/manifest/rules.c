@@ -62,6 +62,13 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_WIRE_TWO_ENDS] = {"wire-two-ends", "a wire has two ends"},
     [RULE_WIRE_END_KNOWN] = {"wire-end-known", "each end of a wire is a VM of the manifest"},
     [RULE_WIRE_ENDS_DIFFER] = {"wire-ends-differ", "a wire joins two different VMs"},
+    [RULE_RESTART_RANGE] = {"restart-range",
+                            "a VM is restarted 1 to 100 times in a row, after 0 to 600000 ms"},
+    [RULE_RESTART_USED] = {"restart-used", "how a VM is restarted is said only where it is"},
+    [RULE_STOP_RANGE] = {"stop-range", "a guest has 1 to 3600 s to stop"},
+    [RULE_AFTER_KNOWN] = {"after-known", "a VM is started after others that there are, once each"},
+    [RULE_AFTER_BOOT] = {"after-boot", "what starts at boot is after nothing that does not"},
+    [RULE_AFTER_CYCLE] = {"after-cycle", "no VM waits for itself"},
 };
 
 static const char vms_path[] = "/vms/";
@@ -468,8 +475,18 @@ static void check_disks(struct report *r, struct manifest *m)
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names,  check_labels, check_disks, check_host_memory, check_balloons,
-        check_shares, check_cpus,   check_start, check_images,      manifest_check_wires,
+        check_names,
+        check_labels,
+        check_disks,
+        check_host_memory,
+        check_balloons,
+        check_shares,
+        check_cpus,
+        check_start,
+        check_images,
+        manifest_check_order,
+        manifest_check_restart,
+        manifest_check_wires,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         checks[i](r, m);

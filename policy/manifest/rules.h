@@ -20,4 +20,8 @@ void manifest_check_wires(struct report *r, struct manifest *m);
 /** Place vCPUs on CPUs where the manifest leaves that open, then check every cross rule. */
 void manifest_check(struct report *r, struct manifest *m);
 
+/** order.c: who is started after whom, and again. */
+void manifest_check_order(struct report *r, struct manifest *m);
+void manifest_check_restart(struct report *r, struct manifest *m);
+
 #endif

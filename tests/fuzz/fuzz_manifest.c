@@ -1,5 +1,5 @@
-// sources: policy/manifest/manifest.c policy/manifest/report.c policy/manifest/rules.c
-// sources: policy/manifest/wires.c
+// sources: policy/manifest/manifest.c policy/manifest/order.c
+// sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
 // flags: -Ipolicy/manifest -lfdt
 /*
  * Manifest reader: any bytes as a device tree blob. The first bytes say what the blob is checked

@@ -1,5 +1,5 @@
-// sources: policy/manifest/manifest.c policy/manifest/report.c policy/manifest/rules.c
-// sources: policy/manifest/wires.c
+// sources: policy/manifest/manifest.c policy/manifest/order.c
+// sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
 // flags: -Ipolicy/manifest -lfdt
 /*
  * Unit test of the manifest parser: defaults, placement, limits, texts, and blobs that are damaged
@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -297,10 +298,76 @@ static void disks_have_sizes(void **state)
     }
 }
 
+/* Names become bits; what is not said about restarts is filled in; words of a list become bits. */
+static void life_is_read(void **state)
+{
+    static const char after[] = "server\0b";
+    static const char may[] = "watch\0life";
+
+    (void)state;
+    blob_begin();
+    vm_begin("desktop", 1);
+    assert_int_equal(fdt_property(BLOB, "after", after, sizeof(after)), 0);
+    assert_int_equal(fdt_property_string(BLOB, "restart", "limited"), 0);
+    vm_end();
+    vm_begin("b", 1);
+    assert_int_equal(fdt_property_string(BLOB, "restart", "always"), 0);
+    assert_int_equal(fdt_property_u32(BLOB, "restart-wait-ms", 0), 0);
+    vm_end();
+    vm_begin("server", 1);
+    vm_end();
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_begin_node(BLOB, "system"), 0);
+    assert_int_equal(fdt_property(BLOB, "host-may", may, sizeof(may)), 0);
+    assert_int_equal(load(blob_end(), 0), 0);
+    assert_int_equal(m.vms[0].after, 6);
+    assert_int_equal(m.vms[0].restart_count, 5);
+    assert_int_equal(m.vms[0].restart_wait_ms, 1000);
+    assert_int_equal(m.vms[0].stop_wait_s, 30);
+    assert_int_equal(m.vms[0].start, MANIFEST_START_BOOT);
+    assert_int_equal(m.vms[1].restart_wait_ms, 0);
+    assert_int_equal(m.vms[2].after, 0);
+    assert_int_equal(m.vms[2].restart, MANIFEST_RESTART_NEVER);
+    assert_int_equal(m.host_may, MANIFEST_MAY_WATCH | MANIFEST_MAY_LIFE);
+}
+
+/* A list whose last text does not end is none. */
+static void open_lists_are_refused(void **state)
+{
+    (void)state;
+    blob_begin();
+    vm_begin("desktop", 1);
+    assert_int_equal(fdt_property(BLOB, "after", "b\0desktop", 8), 0);
+    vm_end();
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.rule, "property-type");
+}
+
+/* A ring of all VMs that there can be is found and named in bounded time and length. */
+static void long_cycles_are_found(void **state)
+{
+    char name[8], next[8];
+
+    (void)state;
+    blob_begin();
+    for (unsigned i = 0; i < MANIFEST_MAX_VMS; i++) {
+        snprintf(name, sizeof(name), "v%u", i);
+        snprintf(next, sizeof(next), "v%u", (i + 1) % MANIFEST_MAX_VMS);
+        vm_begin(name, 1);
+        assert_int_equal(fdt_property(BLOB, "after", next, (int)strlen(next) + 1), 0);
+        vm_end();
+    }
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.rule, "after-cycle");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(disks_have_sizes),
+        cmocka_unit_test(life_is_read),
+        cmocka_unit_test(open_lists_are_refused),
+        cmocka_unit_test(long_cycles_are_found),
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(placement_balances_floors),
         cmocka_unit_test(error_names_node_property_reason_remedy),
