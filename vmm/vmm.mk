@@ -60,5 +60,11 @@ BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/r
 build/bhctl: $(BHCTL_SOURCES) $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) vmm/vmm.mk
 	$(call say,HOSTCC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(BHCTL_CFLAGS) -o $@ $(BHCTL_SOURCES)
-ALL_TARGETS += build/bhctl
+	$(Q)$(HOSTCC) $(BHCTL_CFLAGS) -o $@ $(BHCTL_SOURCES) -lfdt
+
+# Its man page and what bash completes are made from its table of verbs.
+build/bhctl.1: build/bhctl
+	$(Q)$< --man >$@
+build/bhctl.bash: build/bhctl
+	$(Q)$< --completion >$@
+ALL_TARGETS += build/bhctl build/bhctl.1 build/bhctl.bash

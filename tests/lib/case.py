@@ -176,11 +176,11 @@ def start_guest(t, guest=None, cpus=1, **arguments):
     return start_system(t, system, **arguments)
 
 
-def start_vms(t, vms, wires=None, **settings):
+def start_vms(t, vms, wires=None, system=None, **settings):
     """Start the system with {name: {property: value}} and {name: (VM, VM)}, see run.manifest_source()."""
     source = os.path.join(t.new_dir(), "manifest.dts")
     with open(source, "w", encoding="utf-8") as f:
-        f.write(run.manifest_source(vms, wires))
+        f.write(run.manifest_source(vms, wires, system))
     return start_manifest(t, source, **settings)
 
 
@@ -208,6 +208,13 @@ def bhctl(emulator, *words, ok=(0,), seconds=120):
     if process.returncode not in ok:
         raise Failed(f"bhctl {' '.join(words)}: exit status {process.returncode}: {out}{err}")
     return out + err if process.returncode else out
+
+
+def ask(emulator, *words, ok=(0,), seconds=120):
+    """What bhctl --json answers: the result, or the error."""
+    text = bhctl(emulator, "--json", *words, ok=ok, seconds=seconds)
+    answer = json.JSONDecoder().raw_decode(text)[0]
+    return answer["result"] if "result" in answer else answer["error"]
 
 
 def run_guest(t, guest, **arguments):

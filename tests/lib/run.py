@@ -50,12 +50,15 @@ def seconds(text):
     return value
 
 
-def manifest_source(vms, wires=None):
+def manifest_source(vms, wires=None, system=None):
     """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
 
     A value is a text, texts in a tuple, a number, True for a switch, or a dictionary for a node; None leaves
-    the property out. wires: {name: (VM, VM)}.
+    the property out. wires: {name: (VM, VM)}; system: the node of that name.
     """
+    if system is None:
+        system = {"log": "com2", "end-when-idle": True}
+
     def lines_of(name, value, indent):
         if value in (None, ""):
             return []
@@ -72,7 +75,7 @@ def manifest_source(vms, wires=None):
     lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', *lines_of("vms", vms, "    ")]
     if wires:
         lines += lines_of("wires", {name: {"ends": ends} for name, ends in wires.items()}, "    ")
-    return "\n".join(lines + ['    system { log = "com2"; end-when-idle; };', "};", ""])
+    return "\n".join(lines + [*lines_of("system", system, "    "), "};", ""])
 
 
 def compile_manifest(source, blob):

@@ -1,12 +1,11 @@
 """VMs that start from Debian's firmware, unmodified, and what it boots."""
 import base64
-import json
 import os
 import re
 import struct
 
 import run
-from case import bhctl, case, check, run_guest, start_guest, start_manifest, to_the_end
+from case import ask, bhctl, case, check, run_guest, start_guest, start_manifest, to_the_end
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
@@ -208,7 +207,7 @@ def tables_ovmf(t):
 def seabios_screen(t):
     """With a VGA, SeaBIOS runs its BIOS; GRUB's menu is on the screen and takes the PS/2 keyboard's keys."""
     def screen():
-        return "\n".join(json.loads(bhctl(system, "--json", "text", "guest")))
+        return "\n".join(ask(system, "text", "guest"))
     with start_guest(t, firmware="seabios", mem=64, screen="vga", cdrom=grub_image(t, terminal=""),
                      timeout=450) as system:
         check(system.expect("the second", 300), "the menu is on the serial port, too")

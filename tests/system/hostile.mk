@@ -15,12 +15,12 @@ build/tests/hostile/ring3.elf: build/vmm/obj/vmm/rt/root_start.o \
 build/tests/hostile/%.bin: build/tests/hostile/%.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-# The shipped root, with more to do around three of its functions.
+# The shipped root, with more to do around four of its functions.
 build/tests/hostile/root.elf: build/vmm/obj/vmm/rt/root_start.o $(VMM_ROOT) $(VMM_RT) \
     build/vmm/obj/tests/system/hostile/root.o build/policy/libmanifest.a vmm/rt/root.lds
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=vm_start,--wrap=vm_check,--wrap=system_end \
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=vm_start,--wrap=vm_check,--wrap=vm_kill,--wrap=system_end \
 	    -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o %.a,$^)
 
 # The shipped monitor with another main function in front of its own.

@@ -1,11 +1,10 @@
 """Saving and restoring VMs through bhctl."""
-import json
 import random
 import time
 
 import sata
 import virtio
-from case import bhctl, build, case, check, start_vms, to_the_end
+from case import ask, bhctl, build, case, check, start_vms, to_the_end
 
 LINUX = {"memory-mib": 128, "kernel": "vmlinuz-cloud", "initrd": "initrd.cpio"}
 
@@ -21,7 +20,7 @@ def linux_goes_on(t):
     through the rest again without noticing; clocks and digests are right."""
     with linux(t, "bh.test=boot", save_mib=140, icount=True, timeout=550) as system:
         check(system.expect("BH-PASS boot.sleep", 300), "Linux is up")
-        saved = json.loads(bhctl(system, "--json", "save", "work", seconds=300))
+        saved = ask(system, "save", "work", seconds=300)
         check(64 << 20 < saved["bytes"] < 140 << 20, saved)
         check(system.expect("BH-PASS boot.workload", 300), "goes on after it was saved")
         bhctl(system, "restore", "work", seconds=300)

@@ -1,12 +1,11 @@
 """Screen and input of the virtual PC, through bhctl: what a guest shows, and what it is typed."""
-import json
 import os
 import re
 import struct
 import time
 import zlib
 
-from case import bhctl, case, check, start_guest, to_the_end
+from case import ask, bhctl, case, check, start_guest, to_the_end
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
@@ -66,12 +65,12 @@ def text(t):
         check(system.expect("Run /init", 700), "Linux boots")
         type_line(system, "clear; seq -s ' ' 1 60; cat /etc/motd; echo done >/dev/ttyS0")
         check(system.expect("^done", 300), "the shell has run it")
-        lines = json.loads(bhctl(system, "--json", "text", "guest"))
+        lines = ask(system, "text", "guest")
         print("\n".join(lines))
         wanted = " ".join(str(n) for n in range(1, 61))
         check(len(lines) == 25 and "".join(line.ljust(80) for line in lines).find(wanted) >= 0,
               "the numbers are on the screen")
-        shot = json.loads(bhctl(system, "--json", "screenshot", "guest", picture))
+        shot = ask(system, "screenshot", "guest", picture)
         check(shot == {"width": 720, "height": 400, "text": True}, shot)
         read_back(picture, lines)
         check("no such VM" in bhctl(system, "screenshot", "nobody", picture, ok=(1,)), "unknown VM")
@@ -84,7 +83,7 @@ def keyboard(t):
     """Keys reach a shell on tty0 through Linux' own driver; what cannot be done is said."""
     with linux(t, timeout=350) as system:
         check(system.expect("Run /init", 300), "Linux boots")
-        listed = json.loads(bhctl(system, "--json", "list"))
+        listed = ask(system, "list")
         check([(vm["name"], vm["state"]) for vm in listed] == [("guest", "running")], listed)
         check("no such VM" in bhctl(system, "type", "nobody", "x", ok=(1,)), "unknown VM")
         check("no key" in bhctl(system, "type", "guest", "<nokey>", ok=(2,)), "unknown key")
@@ -127,7 +126,7 @@ def seabios(t):
     picture = os.path.join(t.dir, "screen.png")
     with start_guest(t, firmware="seabios", mem=64, timeout=250) as system:
         check(shown(system, "No bootable device", 200), "SeaBIOS ends its search")
-        lines = json.loads(bhctl(system, "--json", "text", "guest"))
+        lines = ask(system, "text", "guest")
         check(lines[0].startswith("SeaBIOS (version"), lines[0])
         bhctl(system, "screenshot", "guest", picture)
         read_back(picture, lines)

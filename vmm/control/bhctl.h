@@ -11,19 +11,34 @@
 #include <stdint.h>
 #include "bulkhead/wire.h"
 
-/** Exit statuses; documented in README. */
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_LINK = 3, EXIT_BAD_LINK = 4 };
+/** Exit statuses; stable, documented in docs/BHCTL.md. */
+enum {
+    EXIT_DONE = 0,
+    EXIT_REFUSED = 1,
+    EXIT_USAGE = 2,
+    EXIT_NO_LINK = 3,
+    EXIT_BAD_LINK = 4,
+    EXIT_FORBIDDEN = 5,
+};
 
 /** What is the same for all verbs. */
 struct options {
     const char *socket; /* NULL: found by link_open() */
     bool json;
-    unsigned delay_ms; /* between keys */
+    unsigned delay_ms;           /* between keys */
+    uint64_t timeout_ms;         /* stop, restart: until a VM is killed; 0: the manifest's */
+    uint64_t interval_ms, count; /* top; count 0: until it is interrupted */
+    uint64_t from;               /* audit: first record */
+    bool follow;
 };
 
 /* ---- main.c ---- */
 
-/** Print what went wrong and end. */
+/** Print what went wrong and end. With --json also as an object on stdout, for which @word says
+ *  what kind of thing it is, and @rule (or NULL) which rule of the manifest has refused it. */
+__attribute__((noreturn, format(printf, 4, 5))) void
+die_of(int status, const char *word, const char *rule, const char *format, ...);
+/** The same, the word being that of the exit status. */
 __attribute__((noreturn, format(printf, 2, 3))) void die(int status, const char *format, ...);
 /** A string as JSON, quotes included. */
 void json_string(const char *text);
@@ -75,15 +90,46 @@ void keys_help(void);
 
 /* ---- verbs.c ---- */
 
+typedef void verb_run(const struct options *o, int argc, char **argv);
+
 struct verb {
     const char *name, *arguments, *help;
     int min_args, max_args; /* beyond the name */
-    void (*run)(const struct options *o, int argc, char **argv);
+    verb_run *run;
+    const char *options;  /* of its own, as in "--timeout=S"; "" */
+    const char *details;  /* what there is to know; whole lines, may be empty */
+    const char *examples; /* one line each */
+    const char *result;   /* with --json: what "result" is */
 };
 
 /* screen.c */
-void verb_screenshot(const struct options *o, int argc, char **argv);
-void verb_text(const struct options *o, int argc, char **argv);
+verb_run verb_screenshot, verb_text;
+/* vms.c */
+verb_run verb_list, verb_start, verb_stop, verb_kill, verb_restart, verb_pause, verb_resume,
+    verb_shutdown;
+/* status.c */
+verb_run verb_status, verb_version;
+/* top.c */
+verb_run verb_stats, verb_top;
+/* audit.c */
+verb_run verb_audit;
+/* manifest.c */
+verb_run verb_manifest;
+
+/** Is there a NUL in a text of the wire? */
+bool text_ends(const char *text, size_t room);
+/** The list of VMs: as a table, or as a JSON array. */
+void list_vms(const struct options *o);
+/** Words for enum bh_wire_vm_state. */
+extern const char *const state_words[BH_WIRE_VM_STATES];
+
+/* ---- help.c ---- */
+
+void help_all(void);
+void help_verb(const struct verb *v);
+/** The man page (troff), and what bash completes, from the table of verbs. */
+void help_man(void);
+void help_completion(void);
 
 /** Ended by a NULL name. */
 extern const struct verb verbs[];

@@ -35,8 +35,40 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_NOT_SAVED] = "the VM has not been saved; use bhctl save first",
     [BH_WIRE_NOT_MADE] = "the VM could not be made anew; the log says why",
     [BH_WIRE_CHANGED] = "the guest keeps changing the screen's mode",
+    [BH_WIRE_PAUSED] = "the VM stands still; 'bhctl resume' lets it go on",
+    [BH_WIRE_RUNS] = "the VM runs already",
+    [BH_WIRE_FORBIDDEN] = "the manifest forbids this",
+    [BH_WIRE_NOT_STARTED] = "the VM was not started; 'bhctl list' and 'bhctl audit' say why",
+    [BH_WIRE_SHUTTING_DOWN] = "the system is being shut down",
     [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
 };
+
+/* The same for programs; stable. */
+static const char *const status_names[BH_WIRE_STATUSES] = {
+    [BH_WIRE_OK] = "done",
+    [BH_WIRE_BAD_VERSION] = "bad-version",
+    [BH_WIRE_DAMAGED] = "damaged",
+    [BH_WIRE_NO_VERB] = "no-verb",
+    [BH_WIRE_BAD_REQUEST] = "bad-request",
+    [BH_WIRE_NO_VM] = "no-vm",
+    [BH_WIRE_NOT_RUNNING] = "not-running",
+    [BH_WIRE_NO_DEVICE] = "no-device",
+    [BH_WIRE_NO_ANSWER] = "no-answer",
+    [BH_WIRE_NOT_TAKEN] = "not-taken",
+    [BH_WIRE_NO_STORE] = "no-store",
+    [BH_WIRE_STORE_FULL] = "store-full",
+    [BH_WIRE_NOT_SAVED] = "not-saved",
+    [BH_WIRE_NOT_MADE] = "not-made",
+    [BH_WIRE_CHANGED] = "changed",
+    [BH_WIRE_PAUSED] = "paused",
+    [BH_WIRE_RUNS] = "runs",
+    [BH_WIRE_FORBIDDEN] = "forbidden",
+    [BH_WIRE_NOT_STARTED] = "not-started",
+    [BH_WIRE_SHUTTING_DOWN] = "shutting-down",
+};
+
+/* What the manifest's rule says, from the end of the last answer. */
+static char forbidden_rule[64], forbidden_text[192];
 
 static bool try_connect(const char *path)
 {
@@ -141,7 +173,8 @@ static void enquire(void)
         while (byte >= 0 && byte != BH_WIRE_READY);
         if (byte == BH_WIRE_READY) return;
     }
-    die(EXIT_BAD_LINK, "no answer within %d s", READY_TRIES * READY_MS / 1000);
+    die(EXIT_BAD_LINK, "no answer within %d s; does another bhctl talk to the system?",
+        READY_TRIES * READY_MS / 1000);
 }
 
 void link_refused(uint32_t status, const char *vm)
@@ -149,8 +182,25 @@ void link_refused(uint32_t status, const char *vm)
     if (status >= BH_WIRE_STATUSES)
         die(EXIT_BAD_LINK,
             "the running system answers with status %u; use the bhctl of the same build", status);
-    die(status == BH_WIRE_DAMAGED || status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK : EXIT_REFUSED,
-        "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[status]);
+    if (status == BH_WIRE_FORBIDDEN)
+        die_of(EXIT_FORBIDDEN, status_names[status], forbidden_rule,
+               "%s%srefused by the manifest's rule %s: %s", vm ? vm : "", vm ? ": " : "",
+               forbidden_rule, forbidden_text);
+    die_of(
+        status == BH_WIRE_DAMAGED || status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK : EXIT_REFUSED,
+        status_names[status], NULL, "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[status]);
+}
+
+/* Two texts, each with its NUL. */
+static void take_refusal(const uint8_t *payload, uint32_t bytes)
+{
+    const uint8_t *nul = memchr(payload, '\0', bytes);
+    size_t first = nul ? (size_t)(nul - payload) + 1u : bytes;
+
+    (void)snprintf(forbidden_rule, sizeof(forbidden_rule), "%.*s", (int)first,
+                   (const char *)payload);
+    (void)snprintf(forbidden_text, sizeof(forbidden_text), "%.*s", (int)(bytes - first),
+                   (const char *)payload + first);
 }
 
 uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
@@ -179,7 +229,10 @@ uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, u
         /* An answer to an earlier request may still be on its way. */
         if (event == WIRE_MORE || in.header.sequence != sequence) continue;
         if (event == WIRE_DAMAGED) die(EXIT_BAD_LINK, "the answer was damaged on its way");
-        if (in.header.kind == BH_WIRE_END) return in.header.status;
+        if (in.header.kind == BH_WIRE_END) {
+            take_refusal(wire_payload(&in), in.header.bytes);
+            return in.header.status;
+        }
         if (in.header.kind != BH_WIRE_PART) continue;
         if (!part || !part(ctx, wire_payload(&in), in.header.bytes))
             die(EXIT_BAD_LINK, "the running system's answer makes no sense; use the bhctl of the "

@@ -80,6 +80,7 @@ void verb_screenshot(const struct options *o, int argc, char **argv)
     FILE *f;
 
     (void)argc;
+    if (to_stdout && o->json) die(EXIT_USAGE, "--json and a picture on stdout do not go together");
     if (mode.kind == RENDER_NOTHING) die(EXIT_REFUSED, "%s: the screen shows nothing", argv[0]);
     rgb = calloc((size_t)mode.width * mode.height, 3);
     if (rgb == NULL) die(EXIT_REFUSED, "out of memory");
@@ -88,8 +89,8 @@ void verb_screenshot(const struct options *o, int argc, char **argv)
     f = to_stdout ? stdout : fopen(path, "wb");
     if (f == NULL || fwrite(png, 1, size, f) != size || (to_stdout ? fflush(f) : fclose(f)) != 0)
         die(EXIT_REFUSED, "%s: %s", path, strerror(errno));
-    if (o->json && !to_stdout)
-        printf("{\"width\": %u, \"height\": %u, \"text\": %s}\n", mode.width, mode.height,
+    if (o->json)
+        printf("{\"width\": %u, \"height\": %u, \"text\": %s}", mode.width, mode.height,
                mode.kind == RENDER_TEXT ? "true" : "false");
     free(png);
     free(rgb);
@@ -131,6 +132,6 @@ void verb_text(const struct options *o, int argc, char **argv)
             puts(text);
         }
     }
-    if (o->json) puts("\n]");
+    if (o->json) printf("\n]");
     free(s.memory);
 }

@@ -1,6 +1,7 @@
 /*
- * The verbs of bhctl, each the twin of one in vmm/root/control_verbs.c: turns arguments into a
- * request and the answer into text or JSON. May call: link.c, keys.c.
+ * The table of bhctl's verbs, and those that no other file has; each the twin of one in
+ * vmm/root/control_verbs.c: turns arguments into a request and the answer into text or JSON. May
+ * call: link.c, keys.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,60 +9,6 @@
 #include "bhctl.h"
 
 #define ARGS_MAX 1000
-
-/* ---- list ---- */
-
-struct listing {
-    bool json;
-    unsigned count;
-};
-
-static bool text_ends(const char *text, size_t room) { return memchr(text, '\0', room) != NULL; }
-
-static bool list_part(void *ctx, const uint8_t *payload, uint32_t bytes)
-{
-    static const char *const states[] = {"absent", "running", "ended"};
-    struct listing *l = ctx;
-    struct bh_wire_vm vm;
-
-    if (bytes != sizeof(vm)) return false;
-    memcpy(&vm, payload, sizeof(vm));
-    if (vm.state > BH_WIRE_VM_ENDED || !text_ends(vm.name, sizeof(vm.name)) ||
-        !text_ends(vm.label, sizeof(vm.label)) || !text_ends(vm.reason, sizeof(vm.reason)))
-        return false;
-    if (l->json) {
-        printf("%s\n  {\"name\": ", l->count++ ? "," : "");
-        json_string(vm.name);
-        printf(", \"label\": ");
-        json_string(vm.label);
-        printf(", \"state\": \"%s\", \"cpus\": %u, \"memory_mib\": %u", states[vm.state], vm.cpus,
-               vm.memory_mib);
-        if (vm.state == BH_WIRE_VM_ENDED) {
-            printf(", \"status\": %u, \"reason\": ", vm.status);
-            json_string(vm.reason);
-        }
-        printf("}");
-        return true;
-    }
-    if (l->count++ == 0) printf("%-20s %-8s %4s %8s  %s\n", "NAME", "STATE", "CPUS", "MEMORY", "");
-    printf("%-20s %-8s %4u %4u MiB  %s\n", vm.name, states[vm.state], vm.cpus, vm.memory_mib,
-           vm.state == BH_WIRE_VM_ENDED     ? vm.reason
-           : strcmp(vm.name, vm.label) == 0 ? ""
-                                            : vm.label);
-    return true;
-}
-
-static void list(const struct options *o, int argc, char **argv)
-{
-    struct listing l = {o->json, 0};
-
-    (void)argc;
-    (void)argv;
-    link_open(o);
-    if (o->json) printf("[");
-    link_ask(BH_WIRE_LIST, NULL, NULL, 0, list_part, &l);
-    if (o->json) printf("\n]\n");
-}
 
 /* ---- type ---- */
 
@@ -90,7 +37,7 @@ static bool save_part(void *ctx, const uint8_t *payload, uint32_t bytes)
 {
     if (bytes != sizeof(uint64_t)) return false;
     memcpy(ctx, payload, bytes);
-    if (*(uint64_t *)ctx == 0) fputc('.', stderr); /* it goes on */
+    if (*(uint64_t *)ctx == 0 && isatty(2)) fputc('.', stderr); /* it goes on */
     return true;
 }
 
@@ -102,7 +49,7 @@ static void save(const struct options *o, int argc, char **argv)
     link_open(o);
     link_ask(BH_WIRE_SAVE, argv[0], NULL, 0, save_part, &bytes);
     if (o->json)
-        printf("{\"bytes\": %llu}\n", (unsigned long long)bytes);
+        printf("{\"bytes\": %llu}", (unsigned long long)bytes);
     else
         printf("%s saved: %llu KiB\n", argv[0], (unsigned long long)bytes / 1024u);
 }
@@ -114,14 +61,64 @@ static void restore(const struct options *o, int argc, char **argv)
     link_ask(BH_WIRE_RESTORE, argv[0], NULL, 0, NULL, NULL);
 }
 
+#define PAST(did) "    bhctl " did "\n"
+#define A_VM      "the VM, as in list"
+
 const struct verb verbs[] = {
-    {"list", "", "the VMs and how they are", 0, 0, list},
+    {"list", "", "the VMs and how they are", 0, 0, verb_list, "",
+     "States: created (never started), starting (waits for its time or for others), running,\n"
+     "paused, stopping, stopped, crashed.\n",
+     PAST("list") PAST("--json list"),
+     "array of VMs: name, label, state, cpus, memory_mib, restarts; while stopping left_ms; when "
+     "stopped or crashed status, reason"},
+    {"status", "", "what is protected and what is not, the system, the VMs", 0, 0, verb_status, "",
+     "The words are the boot log's and the attestation's.\n", PAST("status"),
+     "protections: array of on, words; system: as version's; vms: as list's"},
+    {"start", "VM", "start the VM, and first those it is after", 1, 1, verb_start, "", "",
+     PAST("start work"), A_VM},
+    {"stop", "VM", "press its power button; kill it if it has not stopped in time", 1, 1, verb_stop,
+     "--timeout=S", "Without --timeout the manifest's stop-wait-s counts.\n",
+     PAST("stop work") PAST("stop work --timeout=5"), A_VM},
+    {"kill", "VM", "end the VM at once, whatever it does", 1, 1, verb_kill, "", "",
+     PAST("kill work"), A_VM},
+    {"restart", "VM", "stop it as stop does, then start it anew", 1, 1, verb_restart, "--timeout=S",
+     "", PAST("restart work") PAST("restart work --timeout=1"), A_VM},
+    {"pause", "VM", "let the VM stand still; no time passes for it", 1, 1, verb_pause, "",
+     "Its screen can be looked at, and it can be saved, meanwhile.\n", PAST("pause work"), A_VM},
+    {"resume", "VM", "let a paused VM go on", 1, 1, verb_resume, "", "", PAST("resume work"), A_VM},
+    {"shutdown", "", "stop all VMs, in order, each within its time; then the system ends", 0, 0,
+     verb_shutdown, "", "A VM is stopped when no VM is left that is after it.\n", PAST("shutdown"),
+     "null"},
+    {"stats", "", "what the VMs use: time, exits, memory", 0, 0, verb_stats, "", "",
+     PAST("stats") PAST("--json stats"),
+     "array of VMs: name, state, cpus, starts, restarts, now_ns, uptime_ns, cpu_ns, memory_bytes, "
+     "kernel_bytes, exits (object: reason: how often)"},
+    {"top", "", "the same as a picture, again and again, until it is interrupted", 0, 0, verb_top,
+     "--interval=S --count=N", "CPU is in percent of one CPU, since the line before.\n",
+     PAST("top") PAST("top --interval=0.5 --count=10"),
+     "array of pictures, each an array of name, state, cpu_percent, exits_per_s, memory_bytes"},
+    {"audit", "", "the records: starts, stops, crashes, requests, refusals; JSON, one a line", 0, 0,
+     verb_audit, "--from=N --follow",
+     "The last 128 are kept; the log (COM2) has all. Fields seq and us (since root's start) are in "
+     "each.\n",
+     PAST("audit") PAST("audit --follow") PAST("audit --from=17"), "array of records"},
+    {"manifest", "", "the manifest that the system was started with", 0, 0, verb_manifest, "",
+     "As source; what dtc makes of it is the same again.\n", PAST("manifest >now.dts"),
+     "the nodes as objects; properties as numbers, texts, arrays, true"},
     {"screenshot", "VM FILE", "write the VM's screen to a PNG file; -: to stdout", 2, 2,
-     verb_screenshot},
-    {"text", "VM", "the characters on the VM's screen", 1, 1, verb_text},
-    {"type", "VM TEXT...", "type on the VM's keyboard", 2, ARGS_MAX, type},
-    {"save", "VM", "save the VM to its store; it goes on", 1, 1, save},
+     verb_screenshot, "", "", PAST("screenshot work work.png"), "width, height, text"},
+    {"text", "VM", "the characters on the VM's screen", 1, 1, verb_text, "", "", PAST("text work"),
+     "array of lines"},
+    {"type", "VM TEXT...", "type on the VM's keyboard", 2, ARGS_MAX, type, "--delay=MS",
+     "TEXT is typed as on a US keyboard; between < and > stand names of keys, joined by '-'.\n"
+     "--delay (before the verb): pause after each key, default 20 ms.\n",
+     PAST("type work 'ls -l<enter>'") PAST("type work '<ctrl-alt-del>'"), "null"},
+    {"save", "VM", "save the VM to its store; it goes on", 1, 1, save, "",
+     "The store is the manifest's save-mib.\n", PAST("save work"), "bytes"},
     {"restore", "VM", "make the VM anew as it was saved; what it has done since is lost", 1, 1,
-     restore},
-    {NULL, NULL, NULL, 0, 0, NULL},
+     restore, "", "", PAST("restore work"), "null"},
+    {"version", "", "versions of bhctl and of the system, and the machine", 0, 0, verb_version, "",
+     "", PAST("version"),
+     "wire, abi, backend, cpus, tsc_khz, memory_bytes, pool_bytes, now_ns, may"},
+    {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL},
 };

@@ -26,11 +26,25 @@ static uint32_t input(struct question *q)
     struct bh_input event;
 
     if (!(start_block()->flags & BH_MONITOR_FLAG_VGA)) return BH_WIRE_NO_DEVICE;
+    if (paused()) return BH_WIRE_PAUSED;
     for (uint32_t at = 0; at + sizeof(event) <= q->in_bytes; at += (uint32_t)sizeof(event)) {
         memcpy(&event, q->in + at, sizeof(event));
         if (!platform_input(&event)) break;
         q->values[0]++;
     }
+    return BH_WIRE_OK;
+}
+
+/* What is asked meanwhile is answered while it stands: save.c. */
+static uint32_t pause_vm(struct question *q)
+{
+    pause_begin();
+    return BH_WIRE_OK;
+}
+
+static uint32_t resume_vm(struct question *q)
+{
+    pause_end();
     return BH_WIRE_OK;
 }
 
@@ -79,10 +93,9 @@ static uint32_t screen_read(struct question *q)
 }
 
 static uint32_t (*const answers[BH_CONTROL_VERBS])(struct question *q) = {
-    [BH_CONTROL_INPUT] = input,
-    [BH_CONTROL_SAVE] = save,
-    [BH_CONTROL_SCREEN] = screen,
-    [BH_CONTROL_SCREEN_READ] = screen_read,
+    [BH_CONTROL_INPUT] = input,    [BH_CONTROL_SAVE] = save,
+    [BH_CONTROL_SCREEN] = screen,  [BH_CONTROL_SCREEN_READ] = screen_read,
+    [BH_CONTROL_PAUSE] = pause_vm, [BH_CONTROL_RESUME] = resume_vm,
 };
 
 void control_asked(void)
@@ -98,6 +111,8 @@ void control_asked(void)
     c->status = verb < BH_CONTROL_VERBS && answers[verb] ? answers[verb](&q) : BH_WIRE_NO_VERB;
     memcpy(c->values, q.values, sizeof(q.values));
     c->out_bytes = q.out_bytes;
+    c->stands = paused();
     __atomic_store_n(&c->reply, request, __ATOMIC_RELEASE);
     (void)bh_signal(BH_MONITOR_SLOT_ROOT);
+    pause_stand();
 }

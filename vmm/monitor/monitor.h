@@ -251,6 +251,12 @@ void clock_set(uint64_t ns, uint64_t tsc);
 /** Let all vCPUs stand still, write the VM to its store, go on. vCPU 0's thread.
  *  @return bytes of the file; 0: the store is too small */
 uint64_t save_vm(void);
+/** Root has asked that the VM stand still, or go on. On vCPU 0's thread. */
+void pause_begin(void);
+void pause_end(void);
+bool paused(void);
+/** After an answer: while the VM stands still, answer questions and nothing else. */
+void pause_stand(void);
 /** POST_PAUSE: this vCPU stands still until the VM goes on. */
 void save_pause(void);
 /** Is the VM to start from a saved one? */

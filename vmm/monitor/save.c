@@ -63,7 +63,7 @@ static const struct dev_state vm_state = DEV_STATE("vm", 1, vm_members, NULL);
 
 /* ---- standing still ---- */
 
-static uint32_t pausing, paused;
+static uint32_t pausing, standing;
 
 static void wait_kicked(void)
 {
@@ -78,10 +78,10 @@ static void wait_kicked(void)
 void save_pause(void)
 {
     vcpu_settle();
-    (void)__atomic_fetch_add(&paused, 1u, __ATOMIC_SEQ_CST);
+    (void)__atomic_fetch_add(&standing, 1u, __ATOMIC_SEQ_CST);
     (void)bh_signal(BH_MONITOR_SLOT_KICK);
     while (__atomic_load_n(&pausing, __ATOMIC_SEQ_CST)) wait_kicked();
-    (void)__atomic_fetch_sub(&paused, 1u, __ATOMIC_SEQ_CST);
+    (void)__atomic_fetch_sub(&standing, 1u, __ATOMIC_SEQ_CST);
     post_take(); /* the kicks for what was posted meanwhile have been taken */
 }
 
@@ -90,7 +90,7 @@ static void pause_others(void)
 {
     __atomic_store_n(&pausing, 1u, __ATOMIC_SEQ_CST);
     for (unsigned n = 1; n < vcpu_count(); n++) post(vcpu_of(n), POST_PAUSE);
-    while (__atomic_load_n(&paused, __ATOMIC_SEQ_CST) < vcpu_count() - 1u) {
+    while (__atomic_load_n(&standing, __ATOMIC_SEQ_CST) < vcpu_count() - 1u) {
         wait_kicked();
         post_take();
     }
@@ -169,10 +169,15 @@ static uint64_t write_file(uint64_t stopped_ns, uint64_t stopped_tsc)
     return save_end(&f, &h);
 }
 
+/* The VM stands still because root has asked for it, since pause_tsc; it is to go on. */
+static bool pause_on, pause_over;
+static uint64_t pause_ns, pause_tsc;
+
 uint64_t save_vm(void)
 {
     uint64_t ns, tsc, bytes;
 
+    if (pause_on) return write_file(pause_ns, pause_tsc);
     vcpu_settle();
     pause_others();
     ns = clock_ns();
@@ -180,6 +185,40 @@ uint64_t save_vm(void)
     bytes = write_file(ns, tsc);
     resume_others(ns, tsc);
     return bytes;
+}
+
+void pause_begin(void)
+{
+    if (pause_on) return;
+    vcpu_settle();
+    pause_others();
+    pause_on = true;
+    pause_ns = clock_ns();
+    pause_tsc = rt_tsc();
+}
+
+void pause_end(void) { pause_over = pause_on; }
+
+bool paused(void) { return pause_on && !pause_over; }
+
+/* All signals but questions are kept for when it goes on. */
+void pause_stand(void)
+{
+    static bool inside;
+    struct vcpu *v = self();
+
+    if (!pause_on || inside) return;
+    inside = true;
+    while (!pause_over) {
+        wait_kicked();
+        if (v->signals & BH_MONITOR_SIGNAL_CONTROL) {
+            v->signals &= ~(uint64_t)BH_MONITOR_SIGNAL_CONTROL;
+            control_asked();
+        }
+    }
+    inside = pause_on = pause_over = false;
+    resume_others(pause_ns, pause_tsc);
+    post_take();
 }
 
 /* ---- restoring ---- */

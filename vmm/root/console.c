@@ -46,7 +46,8 @@ static const char *label(const struct vm *vm)
 static void announce(void)
 {
     note_add("\r\n--- %s (%u of %u)%s; Ctrl-] switches to the next console ---\r\n",
-             label(&vms[shown]), shown + 1u, nvms, vms[shown].state == VM_ENDED ? ", ended" : "");
+             label(&vms[shown]), shown + 1u, nvms,
+             vms[shown].state == VM_STOPPED || vms[shown].state == VM_CRASHED ? ", ended" : "");
 }
 
 void console_init(struct vm *all, unsigned count)
@@ -124,7 +125,7 @@ static void key(uint8_t byte, bool *signal)
         return;
     }
     vm = &vms[shown];
-    if (vm->state != VM_RUNNING) return;
+    if (!vm_lives(vm)) return;
     c = vm->console;
     if (c->in_put - __atomic_load_n(&c->in_get, __ATOMIC_ACQUIRE) >= BH_CONSOLE_IN_BYTES)
         return; /* full: like a line without flow control */
@@ -140,7 +141,7 @@ bool console_poll(void)
 
     if (nvms == 0) return false;
     for (unsigned i = 0; i < nvms; i++)
-        if (vms[i].state == VM_RUNNING) (void)take_output(&vms[i]);
+        if (vm_lives(&vms[i])) (void)take_output(&vms[i]);
     for (unsigned i = 0; i < 64u && (byte = serial_get(COM1)) >= 0; i++)
         key((uint8_t)byte, &signal);
     if (signal) vm_signal_console(&vms[shown]);
@@ -168,8 +169,8 @@ void console_end(void)
         struct vm *vm = &vms[(first + i) % nvms];
 
         shown = vm->number;
-        if (i == 0) flush_shown();                          /* makes room for what is in the ring */
-        if (vm->state == VM_RUNNING) (void)take_output(vm); /* once: it may go on talking */
+        if (i == 0) flush_shown();               /* makes room for what is in the ring */
+        if (vm_lives(vm)) (void)take_output(vm); /* once: it may go on talking */
         if (i && pending()) note_add("\r\n--- %s, not shown until now ---\r\n", label(vm));
         flush_shown();
     }

@@ -2,6 +2,7 @@
 #include "control.h"
 #include <stddef.h>
 #include "caps.h"
+#include "fmt.h"
 #include "log.h"
 #include "string.h"
 #include "wire.h"
@@ -11,6 +12,8 @@
 #define SEND_MAX 1024u
 /* A frame whose bytes stop coming is no frame; so long the line is looked at often. */
 #define LISTEN_MS 1000u
+/* What is to be said at the end of the system has so long. */
+#define END_MS 300u
 
 static struct wire_frame request, in, out;
 static uint32_t out_bytes, out_sent;
@@ -19,12 +22,11 @@ static struct control_call call;
 static uint64_t last_byte_tsc;
 static bool present; /* the port exists */
 
-void control_init(struct vm *vms, unsigned count)
+void control_init(const struct control_system *system)
 {
     present = serial_present(COM3);
     if (present) serial_init(COM3);
-    call.vms = vms;
-    call.vm_count = count;
+    call.system = system;
 }
 
 static void answer(enum bh_wire_kind kind, uint32_t status, uint32_t bytes)
@@ -44,9 +46,39 @@ static struct vm *find_vm(void)
 
     if (request.header.bytes < BH_WIRE_NAME_BYTES || name[BH_WIRE_NAME_BYTES - 1u] != '\0')
         return NULL;
-    for (unsigned i = 0; i < call.vm_count; i++)
-        if (strcmp(call.vms[i].config->name, name) == 0) return &call.vms[i];
+    for (unsigned i = 0; i < call.system->vm_count; i++)
+        if (strcmp(call.system->vms[i].config->name, name) == 0) return &call.system->vms[i];
     return NULL;
+}
+
+/* Where what a verb answers goes. */
+static void clear_part(void)
+{
+    call.out = wire_payload(&out);
+    call.out_bytes = 0;
+}
+
+/* Does the manifest allow it? What changes something leaves a record in either case. */
+static bool allowed(const struct control_verb *v)
+{
+    const struct subject *s = &call.system->host;
+    const char *rule = rights_refuse(s, v->right, call.vm);
+    char *text = (char *)call.out;
+
+    if (rule || v->right == MANIFEST_MAY_LIFE || v->right == MANIFEST_MAY_STORE) {
+        audit_begin(rule ? "refused" : "asked");
+        audit_text("verb", v->name);
+        if (call.vm) audit_text("vm", call.vm->config->name);
+        audit_text("by", s->name);
+        if (rule) audit_text("rule", rule);
+        audit_end();
+    }
+    if (!rule) return true;
+    call.out_bytes = (uint32_t)fmt_buf(text, 64, "%s", rule) + 1u;
+    call.out_bytes += (uint32_t)fmt_buf(text + call.out_bytes, 128, "%s lacks \"%s\"", rule,
+                                        rights_word(v->right)) +
+                      1u;
+    return false;
 }
 
 /* @return BH_WIRE_OK and the verb is to be run, or why not. */
@@ -56,18 +88,19 @@ static uint32_t accept(const struct control_verb *v)
 
     while (v->number != 0 && v->number != request.header.verb) v++;
     if (v->number == 0) return BH_WIRE_NO_VERB;
-    if (v->of_vm) {
+    call.vm = NULL;
+    if (v->whose != OF_SYSTEM) {
         if (request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
         call.vm = find_vm();
         if (!call.vm) return BH_WIRE_NO_VM;
-        if (call.vm->state != VM_RUNNING && !v->of_ended) return BH_WIRE_NOT_RUNNING;
         skip = BH_WIRE_NAME_BYTES;
     }
+    if (!allowed(v)) return BH_WIRE_FORBIDDEN;
+    if (v->whose == OF_LIVING_VM && !vm_lives(call.vm)) return BH_WIRE_NOT_RUNNING;
     call.in = wire_payload(&request) + skip;
     call.in_bytes = request.header.bytes - skip;
     call.step = 0;
-    call.at = 0;
-    call.deadline_tsc = 0;
+    call.at = call.deadline_tsc = call.pause_tsc = 0;
     verb = v;
     return BH_WIRE_OK;
 }
@@ -78,9 +111,10 @@ static void begin(void)
 
     request = in;
     verb = NULL;
+    clear_part();
     status =
         request.header.version == BH_WIRE_VERSION ? accept(control_verbs) : BH_WIRE_BAD_VERSION;
-    if (status != BH_WIRE_OK) answer(BH_WIRE_END, status, 0);
+    if (status != BH_WIRE_OK) answer(BH_WIRE_END, status, call.out_bytes);
 }
 
 /* Between frames bhctl asks whether somebody listens. */
@@ -126,14 +160,11 @@ static void go_on(void)
 {
     int status;
 
-    if (call.vm && verb->of_vm && !verb->of_ended && call.vm->state != VM_RUNNING) {
+    clear_part();
+    if (verb->whose == OF_LIVING_VM && !vm_lives(call.vm))
         status = BH_WIRE_NOT_RUNNING;
-        call.out_bytes = 0;
-    } else {
-        call.out = wire_payload(&out);
-        call.out_bytes = 0;
+    else
         status = verb->run(&call);
-    }
     if (status != CONTROL_GO_ON) {
         verb = NULL;
         answer(BH_WIRE_END, (uint32_t)status, call.out_bytes);
@@ -162,4 +193,11 @@ bool control_poll(void)
     if (verb && out_sent == out_bytes) go_on();
     send();
     return busy || verb != NULL || out_sent < out_bytes;
+}
+
+void control_end(void)
+{
+    uint64_t end = rt_tsc() + (uint64_t)info()->tsc_khz * END_MS;
+
+    while (present && (verb || out_sent < out_bytes) && rt_tsc() < end) (void)control_poll();
 }

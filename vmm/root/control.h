@@ -7,19 +7,29 @@
 
 #include <stdbool.h>
 #include "bulkhead/wire.h"
+#include "rights.h"
 #include "vm.h"
 
-/** @param vms array of @count VMs that live on */
-void control_init(struct vm *vms, unsigned count);
+/** What verbs are about; lives on. */
+struct control_system {
+    struct vm *vms;
+    unsigned vm_count;
+    const void *blob; /* the manifest */
+    uint64_t blob_bytes;
+    struct subject host; /* bhctl on COM3 */
+};
+
+void control_init(const struct control_system *system);
 /** Take what has come, go on with the request, send. @return true: call again soon */
 bool control_poll(void);
+/** The system ends: send what is to be said; bounded time. */
+void control_end(void);
 
 /* ---- what a verb is made of ---- */
 
 /** A request while it is carried out. */
 struct control_call {
-    struct vm *vms; /* all of them */
-    unsigned vm_count;
+    const struct control_system *system;
     struct vm *vm; /* the one that is meant, if the verb is of one */
     const uint8_t *in;
     uint32_t in_bytes;
@@ -35,15 +45,32 @@ struct control_call {
 #define CONTROL_GO_ON (-1) /* call me again: with this part out, or when something has happened */
 
 struct control_verb {
-    uint16_t number; /* enum bh_wire_verb */
-    bool of_vm;
-    bool of_ended; /* of a VM that does not run, too */
+    uint16_t number;  /* enum bh_wire_verb */
+    const char *name; /* in records */
+    uint32_t right;   /* enum manifest_may */
+    enum { OF_SYSTEM, OF_VM, OF_LIVING_VM } whose;
     /** Called until it returns an enum bh_wire_status. Bounded work per call. */
     int (*run)(struct control_call *c);
 };
 
-/** Verbs with a file of their own. */
+/** Verbs with files of their own. */
+int control_list(struct control_call *c);
+int control_protections(struct control_call *c);
+int control_stats(struct control_call *c);
+int control_audit(struct control_call *c);
+int control_manifest(struct control_call *c);
+int control_system(struct control_call *c);
+int control_start(struct control_call *c);
+int control_stop(struct control_call *c);
+int control_kill(struct control_call *c);
+int control_restart(struct control_call *c);
+int control_pause(struct control_call *c);
+int control_resume(struct control_call *c);
+int control_shutdown(struct control_call *c);
 int control_screenshot(struct control_call *c);
+
+/** A VM as it is now becomes this call's part. */
+void control_put_vm(struct control_call *c, const struct vm *vm);
 
 /** All verbs, ended by number 0. */
 extern const struct control_verb control_verbs[];

@@ -1,40 +1,17 @@
 /*
- * What bhctl can ask of root: one function per verb, called until it has ended (control.h). A new
- * verb is a function here, a line in the table, a number in bulkhead/wire.h, and its twin in
- * vmm/control/verbs.c. May call: ask.h, VMs. Never waits.
+ * What bhctl can ask of root, and the verbs that a monitor answers: one function per verb, called
+ * until it has ended (control.h). A new verb is a function here, a line in the table, a number in
+ * bulkhead/wire.h, and its twin in vmm/control/verbs.c. May call: ask.h, VMs. Never waits.
  */
 #include "ask.h"
 #include "caps.h"
 #include "control.h"
-#include "fmt.h"
+#include "life.h"
 #include "string.h"
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
 #define SAVE_PROGRESS_US 1000000u
-
-static int list(struct control_call *c)
-{
-    struct bh_wire_vm *w = (struct bh_wire_vm *)c->out;
-    const struct vm *vm = &c->vms[c->at];
-
-    if (c->at == c->vm_count) return BH_WIRE_OK;
-    memset(w, 0, sizeof(*w));
-    (void)fmt_buf(w->name, sizeof(w->name), "%s", vm->config->name);
-    (void)fmt_buf(w->label, sizeof(w->label), "%s", vm->config->label);
-    w->state = vm->state == VM_RUNNING ? BH_WIRE_VM_RUNNING
-               : vm->state == VM_ENDED ? BH_WIRE_VM_ENDED
-                                       : BH_WIRE_VM_ABSENT;
-    w->cpus = vm->config->cpus;
-    w->memory_mib = vm->config->memory_mib;
-    if (vm->state == VM_ENDED) {
-        w->status = (uint32_t)vm->status;
-        (void)fmt_buf(w->reason, sizeof(w->reason), "%s", vm->reason);
-    }
-    c->out_bytes = sizeof(*w);
-    c->at++;
-    return CONTROL_GO_ON;
-}
 
 static uint64_t after_us(uint64_t us) { return rt_tsc() + (uint64_t)info()->tsc_khz * us / 1000u; }
 
@@ -101,14 +78,26 @@ static int restore(struct control_call *c)
 {
     if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
     if (c->vm->saved_bytes == 0) return BH_WIRE_NOT_SAVED;
-    return vm_restore(c->vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
+    return life_restore(c->vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
 }
 
 const struct control_verb control_verbs[] = {
-    {BH_WIRE_LIST, false, false, list},
-    {BH_WIRE_TYPE, true, false, type},
-    {BH_WIRE_SCREENSHOT, true, false, control_screenshot},
-    {BH_WIRE_SAVE, true, false, save},
-    {BH_WIRE_RESTORE, true, true, restore},
-    {0, false, false, NULL},
+    {BH_WIRE_LIST, "list", MANIFEST_MAY_WATCH, OF_SYSTEM, control_list},
+    {BH_WIRE_TYPE, "type", MANIFEST_MAY_INPUT, OF_LIVING_VM, type},
+    {BH_WIRE_SCREENSHOT, "screenshot", MANIFEST_MAY_SCREEN, OF_LIVING_VM, control_screenshot},
+    {BH_WIRE_SAVE, "save", MANIFEST_MAY_STORE, OF_LIVING_VM, save},
+    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_STORE, OF_VM, restore},
+    {BH_WIRE_START, "start", MANIFEST_MAY_LIFE, OF_VM, control_start},
+    {BH_WIRE_STOP, "stop", MANIFEST_MAY_LIFE, OF_VM, control_stop},
+    {BH_WIRE_KILL, "kill", MANIFEST_MAY_LIFE, OF_VM, control_kill},
+    {BH_WIRE_RESTART, "restart", MANIFEST_MAY_LIFE, OF_VM, control_restart},
+    {BH_WIRE_PAUSE, "pause", MANIFEST_MAY_LIFE, OF_LIVING_VM, control_pause},
+    {BH_WIRE_RESUME, "resume", MANIFEST_MAY_LIFE, OF_LIVING_VM, control_resume},
+    {BH_WIRE_SHUTDOWN, "shutdown", MANIFEST_MAY_LIFE, OF_SYSTEM, control_shutdown},
+    {BH_WIRE_PROTECTIONS, "status", MANIFEST_MAY_WATCH, OF_SYSTEM, control_protections},
+    {BH_WIRE_STATS, "stats", MANIFEST_MAY_WATCH, OF_SYSTEM, control_stats},
+    {BH_WIRE_AUDIT, "audit", MANIFEST_MAY_WATCH, OF_SYSTEM, control_audit},
+    {BH_WIRE_MANIFEST, "manifest", MANIFEST_MAY_WATCH, OF_SYSTEM, control_manifest},
+    {BH_WIRE_SYSTEM, "version", MANIFEST_MAY_WATCH, OF_SYSTEM, control_system},
+    {0, NULL, 0, OF_SYSTEM, NULL},
 };

@@ -118,30 +118,7 @@ void say(const char *format, ...)
     log_put(NULL, '\n');
 }
 
-void audit_begin(const char *event) { log_text("audit: {\"event\": \"%s\"", event); }
-
-void audit_number(const char *key, uint64_t value) { log_text(", \"%s\": %lu", key, value); }
-
-void audit_numbers(const char *key, const uint64_t *values, size_t count)
-{
-    log_text(", \"%s\": [", key);
-    for (size_t i = 0; i < count; i++) log_text(i ? ", %lu" : "%lu", values[i]);
-    log_text("]");
-}
-
-void audit_hex(const char *key, uint64_t value) { log_text(", \"%s\": \"0x%lx\"", key, value); }
-
-void audit_text(const char *key, const char *value)
-{
-    log_text(", \"%s\": \"", key);
-    /* What comes from a monitor is printed without anything that could end the string or line. */
-    for (; *value; value++)
-        log_put(NULL,
-                *value < ' ' || *value > '~' || *value == '"' || *value == '\\' ? '?' : *value);
-    log_put(NULL, '"');
-}
-
-void audit_end(void) { log_text("}\n"); }
+void log_line(const char *prefix, const char *text) { log_text("%s%s\n", prefix, text); }
 
 void log_end(int status, const char *reason)
 {

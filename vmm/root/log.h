@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "audit.h"
 
 #define COM1 0x3f8u
 #define COM2 0x2f8u
@@ -30,13 +31,8 @@ void port_out16(unsigned port, uint16_t value);
 /** One line on the log; the newline is added. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Begin an audit record, a JSON object on one line, close it with audit_end(). */
-void audit_begin(const char *event);
-void audit_number(const char *key, uint64_t value);
-void audit_numbers(const char *key, const uint64_t *values, size_t count);
-void audit_text(const char *key, const char *value);
-void audit_hex(const char *key, uint64_t value);
-void audit_end(void);
+/** The same as it is. */
+void log_line(const char *prefix, const char *text);
 
 /** The line that tells the launcher how the system ended. */
 void log_end(int status, const char *reason);

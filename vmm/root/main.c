@@ -10,6 +10,7 @@
 #include "control.h"
 #include "kernel_audit.h"
 #include "layout.h"
+#include "life.h"
 #include "log.h"
 #include "manifest.h"
 #include "program.h"
@@ -29,6 +30,7 @@ enum { STATUS_BROKEN = 121 }; /* root cannot start: bad module or manifest */
 
 static struct manifest manifest;
 static struct vm vms[VMS_MAX];
+static struct control_system control;
 
 static bool image_size(void *ctx, const char *name, uint64_t *size_bytes)
 {
@@ -57,6 +59,8 @@ static void read_manifest(void)
     blob = archive_map(f, ROOT_MANIFEST);
     if (!blob || manifest_load(blob, f->bytes, &env, &manifest) != 0)
         system_end(STATUS_BROKEN, "the manifest is refused");
+    control.blob = blob;
+    control.blob_bytes = f->bytes;
     if (manifest.vm_count > VMS_MAX)
         system_end(STATUS_BROKEN, "more VMs in the manifest than this version runs");
 }
@@ -107,19 +111,28 @@ static void log_machine(void)
 static void end_if_due(void)
 {
     int status = 0;
-    bool all = true;
+    bool all = true, one = false;
 
+    if (life_is_down()) {
+        control_end();
+        system_end(0, "shut down");
+    }
     for (unsigned i = 0; i < manifest.vm_count; i++) {
-        if (vms[i].state == VM_RUNNING) {
+        if (vm_lives(&vms[i]) || vms[i].state == VM_STARTING) {
             all = false;
             continue;
         }
+        if (vms[i].state == VM_CREATED) continue;
+        one = true;
         if (vms[i].status > status) status = vms[i].status;
-        if (manifest.vms[i].on_stop == MANIFEST_ON_STOP_END_SYSTEM)
+        if (manifest.vms[i].on_stop == MANIFEST_ON_STOP_END_SYSTEM) {
+            control_end();
             system_end(vms[i].status, vms[i].reason);
+        }
     }
-    if (all && manifest.end_when_idle)
-        system_end(status, manifest.vm_count == 1u ? vms[0].reason : "all VMs have ended");
+    if (!all || !one || !manifest.end_when_idle) return;
+    control_end();
+    system_end(status, manifest.vm_count == 1u ? vms[0].reason : "all VMs have ended");
 }
 
 static __attribute__((noreturn)) void supervise(uint64_t ntfn)
@@ -141,6 +154,7 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
                     vm_check(&vms[i], (r.value & vm_fault_bit(i)) != 0);
         busy = console_poll();
         busy = control_poll() || busy;
+        life_poll();
         end_if_due();
     }
 }
@@ -171,10 +185,10 @@ void root_main(void)
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
     console_init(vms, manifest.vm_count);
-    control_init(vms, manifest.vm_count);
-    for (unsigned i = 0; i < manifest.vm_count; i++) {
-        if (!vm_start(&vms[i], i, &manifest.vms[i], ntfn))
-            say("vm %s: not started", manifest.vms[i].name);
-    }
+    control.vms = vms;
+    control.vm_count = manifest.vm_count;
+    control.host = (struct subject){"host", "host-may", manifest.host_may};
+    control_init(&control);
+    life_init(vms, manifest.vm_count, ntfn);
     supervise(ntfn);
 }

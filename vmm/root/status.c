@@ -33,17 +33,27 @@ static const struct protection protections[] = {
     {BH_PROT_RDSEED, "random numbers from RDSEED", "no RDSEED: entropy is estimated from jitter"},
 };
 
-void status_log_protections(void)
+bool status_protection(unsigned n, bool *on, const char **words)
 {
     for (size_t i = 0; i < sizeof(protections) / sizeof(protections[0]); i++) {
         const struct protection *p = &protections[i];
 
-        if (info()->prot_on & p->bit)
-            say("protection on:  %s", p->on);
-        else if (info()->prot_off & p->bit)
-            say("protection OFF: %s", p->off);
+        *on = (info()->prot_on & p->bit) != 0;
         /* neither: does not apply to this machine */
+        if (!*on && !(info()->prot_off & p->bit)) continue;
+        *words = *on ? p->on : p->off;
+        if (n-- == 0) return true;
     }
+    return false;
+}
+
+void status_log_protections(void)
+{
+    const char *words;
+    bool on;
+
+    for (unsigned n = 0; status_protection(n, &on, &words); n++)
+        say(on ? "protection on:  %s" : "protection OFF: %s", words);
 }
 
 /*

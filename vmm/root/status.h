@@ -2,6 +2,12 @@
 #ifndef VMM_ROOT_STATUS_H
 #define VMM_ROOT_STATUS_H
 
+#include <stdbool.h>
+
+/** Row @n of what is protected on this machine and what is not (promise 9): the words that the log,
+ *  bhctl and the attestation have in common. @return false: there is no such row */
+bool status_protection(unsigned n, bool *on, const char **words);
+
 /** What is protected on this machine and what is not, in words, on the log (promise 9). */
 void status_log_protections(void);
 

@@ -15,14 +15,17 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->ntfn = ntfn;
     vm->status = 0;
     vm->starts++;
+    vm->has_ended = vm->made = false;
+    vm->started_tsc = rt_tsc();
     if (!vm_make(vm)) {
         if (vm->kuntyped_bytes) vm_take_back(vm);
-        vm->state = VM_ENDED;
+        vm->state = VM_CRASHED;
         vm->status = STATUS_IMAGE;
         (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s could not be made", config->name);
         return false;
     }
     vm->state = VM_RUNNING;
+    vm->made = true;
     wires_up(vm);
     audit_begin("vm-started");
     audit_text("vm", config->name);
@@ -43,7 +46,7 @@ bool vm_restore(struct vm *vm)
 {
     bool ok;
 
-    if (vm->state == VM_RUNNING) vm_take_back(vm);
+    if (vm_lives(vm)) vm_take_back(vm);
     vm->restore = true;
     ok = vm_start(vm, vm->number, vm->config, vm->ntfn);
     vm->restore = false;
@@ -52,23 +55,50 @@ bool vm_restore(struct vm *vm)
 
 void vm_check(struct vm *vm, bool faulted)
 {
-    if (vm->state != VM_RUNNING || !vm_has_ended(vm, faulted)) return;
+    if (!vm_lives(vm) || !vm_has_ended(vm, faulted)) return;
     console_vm_ends(vm);
-    vm->state = VM_ENDED;
+    vm->state = vm->crashed ? VM_CRASHED : VM_STOPPED;
+    vm->has_ended = true;
+    vm_take_back(vm);
+}
+
+void vm_kill(struct vm *vm, const char *why)
+{
+    if (!vm_lives(vm)) return;
+    audit_begin("vm-killed");
+    audit_text("vm", vm->config->name);
+    audit_text("why", why);
+    audit_end();
+    (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s: %s", vm->config->name, why);
+    vm->status = 0;
+    console_vm_ends(vm);
+    vm->state = VM_STOPPED;
+    vm->has_ended = true;
+    vm->guest_reset = false;
     vm_take_back(vm);
 }
 
 void vm_signal_console(const struct vm *vm)
 {
-    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL);
+    if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL);
 }
 
 void vm_signal_control(const struct vm *vm)
 {
-    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL_CONTROL);
+    if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL_CONTROL);
+}
+
+void vm_signal_stop(const struct vm *vm)
+{
+    if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL_STOP);
+}
+
+bool vm_stands(const struct vm *vm)
+{
+    return vm_lives(vm) && __atomic_load_n(&vm->control->stands, __ATOMIC_RELAXED) == 1u;
 }
 
 void vm_signal_link(const struct vm *vm)
 {
-    if (vm->state == VM_RUNNING) (void)bh_signal(vm->slots + VS_SIGNAL_LINK);
+    if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL_LINK);
 }

@@ -39,6 +39,7 @@ enum vm_slot {
     VS_SIGNAL,         /* vCPU 0's notification, badged: console */
     VS_SIGNAL_CONTROL, /* the same, badged: control */
     VS_SIGNAL_LINK,    /* the same, badged: link */
+    VS_SIGNAL_STOP,    /* the same, badged: power button */
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
     VS_STORE,          /* Frame: what the VM is saved to; kept for good */
@@ -49,7 +50,15 @@ enum vcpu_slot { VC_SC, VC_NTFN, VC_THREAD, VC_VCPU, VC_COUNT };
 
 #define VS_COUNT (VS_VCPUS + BH_MONITOR_MAX_VCPUS * VC_COUNT)
 
-enum vm_state { VM_ABSENT, VM_RUNNING, VM_ENDED };
+/** In its life a VM goes from the left to the right, and back to STARTING. */
+enum vm_state {
+    VM_CREATED,  /* of the manifest, and never started */
+    VM_STARTING, /* waits for the time, or for those that it is after (life.c) */
+    VM_RUNNING,
+    VM_PAUSED,  /* stands still, and so does its time */
+    VM_STOPPED, /* ended by itself, or was asked to */
+    VM_CRASHED, /* stopped by its monitor or by a fault of it; or it could not be made */
+};
 
 struct vm {
     unsigned number;
@@ -68,9 +77,20 @@ struct vm {
     uint64_t ask_deadline_tsc;
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
     bool restore;         /* it is made anew to go on from that */
+    bool made;            /* the last start has not failed */
+    bool has_ended;       /* and life.c has not looked at it yet */
+    bool crashed;         /* it has not ended in an orderly way */
+    bool guest_reset;     /* it ended because its guest reset the machine */
+    uint64_t started_tsc; /* the last time */
     int status;           /* of an ended VM: what the system may end with */
     char reason[96];
 };
+
+/** It has a monitor. */
+static inline bool vm_lives(const struct vm *vm)
+{
+    return vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+}
 
 /** Bits of root's notification: the monitor has reported; its thread has faulted. */
 static inline uint64_t vm_signal_bit(unsigned number) { return (uint64_t)1 << number; }
@@ -86,6 +106,9 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
 /** Make the VM anew, whatever it does now, to go on from what it was saved as. @return as vm_start() */
 bool vm_restore(struct vm *vm);
 
+/** End a living VM at once. @param why for its reason and the record: "killed" */
+void vm_kill(struct vm *vm, const char *why);
+
 /** Something happened to the VM's monitor (@faulted: a fault of a thread of its own): see whether it has ended,
  *  and if so take all back. */
 void vm_check(struct vm *vm, bool faulted);
@@ -96,5 +119,13 @@ void vm_signal_console(const struct vm *vm);
 void vm_signal_control(const struct vm *vm);
 /** Tell the monitor that the peer of a wire has come or gone. */
 void vm_signal_link(const struct vm *vm);
+/** Press the VM's power button. */
+void vm_signal_stop(const struct vm *vm);
+
+/** Does its monitor say that it stands still? */
+bool vm_stands(const struct vm *vm);
+/** What its threads have used since it was started, TSC ticks; its exits so far. */
+uint64_t vm_cpu_ticks(const struct vm *vm);
+void vm_count_exits(const struct vm *vm, uint64_t exits[BH_MONITOR_EXITS]);
 
 #endif

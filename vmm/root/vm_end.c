@@ -51,6 +51,9 @@ static void end_from_report(struct vm *vm, const struct bh_monitor_report *r)
 {
     const char *name = vm->config->name;
 
+    vm->guest_reset = r->kind == BH_END_RESET;
+    vm->crashed =
+        r->kind != BH_END_POWEROFF && r->kind != BH_END_RESET && r->kind != BH_END_DEBUG_EXIT;
     switch (r->kind) {
     case BH_END_POWEROFF:
     case BH_END_RESET:
@@ -100,6 +103,8 @@ static void end_from_fault(struct vm *vm, const struct fault *f)
     audit_hex("rip", f->rip);
     audit_hex("address", f->address);
     audit_end();
+    vm->crashed = true;
+    vm->guest_reset = false;
     vm->status = STATUS_STOPPED;
     (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s stopped by a fault of its monitor",
                   vm->config->name);

@@ -114,6 +114,10 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
            !vm_failed(vm, "link signal",
                       bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_LINK, vcpu_slot(vm, 0, VC_NTFN),
                                     BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_LINK)
+                          .err) &&
+           !vm_failed(vm, "power button",
+                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_STOP, vcpu_slot(vm, 0, VC_NTFN),
+                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_STOP)
                           .err);
 }
 

@@ -6,6 +6,7 @@
 #ifndef VMM_ROOT_VM_PARTS_H
 #define VMM_ROOT_VM_PARTS_H
 
+#include "caps.h"
 #include "images.h"
 #include "layout.h"
 #include "vm.h"

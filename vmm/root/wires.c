@@ -97,7 +97,7 @@ uint64_t wires_unmap(struct vm *vm)
     return err;
 }
 
-static uint32_t number_of(const struct vm *vm) { return vm->state == VM_RUNNING ? vm->starts : 0; }
+static uint32_t number_of(const struct vm *vm) { return vm_lives(vm) ? vm->starts : 0; }
 
 void wires_fill_start(struct vm *vm, uint64_t va)
 {
@@ -135,7 +135,7 @@ void wires_up(struct vm *vm)
     for (unsigned n = 0; n < vm->config->wire_count; n++) {
         const struct end e = end_of(vm, n);
 
-        if (e.peer->state != VM_RUNNING) continue;
+        if (!vm_lives(e.peer)) continue;
         /* Both can signal before either believes that the other is there. */
         give_signal(vm, n, e.peer, e.peer_card);
         give_signal(e.peer, e.peer_card, vm, n);
@@ -148,6 +148,6 @@ void wires_down(struct vm *vm)
     for (unsigned n = 0; n < vm->config->wire_count; n++) {
         const struct end e = end_of(vm, n);
 
-        if (e.peer->state == VM_RUNNING) tell(e.peer, e.peer_card, 0);
+        if (vm_lives(e.peer)) tell(e.peer, e.peer_card, 0);
     }
 }

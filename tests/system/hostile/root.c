@@ -1,8 +1,8 @@
 /*
- * Root with more to do: linked around the shipped root's vm_start(), vm_check() and system_end().
- * Words on a VM's command line: "second-cpu=N" gives its monitor a second thread, on CPU N;
- * "again=N" starts the VM N times more after its end. After each end, and in the end, the kernel
- * checks its invariants, and what is free is said. May call: everything in root.
+ * Root with more to do: linked around the shipped root's vm_start(), vm_check(), vm_kill() and
+ * system_end(). Words on a VM's command line: "second-cpu=N" gives its monitor a second thread, on
+ * CPU N; "again=N" starts the VM N times more after its end. After each end, and in the end, the
+ * kernel checks its invariants, and what is free is said. May call: everything in root.
  */
 #include <stddef.h>
 #include "root/caps.h"
@@ -17,6 +17,8 @@ bool __real_vm_start(struct vm *vm, unsigned number, const struct manifest_vm *c
                      uint64_t ntfn);
 bool __wrap_vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config,
                      uint64_t ntfn);
+void __real_vm_kill(struct vm *vm, const char *why);
+void __wrap_vm_kill(struct vm *vm, const char *why);
 void __real_vm_check(struct vm *vm, bool faulted);
 void __wrap_vm_check(struct vm *vm, bool faulted);
 __attribute__((noreturn)) void __real_system_end(int status, const char *reason);
@@ -73,6 +75,15 @@ bool __wrap_vm_start(struct vm *vm, unsigned number, const struct manifest_vm *c
     return true;
 }
 
+static uint64_t capabilities(void)
+{
+    uint64_t n = 0;
+
+    for (uint64_t slot = 0; slot < info()->cnode_slots; slot++)
+        n += bh_cnode_type(BH_SLOT_CNODE, slot).value != 0;
+    return n;
+}
+
 /* What root has left. */
 static void say_free(const char *name)
 {
@@ -80,9 +91,10 @@ static void say_free(const char *name)
 
     for (unsigned i = 0; i < info()->funtyped_count; i++)
         frames += bh_untyped_left(BH_SLOT_FUNTYPED + i).value;
-    say("after %s: broken invariants %lu, root has kernel memory %lu frames %lu slots from %lu",
+    say("after %s: broken invariants %lu, root has kernel memory %lu frames %lu slots from %lu, "
+        "%lu capabilities",
         name, bh_kernel_check(BH_SLOT_KERNEL).value, bh_untyped_left(BH_SLOT_KUNTYPED).value,
-        frames, slots_take(0));
+        frames, slots_take(0), capabilities());
 }
 
 void __wrap_vm_check(struct vm *vm, bool faulted)
@@ -97,6 +109,12 @@ void __wrap_vm_check(struct vm *vm, bool faulted)
     (void)argument(vm, "again", &again);
     if (more[vm->number].starts++ < again)
         (void)__wrap_vm_start(vm, vm->number, vm->config, root_ntfn);
+}
+
+void __wrap_vm_kill(struct vm *vm, const char *why)
+{
+    __real_vm_kill(vm, why);
+    say_free(vm->config->name);
 }
 
 void __wrap_system_end(int status, const char *reason)

@@ -24,6 +24,9 @@ enum bh_control_verb {
     /* args: piece, offset in it, room, number of the arrangement. out: its memory from there on,
        packed (rt/rle.h). values[0] = offset of what follows; the piece's end, and there is none */
     BH_CONTROL_SCREEN_READ = 4,
+    /* stand still: no vCPU runs and no time passes for the guest, until it is to go on */
+    BH_CONTROL_PAUSE = 5,
+    BH_CONTROL_RESUME = 6,
     BH_CONTROL_VERBS
 };
 
@@ -43,7 +46,7 @@ struct bh_control {
     uint32_t reply; /* written by the monitor */
     uint32_t status;
     uint32_t out_bytes;
-    uint32_t reserved2;
+    uint32_t stands; /* 1: the VM stands still */
     uint64_t values[BH_CONTROL_ARGS];
     uint8_t reserved3[1936];
     uint8_t in[BH_CONTROL_IN_BYTES];

@@ -11,6 +11,7 @@
 #define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
 #define BH_MONITOR_VERSION   3u
 #define BH_MONITOR_MAX_VCPUS 8u
+#define BH_MONITOR_EXITS     32u /* reasons that are counted: enum bh_exit, and the kernel's own */
 
 /** User addresses in a monitor's HostSpace. Program and shared pages lie in the same 2 MiB, RAM
  *  follows, and the guest's kernel and initrd, read-only, behind RAM: so few page tables. */
@@ -151,10 +152,10 @@ struct bh_monitor_report {
     uint32_t insn_len;
     uint32_t reserved0;
     uint8_t insn[16];
-    uint64_t exits;               /* guest exits handled so far */
-    uint64_t holes;               /* accesses to absent MSRs, ports, memory, CPUID leaves */
-    uint64_t exits_by_reason[32]; /* index: enum bh_exit */
-    char text[160];               /* NUL-terminated; root prints printable ASCII of it only */
+    uint64_t exits; /* guest exits handled so far */
+    uint64_t holes; /* accesses to absent MSRs, ports, memory, CPUID leaves */
+    uint64_t exits_by_reason[BH_MONITOR_EXITS]; /* index: enum bh_exit */
+    char text[160]; /* NUL-terminated; root prints printable ASCII of it only */
 };
 
 _Static_assert(sizeof(struct bh_monitor_start) <= 4096, "ABI: one page");

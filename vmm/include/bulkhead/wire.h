@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define BH_WIRE_MAGIC         0x6842u /* "Bh" */
-#define BH_WIRE_VERSION       1u
+#define BH_WIRE_VERSION       2u
 #define BH_WIRE_PAYLOAD_BYTES 2048u
 #define BH_WIRE_CRC_BYTES     4u
 #define BH_WIRE_ENQUIRY       0x05u
@@ -24,20 +24,25 @@ enum bh_wire_kind { BH_WIRE_REQUEST = 1, BH_WIRE_PART = 2, BH_WIRE_END = 3 };
 /** How a request ended. Words for people: vmm/control/status.c. */
 enum bh_wire_status {
     BH_WIRE_OK = 0,
-    BH_WIRE_BAD_VERSION = 1, /* root speaks the version in its answer's header */
-    BH_WIRE_DAMAGED = 2,     /* the request's CRC is wrong */
-    BH_WIRE_NO_VERB = 3,     /* not one that this root knows */
-    BH_WIRE_BAD_REQUEST = 4, /* its payload is not what the verb takes */
-    BH_WIRE_NO_VM = 5,       /* no VM of this name */
-    BH_WIRE_NOT_RUNNING = 6, /* the VM does not run (any more) */
-    BH_WIRE_NO_DEVICE = 7,   /* the VM has no such device */
-    BH_WIRE_NO_ANSWER = 8,   /* the VM's monitor did not answer in time */
-    BH_WIRE_NOT_TAKEN = 9,   /* the guest does not take any input */
-    BH_WIRE_NO_STORE = 10,   /* the VM has no store to be saved to */
-    BH_WIRE_STORE_FULL = 11, /* the store is too small */
-    BH_WIRE_NOT_SAVED = 12,  /* the store holds no saved VM */
-    BH_WIRE_NOT_MADE = 13,   /* the VM could not be made anew; the log says why */
-    BH_WIRE_CHANGED = 14,    /* the guest has changed the screen's mode meanwhile: ask again */
+    BH_WIRE_BAD_VERSION = 1,    /* root speaks the version in its answer's header */
+    BH_WIRE_DAMAGED = 2,        /* the request's CRC is wrong */
+    BH_WIRE_NO_VERB = 3,        /* not one that this root knows */
+    BH_WIRE_BAD_REQUEST = 4,    /* its payload is not what the verb takes */
+    BH_WIRE_NO_VM = 5,          /* no VM of this name */
+    BH_WIRE_NOT_RUNNING = 6,    /* the VM does not run (any more) */
+    BH_WIRE_NO_DEVICE = 7,      /* the VM has no such device */
+    BH_WIRE_NO_ANSWER = 8,      /* the VM's monitor did not answer in time */
+    BH_WIRE_NOT_TAKEN = 9,      /* the guest does not take any input */
+    BH_WIRE_NO_STORE = 10,      /* the VM has no store to be saved to */
+    BH_WIRE_STORE_FULL = 11,    /* the store is too small */
+    BH_WIRE_NOT_SAVED = 12,     /* the store holds no saved VM */
+    BH_WIRE_NOT_MADE = 13,      /* the VM could not be made anew; the log says why */
+    BH_WIRE_CHANGED = 14,       /* the guest has changed the screen's mode meanwhile: ask again */
+    BH_WIRE_PAUSED = 15,        /* the VM stands still */
+    BH_WIRE_RUNS = 16,          /* the VM runs already */
+    BH_WIRE_FORBIDDEN = 17,     /* the end's payload: the rule's name, NUL, words; NUL */
+    BH_WIRE_NOT_STARTED = 18,   /* the VM has not been started: its reason says why */
+    BH_WIRE_SHUTTING_DOWN = 19, /* the system is being shut down */
     BH_WIRE_STATUSES
 };
 
@@ -50,6 +55,20 @@ enum bh_wire_verb {
     BH_WIRE_RESTORE = 4, /* no part */
     /* Parts: struct bh_screen; then struct bh_wire_pixels each, with packed memory behind it */
     BH_WIRE_SCREENSHOT = 5,
+    /* Parts: struct bh_wire_vm each second while it goes on, and when it is done. */
+    BH_WIRE_START = 6,
+    BH_WIRE_STOP = 7, /* then uint64_t: ms until it is killed, 0: the manifest's */
+    BH_WIRE_KILL = 8,
+    BH_WIRE_RESTART = 9, /* as stop */
+    BH_WIRE_PAUSE = 10,
+    BH_WIRE_RESUME = 11,
+    /* Of no VM. */
+    BH_WIRE_PROTECTIONS = 12, /* parts: struct bh_wire_protection */
+    BH_WIRE_STATS = 13,       /* parts: struct bh_wire_stats of each VM */
+    BH_WIRE_AUDIT = 14,       /* uint64_t: first record wanted. Parts: a record's text each */
+    BH_WIRE_MANIFEST = 15,    /* parts: the next bytes of the blob */
+    BH_WIRE_SYSTEM = 16,      /* one part: struct bh_wire_system */
+    BH_WIRE_SHUTDOWN = 17,    /* parts as list, each second; it is down when the end comes */
 };
 
 #define BH_WIRE_NAME_BYTES 32u
@@ -64,7 +83,16 @@ struct bh_wire_header {
     uint32_t status; /* of an end: enum bh_wire_status */
 };
 
-enum bh_wire_vm_state { BH_WIRE_VM_ABSENT = 0, BH_WIRE_VM_RUNNING = 1, BH_WIRE_VM_ENDED = 2 };
+enum bh_wire_vm_state {
+    BH_WIRE_VM_CREATED = 0, /* never started */
+    BH_WIRE_VM_STARTING = 1,
+    BH_WIRE_VM_RUNNING = 2,
+    BH_WIRE_VM_PAUSED = 3,
+    BH_WIRE_VM_STOPPING = 4, /* has been asked to, and is killed in left_ms */
+    BH_WIRE_VM_STOPPED = 5,
+    BH_WIRE_VM_CRASHED = 6,
+    BH_WIRE_VM_STATES
+};
 
 struct bh_wire_vm {
     char name[BH_WIRE_NAME_BYTES];
@@ -72,8 +100,37 @@ struct bh_wire_vm {
     uint32_t state; /* enum bh_wire_vm_state */
     uint32_t cpus;
     uint32_t memory_mib;
-    uint32_t status; /* of an ended VM: what the system may end with */
-    char reason[96]; /* of an ended VM */
+    uint32_t status;   /* of an ended VM: what the system may end with */
+    uint32_t restarts; /* by the manifest's rule */
+    uint32_t left_ms;  /* of one that is stopping */
+    char reason[96];   /* of an ended VM */
+};
+
+#define BH_WIRE_EXITS 32u
+
+struct bh_wire_stats {
+    char name[BH_WIRE_NAME_BYTES];
+    uint32_t state, cpus;
+    uint32_t starts, restarts;
+    uint64_t now_ns;    /* since the system's start */
+    uint64_t uptime_ns; /* since the VM's */
+    uint64_t cpu_ns;    /* of all its vCPUs and of its monitor, since then */
+    uint64_t memory_bytes, kernel_bytes;
+    uint64_t exits[BH_WIRE_EXITS]; /* enum bh_exit */
+};
+
+struct bh_wire_protection {
+    uint32_t on;
+    char words[124];
+};
+
+struct bh_wire_system {
+    uint32_t abi_version, backend;
+    uint32_t cpus, tsc_khz;
+    uint64_t memory_bytes, pool_bytes; /* for VMs; for kernel objects */
+    uint64_t now_ns;
+    uint32_t may; /* of bhctl: enum manifest_may */
+    uint32_t reserved;
 };
 
 /** Where the memory in a part of a screenshot belongs; packed by units of the piece (rt/rle.h). */
@@ -93,7 +150,9 @@ struct bh_input {
 enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
 
 _Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
-_Static_assert(sizeof(struct bh_wire_vm) == 208, "wire");
+_Static_assert(sizeof(struct bh_wire_vm) == 216, "wire");
+_Static_assert(sizeof(struct bh_wire_stats) == 344, "wire");
+_Static_assert(sizeof(struct bh_wire_system) == 48, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
 
 #endif

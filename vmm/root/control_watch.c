@@ -1,0 +1,156 @@
+/*
+ * What bhctl asks of root and changes nothing: VMs, protections, figures, records, the manifest.
+ * May call: VMs, life.h, status, audit ring.
+ */
+#include "audit.h"
+#include "caps.h"
+#include "control.h"
+#include "fmt.h"
+#include "life.h"
+#include "service.h"
+#include "status.h"
+#include "string.h"
+
+_Static_assert(BH_WIRE_EXITS == BH_MONITOR_EXITS, "all of them");
+_Static_assert(AUDIT_LINE_BYTES <= BH_WIRE_PAYLOAD_BYTES, "a record is a part");
+
+static uint64_t ns_of(uint64_t ticks)
+{
+    uint64_t khz = info()->tsc_khz;
+
+    return ticks / khz * 1000000u + ticks % khz * 1000000u / khz;
+}
+
+static uint64_t now_ns(void) { return ns_of(rt_tsc() - info()->root_entry_tsc); }
+
+static uint32_t state_of(const struct vm *vm, uint32_t *left_ms)
+{
+    static const uint8_t states[] = {
+        [VM_CREATED] = BH_WIRE_VM_CREATED, [VM_STARTING] = BH_WIRE_VM_STARTING,
+        [VM_RUNNING] = BH_WIRE_VM_RUNNING, [VM_PAUSED] = BH_WIRE_VM_PAUSED,
+        [VM_STOPPED] = BH_WIRE_VM_STOPPED, [VM_CRASHED] = BH_WIRE_VM_CRASHED,
+    };
+    uint64_t left;
+    bool stopping = life_stopping(vm, &left);
+
+    *left_ms = stopping ? (uint32_t)left : 0;
+    return stopping ? BH_WIRE_VM_STOPPING : states[vm->state];
+}
+
+void control_put_vm(struct control_call *c, const struct vm *vm)
+{
+    struct bh_wire_vm *w = (struct bh_wire_vm *)c->out;
+
+    memset(w, 0, sizeof(*w));
+    (void)fmt_buf(w->name, sizeof(w->name), "%s", vm->config->name);
+    (void)fmt_buf(w->label, sizeof(w->label), "%s", vm->config->label);
+    w->state = state_of(vm, &w->left_ms);
+    w->cpus = vm->config->cpus;
+    w->memory_mib = vm->config->memory_mib;
+    w->restarts = life_restarts(vm);
+    if (vm->state == VM_STOPPED || vm->state == VM_CRASHED) {
+        w->status = (uint32_t)vm->status;
+        (void)fmt_buf(w->reason, sizeof(w->reason), "%s", vm->reason);
+    }
+    c->out_bytes = sizeof(*w);
+}
+
+int control_list(struct control_call *c)
+{
+    if (c->at == c->system->vm_count) return BH_WIRE_OK;
+    control_put_vm(c, &c->system->vms[c->at++]);
+    return CONTROL_GO_ON;
+}
+
+int control_protections(struct control_call *c)
+{
+    struct bh_wire_protection *w = (struct bh_wire_protection *)c->out;
+    const char *words;
+    bool on;
+
+    if (!status_protection((unsigned)c->at, &on, &words)) return BH_WIRE_OK;
+    memset(w, 0, sizeof(*w));
+    w->on = on;
+    (void)fmt_buf(w->words, sizeof(w->words), "%s", words);
+    c->out_bytes = sizeof(*w);
+    c->at++;
+    return CONTROL_GO_ON;
+}
+
+int control_stats(struct control_call *c)
+{
+    struct bh_wire_stats *w = (struct bh_wire_stats *)c->out;
+    const struct vm *vm = &c->system->vms[c->at];
+    uint32_t left_ms;
+
+    if (c->at == c->system->vm_count) return BH_WIRE_OK;
+    memset(w, 0, sizeof(*w));
+    (void)fmt_buf(w->name, sizeof(w->name), "%s", vm->config->name);
+    w->state = state_of(vm, &left_ms);
+    w->cpus = vm->config->cpus;
+    w->starts = vm->starts;
+    w->restarts = life_restarts(vm);
+    w->now_ns = now_ns();
+    if (vm_lives(vm)) {
+        w->uptime_ns = ns_of(rt_tsc() - vm->started_tsc);
+        w->cpu_ns = ns_of(vm_cpu_ticks(vm));
+        w->memory_bytes = vm->funtyped_bytes;
+        w->kernel_bytes = vm->kuntyped_bytes;
+        vm_count_exits(vm, w->exits);
+    }
+    c->out_bytes = sizeof(*w);
+    c->at++;
+    return CONTROL_GO_ON;
+}
+
+/* at: the next record. Records that come meanwhile are left for the next time. */
+int control_audit(struct control_call *c)
+{
+    const char *record;
+
+    if (c->step == 0) {
+        if (c->in_bytes != sizeof(uint64_t)) return BH_WIRE_BAD_REQUEST;
+        memcpy(&c->at, c->in, sizeof(c->at));
+        c->words[0] = audit_count();
+        if (c->words[0] > AUDIT_RECORDS && c->at < c->words[0] - AUDIT_RECORDS)
+            c->at = c->words[0] - AUDIT_RECORDS;
+        c->step = 1;
+    }
+    while (c->at < c->words[0]) {
+        record = audit_record(c->at++);
+        if (!record) continue; /* overwritten by now */
+        c->out_bytes = (uint32_t)strlen(record);
+        memcpy(c->out, record, c->out_bytes);
+        return CONTROL_GO_ON;
+    }
+    return BH_WIRE_OK;
+}
+
+int control_manifest(struct control_call *c)
+{
+    uint64_t left = c->system->blob_bytes - c->at;
+
+    if (left == 0) return BH_WIRE_OK;
+    c->out_bytes = left < BH_WIRE_PAYLOAD_BYTES ? (uint32_t)left : BH_WIRE_PAYLOAD_BYTES;
+    memcpy(c->out, (const uint8_t *)c->system->blob + c->at, c->out_bytes);
+    c->at += c->out_bytes;
+    return CONTROL_GO_ON;
+}
+
+int control_system(struct control_call *c)
+{
+    struct bh_wire_system *w = (struct bh_wire_system *)c->out;
+
+    if (c->at++ != 0) return BH_WIRE_OK;
+    memset(w, 0, sizeof(*w));
+    w->abi_version = info()->abi_version;
+    w->backend = info()->backend;
+    w->cpus = info()->ncpus;
+    w->tsc_khz = info()->tsc_khz;
+    w->memory_bytes = info()->funtyped_bytes;
+    w->pool_bytes = info()->kuntyped_bytes;
+    w->now_ns = now_ns();
+    w->may = c->system->host.may;
+    c->out_bytes = sizeof(*w);
+    return CONTROL_GO_ON;
+}

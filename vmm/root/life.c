@@ -1,0 +1,251 @@
+/* When VMs are started and ended; see life.h. */
+#include "life.h"
+#include "ask.h"
+#include "caps.h"
+#include "fmt.h"
+#include "log.h"
+
+#define RUN_GOOD_MS 60000u /* a run this long ends a row of restarts */
+#define WAIT_MAX_MS 60000u
+
+/* Beside struct vm: what is meant to become of it. */
+static struct plan {
+    uint64_t start_tsc; /* STARTING: not before */
+    uint64_t stop_tsc;  /* it has been asked to stop, and is killed then; 0: it has not */
+    bool again;         /* it is started when it has stopped */
+    uint32_t in_row, restarts;
+} plans[VMS_MAX];
+
+static struct vm *vms;
+static unsigned vm_count;
+static uint64_t root_ntfn;
+static bool shutting_down;
+
+static struct plan *plan_of(const struct vm *vm) { return &plans[vm->number]; }
+
+static uint64_t after_ms(uint64_t ms) { return rt_tsc() + (uint64_t)info()->tsc_khz * ms; }
+
+static void start_at(struct vm *vm, uint64_t tsc)
+{
+    vm->state = VM_STARTING;
+    vm->has_ended = false;
+    plan_of(vm)->start_tsc = tsc;
+    plan_of(vm)->stop_tsc = 0;
+    plan_of(vm)->again = false;
+}
+
+void life_init(struct vm *all, unsigned count, uint64_t ntfn)
+{
+    vms = all;
+    vm_count = count;
+    root_ntfn = ntfn;
+    for (unsigned i = 0; i < count; i++)
+        if (vms[i].config->start == MANIFEST_START_BOOT) start_at(&vms[i], 0);
+}
+
+/* ---- asked for ---- */
+
+uint32_t life_start(struct vm *vm)
+{
+    uint64_t need = (uint64_t)1 << vm->number, before = 0;
+
+    if (shutting_down) return BH_WIRE_SHUTTING_DOWN;
+    if (vm_lives(vm)) return BH_WIRE_RUNS;
+    /* All that it is after, and what those are after. */
+    while (need != before) {
+        before = need;
+        for (unsigned i = 0; i < vm_count; i++)
+            if (before >> i & 1u) need |= vms[i].config->after;
+    }
+    for (unsigned i = 0; i < vm_count; i++)
+        if ((need >> i & 1u) && !vm_lives(&vms[i])) {
+            start_at(&vms[i], rt_tsc());
+            plans[i].in_row = 0;
+        }
+    return BH_WIRE_OK;
+}
+
+static void cancel_start(struct vm *vm)
+{
+    vm->state = VM_STOPPED;
+    vm->status = 0;
+    (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s: stopped before it was started",
+                  vm->config->name);
+}
+
+uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
+{
+    if (vm->state == VM_STARTING) {
+        cancel_start(vm);
+        return BH_WIRE_OK;
+    }
+    if (!vm_lives(vm)) return BH_WIRE_NOT_RUNNING;
+    if (wait_ms == 0) wait_ms = vm->config->stop_wait_s * 1000ull;
+    plan_of(vm)->stop_tsc = after_ms(wait_ms);
+    plan_of(vm)->again = false;
+    vm_signal_stop(vm);
+    if (vm->state == VM_PAUSED) ask(vm, BH_CONTROL_RESUME, NULL, NULL, 0);
+    return BH_WIRE_OK;
+}
+
+uint32_t life_kill(struct vm *vm)
+{
+    if (vm->state == VM_STARTING) {
+        cancel_start(vm);
+        return BH_WIRE_OK;
+    }
+    if (!vm_lives(vm)) return BH_WIRE_NOT_RUNNING;
+    plan_of(vm)->stop_tsc = rt_tsc();
+    plan_of(vm)->again = false;
+    vm_kill(vm, "killed");
+    return BH_WIRE_OK;
+}
+
+uint32_t life_restart(struct vm *vm, uint64_t wait_ms)
+{
+    uint32_t status;
+
+    if (shutting_down) return BH_WIRE_SHUTTING_DOWN;
+    if (!vm_lives(vm)) return life_start(vm);
+    status = life_stop(vm, wait_ms);
+    plan_of(vm)->again = status == BH_WIRE_OK;
+    return status;
+}
+
+bool life_restore(struct vm *vm)
+{
+    plan_of(vm)->stop_tsc = 0;
+    plan_of(vm)->again = false;
+    return vm_restore(vm);
+}
+
+bool life_stopping(const struct vm *vm, uint64_t *left_ms)
+{
+    uint64_t now = rt_tsc(), end = plan_of(vm)->stop_tsc;
+
+    *left_ms = end > now ? (end - now) / info()->tsc_khz : 0;
+    return vm_lives(vm) && end != 0;
+}
+
+uint32_t life_restarts(const struct vm *vm) { return plan_of(vm)->restarts; }
+
+/* ---- what follows ---- */
+
+/* The manifest's rule for a VM that has ended by itself. @return true: it is started again */
+static bool rule_restarts(const struct vm *vm)
+{
+    const struct manifest_vm *c = vm->config;
+    struct plan *p = plan_of(vm);
+    bool wanted =
+        c->restart == MANIFEST_RESTART_ALWAYS ||
+        (c->restart == MANIFEST_RESTART_LIMITED && (vm->state == VM_CRASHED || vm->guest_reset));
+
+    if (rt_tsc() - vm->started_tsc > (uint64_t)info()->tsc_khz * RUN_GOOD_MS) p->in_row = 0;
+    if (!wanted) return false;
+    if (c->restart == MANIFEST_RESTART_ALWAYS || p->in_row < c->restart_count) return true;
+    audit_begin("vm-given-up");
+    audit_text("vm", c->name);
+    audit_text("rule", "restart");
+    audit_number("restarts", p->in_row);
+    audit_end();
+    return false;
+}
+
+/* Each wait of a row is twice the last one. */
+static uint64_t restart_wait_ms(const struct vm *vm)
+{
+    uint64_t ms = vm->config->restart_wait_ms;
+    uint64_t most = ms > WAIT_MAX_MS ? ms : WAIT_MAX_MS;
+
+    for (uint32_t i = 0; i < plan_of(vm)->in_row && ms < most; i++) ms *= 2u;
+    return ms < most ? ms : most;
+}
+
+static void look_at_end(struct vm *vm)
+{
+    struct plan *p = plan_of(vm);
+    bool asked = p->stop_tsc != 0, again = p->again;
+
+    vm->has_ended = false;
+    p->stop_tsc = 0;
+    p->again = false;
+    if (shutting_down) return;
+    if (again) {
+        start_at(vm, rt_tsc());
+    } else if (!asked && rule_restarts(vm)) {
+        uint64_t ms = restart_wait_ms(vm);
+
+        p->in_row++;
+        p->restarts++;
+        audit_begin("vm-restart");
+        audit_text("vm", vm->config->name);
+        audit_number("in_row", p->in_row);
+        audit_number("wait_ms", ms);
+        audit_end();
+        start_at(vm, after_ms(ms));
+    }
+}
+
+/* @return true when all run that this one is after. One that will not: nor will this. */
+static bool others_run(struct vm *vm)
+{
+    bool run = true;
+
+    for (unsigned i = 0; i < vm_count; i++) {
+        if (!(vm->config->after >> i & 1u) || vm_lives(&vms[i])) continue;
+        run = false;
+        if (vms[i].state == VM_STARTING) continue;
+        vm->state = VM_STOPPED;
+        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s not started: it is after %s",
+                      vm->config->name, vms[i].config->name);
+        audit_begin("vm-not-started");
+        audit_text("vm", vm->config->name);
+        audit_text("rule", "after");
+        audit_text("needs", vms[i].config->name);
+        audit_end();
+        return false;
+    }
+    return run;
+}
+
+/* A VM is stopped when none is left that is after it. */
+static void stop_next(void)
+{
+    for (unsigned i = 0; i < vm_count; i++) {
+        bool needed = false;
+
+        for (unsigned j = 0; j < vm_count; j++)
+            needed = needed || ((vms[j].config->after >> i & 1u) && vm_lives(&vms[j]));
+        if (vms[i].state == VM_STARTING)
+            cancel_start(&vms[i]);
+        else if (!needed && vm_lives(&vms[i]) && plans[i].stop_tsc == 0)
+            (void)life_stop(&vms[i], 0);
+    }
+}
+
+void life_poll(void)
+{
+    uint64_t now = rt_tsc();
+
+    if (shutting_down) stop_next();
+    for (unsigned i = 0; i < vm_count; i++) {
+        struct vm *vm = &vms[i];
+
+        if (vm_lives(vm)) vm->state = vm_stands(vm) ? VM_PAUSED : VM_RUNNING;
+        if (vm_lives(vm) && plans[i].stop_tsc != 0 && now >= plans[i].stop_tsc)
+            vm_kill(vm, "killed: it has not stopped in time");
+        if (vm->has_ended) look_at_end(vm);
+        if (vm->state == VM_STARTING && now >= plans[i].start_tsc && others_run(vm) &&
+            !vm_start(vm, i, vm->config, root_ntfn))
+            say("vm %s: not started", vm->config->name);
+    }
+}
+
+void life_shut_down(void) { shutting_down = true; }
+
+bool life_is_down(void)
+{
+    for (unsigned i = 0; i < vm_count; i++)
+        if (vm_lives(&vms[i]) || vms[i].state == VM_STARTING) return false;
+    return shutting_down;
+}
