@@ -9,6 +9,8 @@ HOSTCC ?= gcc
 DTC ?= dtc
 MANIFEST_OUT := build/policy
 MANIFEST_NAMES := manifest order report rules wires
+# Of the host tool only.
+MANIFEST_TOOL := bhmanifest explain graph source
 MANIFEST_SRCS := $(MANIFEST_NAMES:%=policy/manifest/%.c)
 MANIFEST_HDRS := $(wildcard policy/manifest/*.h)
 MANIFEST_HOST_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
@@ -21,7 +23,7 @@ LIBFDT_ARCHIVE = $(shell $(HOSTCC) -print-file-name=libfdt.a)
 policy: $(MANIFEST_OUT)/bhmanifest $(MANIFEST_OUT)/libmanifest.a
 ALL_TARGETS += policy
 
-$(MANIFEST_OUT)/bhmanifest: policy/manifest/bhmanifest.c $(MANIFEST_SRCS) $(MANIFEST_HDRS)
+$(MANIFEST_OUT)/bhmanifest: $(MANIFEST_TOOL:%=policy/manifest/%.c) $(MANIFEST_SRCS) $(MANIFEST_HDRS)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(MANIFEST_HOST_FLAGS) -o $@ $(filter %.c,$^) -lfdt
 

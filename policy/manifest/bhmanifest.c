@@ -3,6 +3,8 @@
  * May call: the C library. Never part of anything that boots.
  */
 #include "manifest.h"
+#include "source.h"
+#include "views.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +16,20 @@
 static const char usage[] =
     "usage: bhmanifest check FILE.dtb [--name SHOWN] [--cpus N] [--memory-mib N]\n"
     "                                 [--image-dir DIR] [--images NAME=BYTES...]\n"
+    "                                 [--source FILE.dts: errors have its name and lines]\n"
     "       bhmanifest show FILE.dtb      what the manifest says, defaults filled in\n"
+    "       bhmanifest explain FILE.dtb [--vm NAME]    what that means, in sentences\n"
+    "       bhmanifest graph FILE.dtb [--dot]          who reaches whom through what\n"
     "       bhmanifest images FILE.dtb    the image files it needs, one per line\n"
     "       bhmanifest rules              the rules, one per line\n"
+    "       bhmanifest rule NAME          what one demands\n"
     "Exit status: 0 the manifest is right, 1 it is not, 2 the command line or a file is not.\n";
 
+/* What the callbacks know. */
 struct archive {
     const char *dir;
+    const char *source; /* NULL: no lines */
+    size_t source_bytes;
     struct {
         const char *name;
         size_t name_length;
@@ -49,6 +58,21 @@ static bool archive_image_size(void *ctx, const char *name, uint64_t *size_bytes
         }
     }
     return false;
+}
+
+static unsigned line_of(void *ctx, const char *parent, const char *node, const char *property)
+{
+    const struct archive *a = ctx;
+    char path[256];
+    const int n = snprintf(path, sizeof(path), "%s%s", parent != NULL ? parent : "",
+                           node != NULL ? node : "");
+    if (n <= 0 || (size_t)n >= sizeof(path)) {
+        return 0;
+    }
+    if (n > 1 && path[n - 1] == '/') { /* of all its nodes */
+        path[n - 1] = '\0';
+    }
+    return source_line(a->source, a->source_bytes, path, property);
 }
 
 static void print_error(void *ctx, const char *rule, const char *line)
@@ -177,12 +201,38 @@ static void list_images(const struct manifest *m)
     }
 }
 
+static int print_rule(const char *name)
+{
+    for (unsigned i = 0; i < RULE_COUNT; i++) {
+        if (strcmp(name, manifest_rules[i].name) == 0) {
+            printf("%s: %s\n", name, manifest_rules[i].demands);
+            printf("tests/system/manifest/%s.fail.* breaks it, %s.pass.* keeps it\n", name, name);
+            return 0;
+        }
+    }
+    fprintf(stderr, "bhmanifest: %s: no such rule; 'bhmanifest rules' lists them\n", name);
+    return 2;
+}
+
+static bool is_verb(const char *verb)
+{
+    static const char *const verbs[] = {"check", "show", "images", "explain", "graph"};
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verb, verbs[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static struct manifest m;
     static struct archive archive;
     struct manifest_env env = {.report = print_error, .ctx = &archive};
     const char *verb = argc > 1 ? argv[1] : "";
+    const char *vm = NULL;
+    bool dot = false;
     size_t size_bytes = 0;
 
     if (strcmp(verb, "rules") == 0) {
@@ -191,8 +241,10 @@ int main(int argc, char **argv)
         }
         return 0;
     }
-    if (argc < 3 ||
-        (strcmp(verb, "check") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "images") != 0)) {
+    if (argc == 3 && strcmp(verb, "rule") == 0) {
+        return print_rule(argv[2]);
+    }
+    if (argc < 3 || !is_verb(verb)) {
         fputs(usage, stderr);
         return 2;
     }
@@ -200,6 +252,14 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--name") == 0 && i + 1 < argc) {
             env.file = argv[++i];
+        } else if (strcmp(argv[i], "--source") == 0 && i + 1 < argc) {
+            env.file = argv[++i];
+            archive.source = read_file(argv[i], &archive.source_bytes);
+            env.line_of = line_of;
+        } else if (strcmp(argv[i], "--vm") == 0 && i + 1 < argc) {
+            vm = argv[++i];
+        } else if (strcmp(argv[i], "--dot") == 0) {
+            dot = true;
         } else if (strcmp(argv[i], "--cpus") == 0) {
             const uint64_t cpus = number(argv[++i]);
             env.host_cpus = cpus < MANIFEST_MAX_CPUS ? (uint32_t)cpus : MANIFEST_MAX_CPUS;
@@ -228,6 +288,11 @@ int main(int argc, char **argv)
         show(&m);
     } else if (strcmp(verb, "images") == 0) {
         list_images(&m);
+    } else if (strcmp(verb, "graph") == 0) {
+        graph(&m, dot);
+    } else if (strcmp(verb, "explain") == 0 && !explain(&m, vm)) {
+        fprintf(stderr, "bhmanifest: %s: no such VM\n", vm);
+        return 1;
     }
     return 0;
 }

@@ -160,6 +160,11 @@ struct manifest_env {
      * "file: /vms/desktop: memory-mib: what is wrong; what to do [rule]". Valid during the call.
      */
     void (*report)(void *ctx, const char *rule, const char *line);
+    /**
+     * Where in the source something is: the node @parent followed by @node (either may be NULL), its
+     * property or NULL. @return the line, from 1 on, for "file:line: "; 0: not known. NULL: never.
+     */
+    unsigned (*line_of)(void *ctx, const char *parent, const char *node, const char *property);
     void *ctx;
 };
 

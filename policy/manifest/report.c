@@ -43,6 +43,13 @@ void report_begin(struct report *r, const char *parent, const char *node, const 
 {
     r->length = 0;
     report_text(r, r->env->file != NULL ? r->env->file : "manifest");
+    if (r->env->line_of != NULL) {
+        const unsigned line = r->env->line_of(r->env->ctx, parent, node, property);
+        if (line != 0) {
+            report_text(r, ":");
+            report_number(r, line);
+        }
+    }
     report_text(r, ": ");
     if (parent != NULL) {
         report_text(r, parent);

@@ -129,12 +129,12 @@ class System:
         blob = os.path.join(directory, "manifest.dtb")
         compile_manifest(source, blob)
         folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS + FIRMWARE_FOLDERS
-        shown = name or source
+        shown = ["--name", name] if name else ["--source", source]
         files = []
-        for image in dict.fromkeys(checker("images", blob, "--name", shown).split()):
+        for image in dict.fromkeys(checker("images", blob, *shown).split()):
             files.append((image, read(images.get(image) or find_image(image, folders))))
         sizes = [f"{image}={len(data)}" for image, data in files]
-        checker("check", blob, "--name", shown, *(["--images"] + sizes if sizes else []))
+        checker("check", blob, *shown, *(["--images"] + sizes if sizes else []))
         files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))] + files
         self.boot = os.path.join(directory, "boot.img")
         with open(self.boot, "wb") as f:

@@ -32,6 +32,9 @@ for rule in $("$tool" rules | cut -d' ' -f1); do
         fail "$rule" "another error than the rule's: $text"
     elif echo "$text" | grep '\]$' | grep -qv "\[$rule\]$"; then
         fail "$rule" "more than the rule's error: $text"
+    elif [ -e "$here/$rule.fail.dts" ] &&
+        ! "$tool" check "$dtb" --source "$here/$rule.fail.dts" $args 2>&1 | grep -q "\.dts:[1-9][0-9]*: "; then
+        fail "$rule" "no line"
     else
         passed=$((passed + 1))
     fi

@@ -1,0 +1,107 @@
+/* A manifest in sentences; see views.h. */
+#include <stdio.h>
+#include <string.h>
+#include "views.h"
+
+static void explain_start(const struct manifest *m, const struct manifest_vm *vm)
+{
+    const char *between = " after ";
+
+    printf("  It is started %s", vm->start == MANIFEST_START_BOOT ? "at boot" : "by hand only");
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        if ((vm->after >> i & 1u) != 0) {
+            printf("%s%s", between, m->vms[i].name);
+            between = ", ";
+        }
+    }
+    if (vm->firmware != MANIFEST_FIRMWARE_NONE) {
+        printf(", by the firmware %s", manifest_firmware_files(vm).code);
+    }
+    if (vm->kernel != NULL) {
+        printf(", with the kernel %s", vm->kernel);
+    }
+    printf(".\n");
+}
+
+static void explain_end(const struct manifest_vm *vm)
+{
+    printf("  Asked to stop, it has %u s; then it is killed.\n", vm->stop_wait_s);
+    switch (vm->restart) {
+    case MANIFEST_RESTART_ALWAYS:
+        printf("  When it ends by itself it is started again, after %u ms at first.\n",
+               vm->restart_wait_ms);
+        break;
+    case MANIFEST_RESTART_LIMITED:
+        printf(
+            "  When it crashes or resets itself it is started again, %u times in a row, after %u "
+            "ms at first.\n",
+            vm->restart_count, vm->restart_wait_ms);
+        break;
+    default: printf("  When it has ended it stays so.\n"); break;
+    }
+    if (vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM) {
+        printf("  The system ends with it.\n");
+    }
+}
+
+static void explain_cpus(const struct manifest_vm *vm)
+{
+    printf("  %u vCPU%s", vm->cpus, vm->cpus == 1 ? "" : "s");
+    if (vm->vcpu_cpu[0] != MANIFEST_CPU_ANY) {
+        printf(" on CPU");
+        for (uint32_t k = 0; k < vm->cpus; k++) {
+            printf(" %u", vm->vcpu_cpu[k]);
+        }
+    }
+    printf(
+        ", each with %u %% of a CPU for sure, %u %% at most, and %u parts of what is left over.\n",
+        vm->floor_percent, vm->ceiling_percent, vm->weight);
+}
+
+static void explain_devices(const struct manifest *m, const struct manifest_vm *vm)
+{
+    printf("  Devices: %s%s%s", vm->console == MANIFEST_CONSOLE_SERIAL ? "console, " : "",
+           vm->display == MANIFEST_DISPLAY_VGA ? "screen, keyboard and mouse, " : "",
+           vm->network == MANIFEST_NETWORK_LOOPBACK ? "a network card on a reflector, " : "");
+    for (uint32_t k = 0; k < vm->wire_count; k++) {
+        const struct manifest_wire *w = &m->wires[vm->wires[k]];
+        const struct manifest_vm *peer =
+            &m->vms[w->vm[0]] == vm ? &m->vms[w->vm[1]] : &m->vms[w->vm[0]];
+        printf("a network card on the wire %s to %s, ", w->name, peer->name);
+    }
+    for (uint32_t k = 0; k < vm->disk_count; k++) {
+        const struct manifest_disk *d = &vm->disks[k];
+        printf("disk %s (%s%s), ", d->name, d->image != NULL ? d->image : "empty",
+               d->cdrom != 0 || d->read_only != 0 ? ", only read"
+                                                  : ", what is written goes with the VM");
+    }
+    printf("random numbers, clocks.\n");
+    if (vm->save_mib != 0) {
+        printf("  It can be saved, to %u MiB of memory.\n", vm->save_mib);
+    }
+}
+
+bool explain(const struct manifest *m, const char *only)
+{
+    bool found = only == NULL;
+
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        if (only != NULL && strcmp(only, vm->name) != 0) {
+            continue;
+        }
+        found = true;
+        printf("%s, which people see as \"%s\": %u MiB of memory that nobody else reaches.\n",
+               vm->name, vm->label, vm->memory_mib);
+        explain_start(m, vm);
+        explain_end(vm);
+        explain_cpus(vm);
+        explain_devices(m, vm);
+    }
+    if (only == NULL) {
+        printf("The log is on COM2%s; the system %s.\n",
+               m->log == MANIFEST_LOG_COM1 ? " and, between the consoles, on COM1" : "",
+               m->end_when_idle != 0 ? "ends when no VM runs any more" : "stays when no VM runs");
+    }
+    return found;
+}

@@ -1,0 +1,179 @@
+/* Who reaches whom through what; see views.h. */
+#include <stdio.h>
+#include <string.h>
+#include "views.h"
+
+/* Who or what an edge begins or ends at: a VM's name, or something beside the VMs. */
+struct edge {
+    const char *from, *to, *through;
+    bool both;    /* bytes go both ways */
+    bool to_file; /* `to` is a file of the boot archive */
+};
+
+typedef void edge_fn(void *ctx, const struct edge *e);
+
+static const struct {
+    uint32_t bit;
+    const char *word;
+} may_words[] = {
+    {MANIFEST_MAY_WATCH, "watch"}, {MANIFEST_MAY_SCREEN, "screen"}, {MANIFEST_MAY_INPUT, "input"},
+    {MANIFEST_MAY_LIFE, "life"},   {MANIFEST_MAY_STORE, "store"},
+};
+
+static void host_edges(const struct manifest *m, const struct manifest_vm *vm, edge_fn *fn,
+                       void *ctx)
+{
+    char text[64] = "";
+
+    if (vm->console == MANIFEST_CONSOLE_SERIAL) {
+        fn(ctx, &(struct edge){"COM1", vm->name, "console", true, false});
+    }
+    for (size_t i = 0; i < sizeof(may_words) / sizeof(may_words[0]); i++) {
+        const bool screen = (may_words[i].bit & (MANIFEST_MAY_SCREEN | MANIFEST_MAY_INPUT)) == 0 ||
+                            vm->display == MANIFEST_DISPLAY_VGA;
+        const bool store = may_words[i].bit != MANIFEST_MAY_STORE || vm->save_mib != 0;
+        if ((m->host_may & may_words[i].bit) != 0 && screen && store) {
+            strcat(text, text[0] != '\0' ? ", " : "");
+            strcat(text, may_words[i].word);
+        }
+    }
+    if (text[0] != '\0') {
+        fn(ctx, &(struct edge){"bhctl", vm->name, text, false, false});
+    }
+}
+
+static void vm_edges(const struct manifest_vm *vm, edge_fn *fn, void *ctx)
+{
+    if (vm->network == MANIFEST_NETWORK_LOOPBACK) {
+        fn(ctx, &(struct edge){vm->name, "reflector", "network card", true, false});
+    }
+    for (uint32_t k = 0; k < vm->disk_count; k++) {
+        if (vm->disks[k].image != NULL) {
+            fn(ctx, &(struct edge){vm->name, vm->disks[k].image, vm->disks[k].name, false, true});
+        }
+    }
+}
+
+static void all_edges(const struct manifest *m, edge_fn *fn, void *ctx)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        host_edges(m, &m->vms[i], fn, ctx);
+        vm_edges(&m->vms[i], fn, ctx);
+    }
+    for (uint32_t i = 0; i < m->wire_count; i++) {
+        const struct manifest_wire *w = &m->wires[i];
+        fn(ctx, &(struct edge){m->vms[w->vm[0]].name, m->vms[w->vm[1]].name, w->name, true, false});
+    }
+}
+
+static const char *arrow(const struct edge *e) { return e->both ? "<->" : "->"; }
+
+static void text_edge(void *ctx, const struct edge *e)
+{
+    (void)ctx;
+    printf("%s %s %s: %s%s\n", e->from, arrow(e), e->to, e->through,
+           e->to_file ? ", only read" : "");
+}
+
+static void dot_edge(void *ctx, const struct edge *e)
+{
+    (void)ctx;
+    if (e->to_file) {
+        printf("    \"%s\" [shape=note];\n", e->to);
+    }
+    printf("    \"%s\" -> \"%s\" [label=\"%s\"%s%s];\n", e->from, e->to, e->through,
+           e->both ? ", dir=both" : "", e->to_file ? ", style=dotted" : "");
+}
+
+static void print_dot(const struct manifest *m)
+{
+    printf("digraph manifest {\n    rankdir=LR;\n    node [shape=box];\n"
+           "    \"COM1\" [shape=ellipse];\n    \"bhctl\" [shape=ellipse];\n");
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        printf("    \"%s\" [label=\"", vm->name);
+        for (const char *c = vm->label; *c != '\0'; c++) { /* printable ASCII, by its rule */
+            printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+        }
+        printf("\\n%u MiB\"];\n", vm->memory_mib);
+    }
+    all_edges(m, dot_edge, NULL);
+    printf("}\n");
+}
+
+/* VMs that run on a CPU together: what one does can be timed by the other. */
+static void shared_cpus(const struct manifest *m)
+{
+    for (uint32_t cpu = 0; cpu < MANIFEST_MAX_CPUS; cpu++) {
+        uint64_t on = 0;
+        for (uint32_t i = 0; i < m->vm_count; i++) {
+            for (uint32_t k = 0; k < m->vms[i].cpus; k++) {
+                on |= m->vms[i].vcpu_cpu[k] == cpu ? 1ull << i : 0;
+            }
+        }
+        if ((on & (on - 1)) == 0) {
+            continue;
+        }
+        printf("CPU %u is shared, in turns, by", cpu);
+        for (uint32_t i = 0; i < m->vm_count; i++) {
+            if ((on >> i & 1u) != 0) {
+                printf(" %s", m->vms[i].name);
+            }
+        }
+        printf("\n");
+    }
+}
+
+/* Whom bytes of VM @from get to over wires, the VMs on the way passing them on: a bit each. */
+static uint64_t reached(const struct manifest *m, uint32_t from)
+{
+    uint64_t all = 1ull << from, before = 0;
+
+    while (all != before) {
+        before = all;
+        for (uint32_t i = 0; i < m->wire_count; i++) {
+            const uint64_t ends = 1ull << m->wires[i].vm[0] | 1ull << m->wires[i].vm[1];
+            all |= (all & ends) != 0 ? ends : 0;
+        }
+    }
+    return all & ~(1ull << from);
+}
+
+static bool wired(const struct manifest *m, uint32_t a, uint32_t b)
+{
+    for (uint32_t i = 0; i < m->wire_count; i++) {
+        const uint32_t *vm = m->wires[i].vm;
+        if ((vm[0] == a && vm[1] == b) || (vm[0] == b && vm[1] == a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void who_reaches_whom(const struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const uint64_t all = reached(m, i);
+        const char *between = " ";
+        printf("%s reaches%s", m->vms[i].name, all == 0 ? " no other VM" : "");
+        for (uint32_t j = 0; j < m->vm_count; j++) {
+            if ((all >> j & 1u) != 0) {
+                printf("%s%s%s", between, m->vms[j].name,
+                       wired(m, i, j) ? "" : " (through others)");
+                between = ", ";
+            }
+        }
+        printf("\n");
+    }
+}
+
+void graph(const struct manifest *m, bool dot)
+{
+    if (dot) {
+        print_dot(m);
+        return;
+    }
+    all_edges(m, text_edge, NULL);
+    shared_cpus(m);
+    who_reaches_whom(m);
+}

@@ -1,0 +1,17 @@
+/*
+ * What a right manifest means, for people: in sentences, and as a graph of who reaches whom through
+ * what. Part of the host tool only. May call: stdio.
+ */
+#ifndef POLICY_MANIFEST_VIEWS_H
+#define POLICY_MANIFEST_VIEWS_H
+
+#include <stdbool.h>
+#include "manifest.h"
+
+/** All of it, or what concerns one VM. @return false: there is no VM of this name */
+bool explain(const struct manifest *m, const char *vm);
+
+/** @param dot as Graphviz source; else as text, an edge a line, and who reaches whom in the end */
+void graph(const struct manifest *m, bool dot);
+
+#endif
