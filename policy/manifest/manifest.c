@@ -35,6 +35,7 @@ struct prop {
     const char *const *choices; /* ends with NULL */
 };
 
+static const char *const cpu_model_words[] = {"host", "x86-64-v2", "x86-64-v3", NULL};
 static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboot", NULL};
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
@@ -74,6 +75,8 @@ static const struct prop vm_props[] = {
     {"cpus", PROP_CELL, false, RULE_CPUS_RANGE, 1, MANIFEST_MAX_VCPUS, 1, VM(cpus), " vCPUs", NULL},
     {"cpu", PROP_CELL, false, RULE_CPU_EXISTS, 0, MANIFEST_MAX_CPUS - 1u, MANIFEST_CPU_ANY, VM(cpu),
      "", NULL},
+    {"cpu-model", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_CPU_HOST, VM(cpu_model),
+     "", cpu_model_words},
     {"kernel", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(kernel), "",
      NULL},
     {"initrd", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(initrd), "",

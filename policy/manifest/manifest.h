@@ -40,6 +40,7 @@ enum manifest_protocol {
     MANIFEST_PROTOCOL_PVH,
     MANIFEST_PROTOCOL_MULTIBOOT,
 };
+enum manifest_cpu_model { MANIFEST_CPU_HOST, MANIFEST_CPU_V2, MANIFEST_CPU_V3 };
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_start { MANIFEST_START_BOOT, MANIFEST_START_MANUAL };
 enum manifest_restart { MANIFEST_RESTART_NEVER, MANIFEST_RESTART_ALWAYS, MANIFEST_RESTART_LIMITED };
@@ -106,6 +107,7 @@ struct manifest_vm {
     uint32_t save_mib;                     /* of the store that it can be saved to; 0: none */
     uint32_t cpus;                         /* 1..MANIFEST_MAX_VCPUS */
     uint32_t cpu;                          /* CPU of vCPU 0 as asked for, or MANIFEST_CPU_ANY */
+    uint32_t cpu_model;                    /* enum manifest_cpu_model */
     uint32_t protocol;                     /* enum manifest_protocol */
     uint32_t console;                      /* enum manifest_console */
     uint32_t display;                      /* enum manifest_display */

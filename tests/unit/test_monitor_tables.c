@@ -1,4 +1,4 @@
-// sources: vmm/rt/crc32c.c vmm/rt/fmt.c
+// sources: vmm/monitor/cpu_model.c vmm/rt/crc32c.c vmm/rt/fmt.c
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/bus.c
 // flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*
@@ -78,6 +78,7 @@ uint64_t clock_ns(void) { return 1000; }
 static int setup(void **state)
 {
     struct bh_monitor_start *st = (struct bh_monitor_start *)BH_MONITOR_START;
+    char text[160];
 
     memset(vcpus, 0, sizeof(vcpus));
     vcpus[0].page = (struct bh_vcpu_page *)BH_MONITOR_VCPU;
@@ -87,7 +88,8 @@ static int setup(void **state)
     st->nvcpus = 1;
     page()->state.pat = 0x0007040600070406ull;
     assert_true(lapic_init(&vcpus[0].lapic, NULL, &dev_host, &apic_host, 0, true, 2500000000u));
-    cpuid_init();
+    st->cpu_model = BH_MONITOR_CPU_HOST;
+    assert_true(cpuid_init(text, sizeof(text)));
     return 0;
 }
 
@@ -265,6 +267,42 @@ static void map_page(uint64_t at)
     assert_ptr_equal(got, (void *)at);
 }
 
+/* Last: it changes the table. Every feature of the model and no other, if this processor has them;
+ * or words about what it lacks. */
+static void named_models(void **state)
+{
+    struct bh_monitor_start *st = (struct bh_monitor_start *)BH_MONITOR_START;
+
+    for (uint32_t number = BH_MONITOR_CPU_V3; number != BH_MONITOR_CPU_HOST; number--) {
+        const struct cpu_model *m = cpu_model_named(number);
+        char text[160], model[32];
+
+        st->cpu_model = number;
+        if (!cpuid_init(text, sizeof(text))) {
+            assert_non_null(strstr(text, "this processor lacks"));
+            continue;
+        }
+        assert_int_equal(ask(1, 0).c & ~(L1_C_FIXED | L1_C_OSXSAVE), m->word[CPU_1C]);
+        assert_int_equal(ask(7, 0).b & ~L7_B_FIXED, m->word[CPU_7B]);
+        assert_int_equal(ask(7, 0).c | ask(7, 0).d | ask(0xd, 1).a, 0);
+        assert_int_equal(ask(0x80000001u, 0).c, m->word[CPU_E1C]);
+        assert_int_equal(ask(0x80000001u, 0).d & ~E1_D_COPY, m->word[CPU_E1D] & ~E1_D_COPY);
+        assert_int_equal(ask(2, 0).a | ask(4, 0).a | ask(0x80000006u, 0).c, 0);
+        assert_int_equal(ask(0x80000008u, 0).a, 0x3028);
+        assert_int_equal(ask(0xd, 0).a, cpu_model_xsave(m) ? 7 : 0);
+        assert_int_equal(cpuid_address_bits(), 40);
+        cpuid_model(model);
+        assert_non_null(strstr(model, m->name));
+    }
+    st->cpu_model = 99;
+    {
+        char text[160];
+
+        assert_false(cpuid_init(text, sizeof(text)));
+    }
+    st->cpu_model = BH_MONITOR_CPU_HOST;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup(msr_each_row, setup),
         cmocka_unit_test_setup(msr_absent, setup),
         cmocka_unit_test_setup(msr_values, setup),
+        cmocka_unit_test_setup(named_models, setup),
     };
 
     map_page(BH_MONITOR_VCPU);

@@ -1,4 +1,4 @@
-// sources: vmm/monitor/save_file.c vmm/rt/crc32c.c
+// sources: vmm/monitor/save_file.c vmm/rt/crc32c.c vmm/rt/fmt.c
 // flags: -iquote vmm/rt -iquote vmm/monitor
 /*
  * The file of a saved VM: what is written comes back; a file that is cut at any byte, has any byte
@@ -199,7 +199,9 @@ static void test_other_vm(void **state)
     expect_refused(h, "devices");
     h = mine();
     memcpy(h.cpu_model, "other", 6);
-    expect_refused(h, "CPU model");
+    expect_refused(h, "saved on CPU model 'model', this VM has 'other'");
+    memset(h.cpu_model, 'x', sizeof(h.cpu_model));
+    expect_refused(h, "'model', this VM has 'xxxxx");
     h = mine();
     h.tsc_khz = 2000000;
     expect_refused(h, "frequency");

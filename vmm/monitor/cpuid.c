@@ -3,6 +3,7 @@
  * read once, at start. Bit positions: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  * May call: CPUID itself, the local APIC model.
  */
+#include "cpu_model.h"
 #include "crc32c.h"
 #include "fmt.h"
 #include "monitor.h"
@@ -46,8 +47,9 @@ struct row {
 /* Leaf 0x80000001 ECX: LAHF ABM SSE4A MISALIGN 3DNOWPREFETCH XOP FMA4 TBM. */
 #define E1_C (1u << 0 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 16 | 1u << 21)
 /* EDX: the copy of leaf 1 on AMD, SYSCALL NX MMXEXT FXSR_OPT 1GB LM 3DNOWEXT 3DNOW; no RDTSCP. */
+#define E1_D_COPY 0x0183f3ffu
 #define E1_D                                                                                       \
-    (0x0183f3ffu | 1u << 11 | 1u << 20 | 1u << 22 | 1u << 25 | 1u << 26 | 1u << 29 | 1u << 30 |    \
+    (E1_D_COPY | 1u << 11 | 1u << 20 | 1u << 22 | 1u << 25 | 1u << 26 | 1u << 29 | 1u << 30 |      \
      1u << 31)
 
 /* KVM_FEATURE_: no delay after port accesses, clock (new MSR numbers), which is stable; end of
@@ -60,6 +62,8 @@ static struct {
     bool intel;
     uint32_t max, max_extended;
     uint64_t xcr0;
+    unsigned address_bits;
+    const struct cpu_model *model; /* NULL: as the processor is */
 } host;
 
 static struct regs cpuid(uint32_t leaf, uint32_t sub)
@@ -186,7 +190,117 @@ static void init_topology(void)
     if (n > 1u) row_of(0x80000001u, 0)->fixed.c = 1u << 1; /* CmpLegacy: cores, not threads */
 }
 
-void cpuid_init(void)
+/* The host's value of a row. */
+static struct regs host_regs(const struct row *r)
+{
+    bool absent = r->leaf >= 0x80000000u ? r->leaf > host.max_extended : r->leaf > host.max;
+
+    return absent ? (struct regs){0, 0, 0, 0} : cpuid(r->leaf, r->sub);
+}
+
+static unsigned host_address_bits(void)
+{
+    unsigned bits = host.max_extended >= 0x80000008u ? cpuid(0x80000008u, 0).a & 0xffu : 36u;
+
+    return bits < ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_MAX;
+}
+
+/* Where the words of a model are. */
+static struct {
+    uint32_t leaf, sub;
+    unsigned reg; /* of EAX, EBX, ECX, EDX */
+} const model_words[CPU_WORDS] = {
+    [CPU_1C] = {0x1, 0, 2},          [CPU_1D] = {0x1, 0, 3},          [CPU_7B] = {0x7, 0, 1},
+    [CPU_7C] = {0x7, 0, 2},          [CPU_7D] = {0x7, 0, 3},          [CPU_D1A] = {0xd, 1, 0},
+    [CPU_E1C] = {0x80000001u, 0, 2}, [CPU_E1D] = {0x80000001u, 0, 3},
+};
+
+static uint32_t *reg_of(struct regs *r, unsigned n)
+{
+    return n == 0 ? &r->a : n == 1u ? &r->b : n == 2u ? &r->c : &r->d;
+}
+
+/* All that a row shows. */
+static void row_set(uint32_t leaf, uint32_t sub, struct regs value)
+{
+    struct row *r = row_of(leaf, sub);
+
+    r->mask = (struct regs){0, 0, 0, 0};
+    r->fixed = value;
+}
+
+static void row_clear(uint32_t leaf, uint32_t sub)
+{
+    row_set(leaf, sub, (struct regs){0, 0, 0, 0});
+}
+
+/* Features are masked by the model's; what else depends on the processor is said of all alike:
+ * nothing of caches, the model's name for a brand. */
+static void model_apply(const struct cpu_model *m)
+{
+    static const uint32_t unsaid[][2] = {{2, 0}, {4, 0},           {4, 1},          {4, 2},
+                                         {4, 3}, {0x80000005u, 0}, {0x80000006u, 0}};
+    uint32_t signature = host.intel ? m->signature_intel : m->signature_amd;
+    char brand[48];
+
+    for (unsigned w = 0; w < CPU_WORDS; w++)
+        *reg_of(&row_of(model_words[w].leaf, model_words[w].sub)->mask, model_words[w].reg) &=
+            m->word[w] | (w == CPU_E1D && !host.intel ? E1_D_COPY : 0);
+    for (unsigned i = 0; i < sizeof(unsaid) / sizeof(unsaid[0]); i++)
+        row_clear(unsaid[i][0], unsaid[i][1]);
+    row_of(1, 0)->mask.a = row_of(0x80000001u, 0)->mask.a = 0;
+    row_of(1, 0)->fixed.a = signature;
+    row_of(0x80000001u, 0)->fixed.a = host.intel ? 0 : signature;
+    row_of(0x80000001u, 0)->mask.b = 0;
+    row_of(1, 0)->mask.b = 0;
+    row_of(1, 0)->fixed.b |= 8u << 8; /* CLFLUSH: 64 bytes */
+    row_of(0, 0)->fixed.a = host.intel ? 0x16u : 0xdu;
+    row_of(0x80000000u, 0)->fixed.a = 0x80000008u;
+    row_of(0x80000008u, 0)->mask = (struct regs){0, 0, 0, 0};
+    row_of(0x80000008u, 0)->fixed.a = 48u << 8 | CPU_MODEL_ADDRESS_BITS;
+    memset(brand, 0, sizeof(brand));
+    (void)fmt_buf(brand, sizeof(brand), "Bulkhead %s", m->name);
+    for (uint32_t i = 0; i < 3u; i++) {
+        struct regs part;
+
+        memcpy(&part, brand + 16u * i, sizeof(part));
+        row_set(0x80000002u + i, 0, part);
+    }
+    if (cpu_model_xsave(m)) {
+        row_set(0xd, 2, (struct regs){256, 576, 0, 0}); /* AVX: size and place */
+    } else {
+        host.xcr0 = 3;
+        for (uint32_t sub = 0; sub < 3u; sub++) {
+            row_clear(0xd, sub);
+            row_of(0xd, sub)->now = NULL;
+        }
+    }
+}
+
+/* @return false: the processor lacks what @text says */
+static bool model_init(char *text, size_t bytes)
+{
+    struct cpu_features have = {.xcr0 = host.xcr0, .address_bits = host.address_bits};
+
+    host.model = cpu_model_named(start_block()->cpu_model);
+    if (!host.model) {
+        if (start_block()->cpu_model == BH_MONITOR_CPU_HOST) return true;
+        (void)fmt_buf(text, bytes, "cpu-model: there is no number %u", start_block()->cpu_model);
+        return false;
+    }
+    for (unsigned w = 0; w < CPU_WORDS; w++) {
+        const struct row *r = row_of(model_words[w].leaf, model_words[w].sub);
+        struct regs h = host_regs(r), mask = r->mask;
+
+        have.word[w] = *reg_of(&h, model_words[w].reg) & *reg_of(&mask, model_words[w].reg);
+    }
+    if (!cpu_model_given(host.model, &have, text, bytes)) return false;
+    model_apply(host.model);
+    host.address_bits = CPU_MODEL_ADDRESS_BITS;
+    return true;
+}
+
+bool cpuid_init(char *text, size_t bytes)
 {
     struct regs zero = cpuid(0, 0);
 
@@ -194,17 +308,17 @@ void cpuid_init(void)
     host.max = zero.a;
     host.max_extended = cpuid(0x80000000u, 0).a;
     host.xcr0 = host.max >= 0xdu ? cpuid(0xd, 0).a & XCR0_MASK : 3u;
+    host.address_bits = host_address_bits();
     row_of(0, 0)->fixed.a = host.intel ? 0x16u : min_u32(host.max, 0xd);
     row_of(0x80000000u, 0)->fixed.a = min_u32(host.max_extended, 0x80000008u);
     row_of(0xd, 0)->fixed.c = xsave_bytes(host.xcr0);
     init_frequency();
     init_topology();
+    if (!model_init(text, bytes)) return false;
     for (unsigned i = ROWS; i-- > 0;) {
         const struct row *r = &rows[i];
-        bool absent = r->leaf >= 0x80000000u ? r->leaf > host.max_extended : r->leaf > host.max;
-        struct regs h = cpuid(r->leaf, r->sub);
+        struct regs h = host_regs(r);
 
-        if (absent) h = (struct regs){0, 0, 0, 0};
         values[i] = (struct regs){(h.a & r->mask.a) | r->fixed.a, (h.b & r->mask.b) | r->fixed.b,
                                   (h.c & r->mask.c) | r->fixed.c, (h.d & r->mask.d) | r->fixed.d};
         if (r->leaf < INDEX_LEAVES)
@@ -214,14 +328,10 @@ void cpuid_init(void)
     }
     /* OSXSAVE must not be seen where the host has no XSAVE. */
     if (!(values[1].c & 1u << 26)) values[1].c &= ~L1_C_OSXSAVE;
+    return true;
 }
 
-unsigned cpuid_address_bits(void)
-{
-    unsigned bits = cpuid(0x80000000u, 0).a >= 0x80000008u ? cpuid(0x80000008u, 0).a & 0xffu : 36u;
-
-    return bits < ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_MAX;
-}
+unsigned cpuid_address_bits(void) { return host.address_bits; }
 
 uint64_t cpuid_xcr0_mask(void) { return host.xcr0; }
 
@@ -236,7 +346,8 @@ void cpuid_model(char model[32])
         if (rows[i].leaf != 0x15u && rows[i].leaf != 0x16u)
             crc = crc32c(crc, &values[i], sizeof(values[i]));
     memset(model, 0, 32);
-    (void)fmt_buf(model, 32, "%s %08x %08x", host.intel ? "Intel" : "AMD", values[1].a, crc);
+    (void)fmt_buf(model, 32, "%s %s %08x", host.model ? host.model->name : "host",
+                  host.intel ? "Intel" : "AMD", crc);
 }
 
 uint32_t cpuid_features(void) { return values[1].d; }

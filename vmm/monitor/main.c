@@ -324,13 +324,15 @@ static bool want_groups(void)
 /* Everything that all threads see, before any vCPU runs. */
 static void vm_init(struct boot_state *state)
 {
+    char text[160];
+
     if (start_block()->magic != BH_MONITOR_MAGIC || start_block()->version != BH_MONITOR_VERSION ||
         start_block()->nvcpus - 1u >= BH_MONITOR_MAX_VCPUS)
         vm_end(BH_END_STOPPED, 0, "root and monitor speak different versions");
     clock_init();
     memory_init();
     if (!memory_map_ram()) vm_end(BH_END_STOPPED, 0, "guest RAM cannot be mapped");
-    cpuid_init();
+    if (!cpuid_init(text, sizeof(text))) vm_end(BH_END_IMAGE, 0, text);
     if (!platform_init()) vm_end(BH_END_STOPPED, 0, "the virtual PC cannot be set up");
     if (!restore_wanted()) load_images(state);
 }

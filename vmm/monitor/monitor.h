@@ -405,8 +405,9 @@ const struct dev_ram *firmware_rom(void);
 
 /* ---- cpuid.c, msr.c ---- */
 
-void cpuid_init(void);
-/** Bits of a guest-physical address. Before cpuid_init(), too. */
+/** @param[out] text when false: why the VM's CPU model cannot be given */
+bool cpuid_init(char *text, size_t bytes);
+/** Bits of a guest-physical address. */
 unsigned cpuid_address_bits(void);
 void exit_cpuid(void);
 void exit_rdmsr(void);

@@ -1,6 +1,7 @@
 /* The file of a saved VM; see save_file.h. */
 #include "save_file.h"
 #include "crc32c.h"
+#include "fmt.h"
 #include "string.h"
 
 #define PAGE_BYTES 4096u
@@ -151,6 +152,18 @@ static bool wrong(struct save_file *f, const char *error)
     return false;
 }
 
+static bool wrong_model(struct save_file *f, const char saved[32], const char mine[32])
+{
+    char from[32], here[32];
+
+    memcpy(from, saved, sizeof(from));
+    memcpy(here, mine, sizeof(here));
+    from[31] = here[31] = '\0'; /* the file may say anything */
+    (void)fmt_buf(f->text, sizeof(f->text), "saved on CPU model '%s', this VM has '%s'", from,
+                  here);
+    return wrong(f, f->text);
+}
+
 bool save_open(struct save_file *f, uint8_t *bytes, uint64_t length_bytes,
                const struct save_header *expected, struct save_header *out)
 {
@@ -167,7 +180,7 @@ bool save_open(struct save_file *f, uint8_t *bytes, uint64_t length_bytes,
     if (h.total_bytes > length_bytes) return wrong(f, "the file is cut off");
     if (h.total_bytes < sizeof(h)) return wrong(f, "the header makes no sense");
     if (memcmp(h.cpu_model, expected->cpu_model, sizeof(h.cpu_model)) != 0)
-        return wrong(f, "the VM was saved on another CPU model");
+        return wrong_model(f, h.cpu_model, expected->cpu_model);
     if (h.nvcpus != expected->nvcpus) return wrong(f, "the VM had another number of vCPUs");
     if (h.ram_bytes != expected->ram_bytes) return wrong(f, "the VM had another size of memory");
     if (h.device_ram_bytes != expected->device_ram_bytes || h.config != expected->config)

@@ -2,7 +2,7 @@
  * The file of a saved VM, written to and read from one piece of memory: a header, then sections in
  * a fixed order, each with its name, the layout it was written by and a CRC-32C; memory as runs of
  * pages that are not zero, each with a CRC of its own. Same source on the host. Believes nothing
- * that it reads. May call: crc32c(), memcpy-class functions.
+ * that it reads. May call: crc32c(), fmt_buf(), memcpy-class functions.
  */
 #ifndef VMM_MONITOR_SAVE_FILE_H
 #define VMM_MONITOR_SAVE_FILE_H
@@ -64,6 +64,7 @@ struct save_file {
     bool full;                        /* there was no room: nothing of the file counts */
     const char *error;                /* reading: what is wrong, in words; NULL: nothing so far */
     char where[SAVE_NAME_CHARS + 1u]; /* section that it was found in */
+    char text[112];                   /* of an error that is put together */
 };
 
 /* ---- writing: nothing fails before save_end() ---- */

@@ -43,6 +43,7 @@ void vm_fill_start(struct vm *vm, const struct images *m)
                 (c->network == MANIFEST_NETWORK_LOOPBACK ? BH_MONITOR_FLAG_LOOPBACK : 0);
     st->balloon_pages = c->balloon_mib * (uint32_t)(MIB / PAGE);
     st->protocol = c->protocol;
+    st->cpu_model = c->cpu_model;
     st->ram_bytes = c->memory_mib * MIB;
     st->device_ram_bytes = vm_device_bytes(c);
     st->kernel_va = m->image[IMAGE_KERNEL].va;

@@ -58,6 +58,9 @@ enum bh_monitor_protocol {
     BH_MONITOR_MULTIBOOT = 3
 };
 
+/** Virtual CPU models. */
+enum bh_monitor_cpu { BH_MONITOR_CPU_HOST = 0, BH_MONITOR_CPU_V2 = 1, BH_MONITOR_CPU_V3 = 2 };
+
 #define BH_MONITOR_CMDLINE_BYTES 2048u
 
 /** A disk in memory: the image, read-only, under what is written, in device memory. */
@@ -103,8 +106,8 @@ struct bh_monitor_start {
     uint32_t backend; /* enum bh_backend */
     uint32_t tsc_khz;
     uint32_t flags;
-    uint32_t protocol; /* enum bh_monitor_protocol */
-    uint32_t reserved0;
+    uint32_t protocol;  /* enum bh_monitor_protocol */
+    uint32_t cpu_model; /* enum bh_monitor_cpu */
     uint64_t ram_bytes; /* a multiple of 2 MiB, at BH_MONITOR_RAM */
     /** Behind RAM, from the next multiple of 2 MiB on, in the same Frame: memory of devices (frame
      *  buffer, firmware, disk overlays). A multiple of 2 MiB; 0: none. */
