@@ -65,6 +65,8 @@ $(LINUX_SATA): $(LINUX_INITRD) $(LINUX_FETCHED)/generic/PACKAGE guests/linux/mkm
 	$(Q)guests/linux/mkmodules.sh guests/linux $(LINUX_INITRD) $(LINUX_FETCHED)/generic $@ \
 	    $(LINUX_SATA_MODULES)
 
+include guests/images.mk
+
 # ---- Micro guests --------------------------------------------------------------------------------
 # tests/system/guests/NAME.c and tests/bench/guest_NAME.c -> build/tests/guests/NAME.elf. Nothing in
 # the flags depends on the checkout's place, so two builds give the same bytes.

@@ -3,6 +3,7 @@
 # Called by make; calls newc.py. Writes OUT and OUT.list only.
 #
 # usage: mkmodules.sh SRCDIR INITRD KERNEL-PACKAGE OUT MODULE...
+#   environment: ALSO: lines for newc.py
 set -eu
 src=$1
 initrd=$2
@@ -23,6 +24,7 @@ n=10
         echo "file lib/modules/$n-$module.ko $file 644"
         n=$((n + 1))
     done
+    printf '%s\n' "${ALSO:-}"
 } >"$out.list"
 "$src/newc.py" "$out.list" "$out.tmp"
 cat "$initrd" "$out.tmp" >"$out.tmp2"

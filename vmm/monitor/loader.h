@@ -72,7 +72,8 @@ struct boot_error {
  */
 bool boot_load(const struct boot_request *req, struct boot_state *state, struct boot_error *error);
 
-/** Linux bzImage, 64-bit entry (Linux Documentation/arch/x86/boot.rst, protocol 2.12 and later). */
+/** Linux bzImage, 64-bit entry, else the 32-bit one (Linux Documentation/arch/x86/boot.rst,
+ *  protocol 2.12 and later). */
 bool loader_linux(const struct boot_request *req, struct boot_state *state,
                   struct boot_error *error);
 bool loader_linux_detect(const struct boot_request *req);

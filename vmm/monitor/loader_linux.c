@@ -1,7 +1,7 @@
 /*
- * Linux bzImage by the 64-bit boot protocol (Linux Documentation/arch/x86/boot.rst and
- * zero-page.rst). May call: loader_mem.h. Never trusts a header field before checking it against
- * image and memory.
+ * Linux bzImage by the 64-bit boot protocol, or by the 32-bit one if that is all the kernel has
+ * (Linux Documentation/arch/x86/boot.rst and zero-page.rst). May call: loader_mem.h. Never trusts a
+ * header field before checking it against image and memory.
  */
 #include "loader_mem.h"
 
@@ -50,7 +50,7 @@
 
 static const char where[] = "kernel (bzImage)";
 static const char remedy_image[] = "copy the image again, or choose another kernel";
-static const char remedy_kernel[] = "choose an x86-64 kernel with a boot protocol of 2.12 or later";
+static const char remedy_kernel[] = "choose a kernel with a boot protocol of 2.12 or later";
 
 /* What the header says, checked. */
 struct linux_header {
@@ -58,6 +58,7 @@ struct linux_header {
     uint64_t setup_bytes;
     uint64_t payload_bytes;
     uint64_t load_gpa;
+    bool entry_64;
     uint64_t init_bytes;
     uint64_t initrd_ceiling;
     uint64_t cmdline_max;
@@ -122,9 +123,7 @@ static bool check_entry(const struct boot_request *req, struct linux_header *h,
         return boot_fail(error, where, "this is a zImage, which loads below 1 MiB", remedy_kernel,
                          0);
     }
-    if ((le16_get(image + HDR_XLOADFLAGS) & XLF_KERNEL_64) == 0) {
-        return boot_fail(error, where, "the kernel has no 64-bit entry point", remedy_kernel, 0);
-    }
+    h->entry_64 = (le16_get(image + HDR_XLOADFLAGS) & XLF_KERNEL_64) != 0;
     h->load_gpa = le64_get(image + HDR_PREF_ADDRESS);
     h->init_bytes = le32_get(image + HDR_INIT_SIZE);
     if (image[HDR_RELOCATABLE] != 0 &&
@@ -217,7 +216,8 @@ bool loader_linux(const struct boot_request *req, struct boot_state *state,
         return false;
     }
     if (!boot_put_cmdline(req, h.cmdline_max, error) || !put_params(req, &h, initrd_gpa, error) ||
-        !boot_state_long(req, h.load_gpa + ENTRY_64_OFFSET, state, error)) {
+        !(h.entry_64 ? boot_state_long(req, h.load_gpa + ENTRY_64_OFFSET, state, error)
+                     : boot_state_protected(req, h.load_gpa, state, error))) {
         return false;
     }
     state->rsi = BOOT_INFO_GPA;
