@@ -9,10 +9,10 @@ LINUX_FETCHED := build/third-party/debian
 LINUX_CLOUD := $(LINUX_OUT)/vmlinuz-cloud
 LINUX_GENERIC := $(LINUX_OUT)/vmlinuz-generic
 LINUX_INITRD := $(LINUX_OUT)/initrd.cpio
-# With the cloud kernel's virtio drivers, which are modules.
+# With the cloud kernel's drivers of virtio and of the power button, which are modules.
 LINUX_VIRTIO := $(LINUX_OUT)/initrd-virtio.cpio
 LINUX_VIRTIO_MODULES := virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-    virtio_blk failover net_failover virtio_net virtio_console virtio-rng virtio_balloon
+    virtio_blk failover net_failover virtio_net virtio_console virtio-rng virtio_balloon button evdev
 
 # With the generic kernel's drivers of SATA disks and CDs; the cloud kernel has none.
 LINUX_SATA := $(LINUX_OUT)/initrd-sata.cpio

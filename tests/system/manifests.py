@@ -1,6 +1,7 @@
 """Wrong input is refused with words that say what and where, on the build machine and by root."""
 import os
 
+import run
 from case import case, check
 
 CHECKER = os.environ.get("BHMANIFEST", "build/policy/bhmanifest")
@@ -30,3 +31,40 @@ def syntax_error(t):
         f.write("/dts-v1/;\n/ {\n    vms {\n")
     said = t.command("tests/lib/run.py", f"--manifest={source}", "--dry", ok=(2,))
     check("wrong.dts:" in said, "names file and line: " + said)
+
+
+@case(cost=2)
+def views(t):
+    """What a manifest means, in sentences and as a graph; an error with its line; a rule by its name."""
+    source, blob = os.path.join(t.new_dir(), "net.dts"), os.path.join(t.dir, "net.dtb")
+    vm = {"memory-mib": 64, "kernel": "k"}
+    text = run.manifest_source({"desktop": dict(vm, after="policy", display="vga"), "policy": dict(vm, restart="always"),
+                                "server": dict(vm, start="manual", disks={"root": {"image": "a.img"}}), "alone": vm},
+                               {"inside": ("desktop", "policy"), "outside": ("policy", "server")},
+                               {"host-may": ["watch", "screen"]})
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text)
+    run.compile_manifest(source, blob)
+    drawn = t.command(CHECKER, "graph", blob, "--cpus", "4").splitlines()
+    for line in ("COM1 <-> desktop: console", "bhctl -> desktop: watch, screen", "bhctl -> alone: watch",
+                 "server -> a.img: root, only read", "desktop <-> policy: inside", "policy <-> server: outside",
+                 "desktop reaches policy, server (through others)", "policy reaches desktop, server",
+                 "alone reaches no other VM"):
+        check(line in drawn, line)
+    check(not any("shared" in line for line in drawn), "each VM has a CPU")
+    check("CPU 0 is shared, in turns, by desktop policy server alone" in t.command(CHECKER, "graph", blob, "--cpus", "1"),
+          "all on one")
+    dot = t.command(CHECKER, "graph", blob, "--dot")
+    check('"desktop" -> "policy" [label="inside", dir=both];' in dot and dot.count("{") == dot.count("}"), dot)
+    said = t.command(CHECKER, "explain", blob, "--vm", "desktop")
+    check("started at boot after policy" in said and "on the wire inside to policy" in said and "server" not in said, said)
+    check("started again" in t.command(CHECKER, "explain", blob), "all of it")
+    check("no such VM" in t.command(CHECKER, "explain", blob, "--vm", "nobody", ok=(1,)), "no such VM")
+    check("floors on one CPU" in t.command(CHECKER, "rule", "floor-sum"), "a rule")
+    check("no such rule" in t.command(CHECKER, "rule", "nothing", ok=(2,)), "no rule")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text.replace('after = "policy"', 'after = "police"'))
+    run.compile_manifest(source, blob)
+    line = text[:text.index("after = ")].count("\n") + 1
+    said = t.command(CHECKER, "check", blob, "--source", source, ok=(1,))
+    check(f"{source}:{line}: /vms/desktop: after: " in said and "[after-known]" in said, said)
