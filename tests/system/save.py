@@ -49,12 +49,12 @@ def run_for(system, seconds):
         system.step(0.02)
 
 
-def any_moment(t, vm, images, points, seed, timeout):
+def any_moment(t, vm, images, points, seed, timeout, begins=r"\.digest"):
     """Saved while it works with its devices, gone on with, taken back to that moment: at random points, one
     after another. Its digests come out as if nothing had happened."""
     rng = random.Random(seed)
     with start_vms(t, {"work": vm}, images=images, icount=True, timeout=timeout) as system:
-        check(system.expect(".digest", 300), "the guest works with its disk")
+        check(system.expect(begins, 300), "the guest has begun")
         for point in range(points):
             for verb in ("save", "restore"):
                 run_for(system, rng.uniform(0, 0.7))
@@ -72,6 +72,12 @@ def virtio_any_moment(t, points, rounds, timeout, cpus=1):
           "append": f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon=1024 bh.rounds={rounds}",
           "disks": {"disk": {"image": "disk.img"}}}
     any_moment(t, vm, {"disk.img": path}, points, seed=cpus, timeout=timeout)
+
+
+def idle_any_moment(t, points, rounds, timeout, cpus=1):
+    """While it waits for its timer."""
+    vm = dict(LINUX, cpus=cpus, append=f"console=ttyS0 quiet bh.test=boot bh.rounds={rounds}", **{"save-mib": 140})
+    any_moment(t, vm, {}, points, seed=cpus + 8, timeout=timeout, begins=r"boot\.sleep")
 
 
 def sata_any_moment(t, points, rounds, timeout):
@@ -92,3 +98,5 @@ case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments_smp", p
      timeout=2900)(virtio_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=50, rounds=12,
      timeout=2900)(sata_any_moment)
+case(("qemu",), cost=400, limit=3000, full=True, name="idle_50_moments", points=50, rounds=300,
+     timeout=2900)(idle_any_moment)
