@@ -1,7 +1,7 @@
-// sources: vmm/monitor/dev/virt*.c vmm/monitor/dev/net_loopback.c vmm/monitor/dev/disk.c
+// sources: vmm/monitor/dev/virt*.c vmm/monitor/dev/net_*.c vmm/monitor/dev/disk.c vmm/rt/wire_ring.c
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
 // sources: vmm/monitor/dev/bus.c
-// flags: -I. -Ivmm/monitor/dev -lpthread
+// flags: -I. -Ivmm/monitor/dev -iquote vmm/rt -lpthread
 /*
  * virtio devices under a hostile driver: any register, any ring, features that change in flight,
  * resets in the middle, memory rewritten from inside the devices' own callbacks and, for one input

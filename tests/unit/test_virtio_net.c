@@ -1,7 +1,7 @@
 // sources: vmm/monitor/dev/virtio.c vmm/monitor/dev/virtio_pci.c vmm/monitor/dev/virtqueue.c
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
 // sources: vmm/monitor/dev/bus.c vmm/monitor/dev/virtio_net.c
-// sources: vmm/monitor/dev/net_loopback.c
+// sources: vmm/monitor/dev/net_loopback.c vmm/monitor/dev/net_cut.c
 /* virtio network device from virtio 1.2, 5.1, with a port that the test holds, and with the
  * reflector. */
 #include "dev_fixture.h"
@@ -259,6 +259,37 @@ static void test_finished(void **state)
     assert_int_equal(net.dropped_rx, 1);
 }
 
+/* A TCP frame for a guest that does not take it whole comes in segments, as buffers come. */
+static void test_cut(void **state)
+{
+    struct net_offload tso = {1, NET_GSO_TCPV4, 54, 1000, 34, 16};
+    static const uint8_t ip[] = {8, 0, 0x45};
+
+    (void)state;
+    setup(0);
+    memcpy(frame + 12, ip, sizeof(ip));
+    frame[46] = 5 << 4;
+    rx_buffer(0, DATA_GPA, 1530);
+    rx_buffer(1, DATA_GPA + 0x1000, 1530);
+    assert_false(port.receive(port.dev, &tso, frame, 54 + 2500));
+    assert_int_equal(used_idx(RX), 2);
+    assert_int_equal(used_len(RX, 0), 12 + 54 + 1000);
+    assert_int_equal(ram[DATA_GPA], 0);
+    assert_int_equal(ram[DATA_GPA + 1], 0);
+    assert_memory_equal(ram + DATA_GPA + 12 + 54, frame + 54, 1000);
+    assert_memory_equal(ram + DATA_GPA + 0x1000 + 12 + 54, frame + 1054, 1000);
+    assert_int_equal(get16(used_gpa(RX)), 0); /* it wants to be told of buffers */
+    rx_buffer(2, DATA_GPA, 1530);
+    assert_true(port.receive(port.dev, &tso, frame, 54 + 2500));
+    assert_int_equal(used_idx(RX), 3);
+    assert_int_equal(used_len(RX, 2), 12 + 54 + 500);
+    assert_memory_equal(ram + DATA_GPA + 12 + 54, frame + 2054, 500);
+    assert_int_equal(net.dropped_rx, 0);
+    rx_buffer(3, DATA_GPA, 1530); /* the next frame begins at its beginning */
+    assert_true(port.receive(port.dev, &tso, frame, 54 + 700));
+    assert_memory_equal(ram + DATA_GPA + 12 + 54, frame + 54, 700);
+}
+
 static void test_reflector(void **state)
 {
     static const uint8_t mac[6] = {2, 'b', 'h', 0, 0, 4};
@@ -298,7 +329,7 @@ int main(void)
         cmocka_unit_test(test_config),       cmocka_unit_test(test_send),
         cmocka_unit_test(test_send_blocked), cmocka_unit_test(test_receive),
         cmocka_unit_test(test_merged),       cmocka_unit_test(test_finished),
-        cmocka_unit_test(test_reflector),
+        cmocka_unit_test(test_reflector),    cmocka_unit_test(test_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "bulkhead/info.h"
 #include "bulkhead/monitor.h"
 #include "bulkhead/vcpu.h"
+#include "bulkhead/wire_ring.h"
 
 void __wrap_monitor_main(unsigned number);
 void __real_monitor_main(unsigned number);
@@ -224,6 +225,73 @@ static void signal_storm(void)
     for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
 }
 
+/* ---- A wire (bulkhead/wire_ring.h) -------------------------------------------------------------
+ */
+
+static struct bh_ring_header *box(void)
+{
+    return (struct bh_ring_header *)start()->wires[0].own_va;
+}
+
+/* Records as they should be, of frames as nobody should send them. */
+static void bad_frames(uint64_t end)
+{
+    const struct bh_ring_header *peer = (const struct bh_ring_header *)start()->wires[0].peer_va;
+    struct bh_ring_queue *q = &box()->queue[0];
+    uint32_t put = 0;
+
+    while (rt_tsc() < end) {
+        uint32_t left = BH_RING_DATA_BYTES - put % BH_RING_DATA_BYTES;
+        uint32_t bytes = 14u + (uint32_t)next_random() % (next_random() % 8u ? 2000u : 65000u);
+        uint32_t whole = (bytes + 31u) & ~15u;
+        uint64_t *words = (uint64_t *)((uint8_t *)box() + 4096 + put % BH_RING_DATA_BYTES);
+        bool skip = whole > left;
+
+        if (skip) whole = left;
+        if (put + whole - __atomic_load_n(&peer->queue[0].get, __ATOMIC_ACQUIRE) >
+            BH_RING_DATA_BYTES) {
+            (void)bh_signal(BH_MONITOR_SLOT_WIRE);
+            continue;
+        }
+        for (unsigned i = 0; i < 10u && 8u * i < whole; i++) words[i] = word();
+        *(uint32_t *)words = skip ? BH_RING_SKIP : bytes;
+        if (next_random() % 2u && !skip) ((uint8_t *)words)[4] &= 1u;
+        put += whole;
+        __atomic_store_n(&q->put, put, __ATOMIC_RELEASE);
+        q->get = __atomic_load_n(&peer->queue[0].put, __ATOMIC_ACQUIRE);
+        if (next_random() % 8u == 0) (void)bh_signal(BH_MONITOR_SLOT_WIRE);
+    }
+}
+
+/* As a good end begins, then bad frames for "ms", then anything; in the end it tries to write what
+ * it may only read. */
+static void wire(void)
+{
+    uint64_t ms = start()->tsc_khz * argument("ms");
+    uint32_t peer;
+
+    while ((peer = __atomic_load_n(&start()->wires[0].peer, __ATOMIC_ACQUIRE)) == 0)
+        (void)bh_wait(BH_MONITOR_SLOT_NTFN, rt_tsc() + ms);
+    memset(box()->queue, 0, sizeof(box()->queue));
+    box()->magic = BH_RING_MAGIC;
+    box()->version = BH_RING_VERSION;
+    box()->queues = 1;
+    __atomic_store_n(&box()->session, (uint64_t)start()->wires[0].self << 32 | peer,
+                     __ATOMIC_RELEASE);
+    (void)bh_signal(BH_MONITOR_SLOT_WIRE);
+    bad_frames(rt_tsc() + ms);
+    for (uint64_t end = rt_tsc() + ms; rt_tsc() < end;) {
+        volatile uint32_t *words = (volatile uint32_t *)box();
+
+        words[next_random() % (next_random() % 2u ? 64u : BH_RING_BOX_BYTES(1u) / 4u)] =
+            (uint32_t)word();
+        if (next_random() % 16u == 0) (void)bh_signal(BH_MONITOR_SLOT_WIRE);
+    }
+    *(volatile uint32_t *)start()->wires[0].peer_va = 1;
+    report("has written to its peer's box");
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+}
+
 static void flags_and_segments(void)
 {
     /* AC, NT, DF, ID set, data segments loaded, then traps of every kind that ring 3 can raise. */
@@ -402,6 +470,7 @@ static const struct {
     {"unmap_storm", unmap_storm, NULL},
     {"signal_storm", signal_storm, NULL},
     {"flags_and_segments", flags_and_segments, NULL},
+    {"wire", wire, NULL},
     {"end_in_call", end_in_call, NULL},
     {"die", die, NULL},
     {"page_rewritten", raced, second_rewrites},

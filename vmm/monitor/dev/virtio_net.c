@@ -124,18 +124,13 @@ static bool put_header(struct receiving *r, const struct net_offload *o)
     return true;
 }
 
-/* The Internet checksum over [from, to) (RFC 1071), as it stands in a packet. */
+/* The Internet checksum over [from, to), as it stands in a packet. Zero says "none" in UDP, and its
+ * complement means the same elsewhere. */
 static uint16_t checksum(const uint8_t *from, const uint8_t *to)
 {
-    uint32_t sum = 0; /* of at most 64 KiB: does not overflow */
+    uint16_t sum = net_sum_end(net_sum(0, from, to));
 
-    for (; to - from >= 2; from += 2) sum += (uint32_t)from[0] << 8 | from[1];
-    if (from != to) sum += (uint32_t)from[0] << 8;
-    sum = (sum & 0xffffu) + (sum >> 16);
-    sum = (sum & 0xffffu) + (sum >> 16);
-    sum = ~sum & 0xffffu;
-    return sum ? (uint16_t)sum
-               : 0xffffu; /* zero says "none" in UDP, and means the same elsewhere */
+    return sum ? sum : 0xffffu;
 }
 
 /* For guests that take no unfinished checksums. */
@@ -150,14 +145,24 @@ static bool put_finished(struct receiving *r, const struct net_offload *o, const
            put_bytes(r, frame + at + 2u, bytes - at - 2u);
 }
 
+static const struct net_offload plain = {.gso_type = NET_GSO_NONE};
+
 static bool put_frame(struct receiving *r, const struct net_offload *o, const uint8_t *frame,
                       uint32_t bytes)
 {
-    const struct net_offload plain = {.gso_type = NET_GSO_NONE};
     bool finish = o->flags && !virtio_has(&r->n->virtio, F_GUEST_CSUM);
 
     if (!put_header(r, finish ? &plain : o)) return false;
     return finish ? put_finished(r, o, frame, bytes) : put_bytes(r, frame, bytes);
+}
+
+static bool put_segment(struct receiving *r, const struct net_cut *c, const uint8_t *frame)
+{
+    struct net_segment s;
+
+    net_cut_segment(c, r->n->segment, frame, &s);
+    return put_header(r, &plain) && put_bytes(r, s.header, c->header_bytes) &&
+           put_bytes(r, frame + s.at, s.bytes);
 }
 
 static bool takes_segments(const struct virtio_net *n, uint8_t type)
@@ -167,41 +172,78 @@ static bool takes_segments(const struct virtio_net *n, uint8_t type)
            (type == NET_GSO_TCPV6 && virtio_has(&n->virtio, F_GUEST_TSO6));
 }
 
-static bool try_frame(struct virtio_net *n, const struct net_offload *o, const uint8_t *frame,
-                      uint32_t bytes, bool *lost)
+/* What is to be received: a frame, or the next of its segments. */
+struct arrival {
+    const struct net_offload *o;
+    const uint8_t *frame;
+    uint32_t bytes;
+    const struct net_cut *cut; /* NULL: the frame */
+};
+
+static bool try_once(struct virtio_net *n, const struct arrival *a, bool *lost)
 {
     struct receiving r = {.n = n};
     struct virtq *q = &n->virtio.queue[RX], before = *q;
 
-    if (put_frame(&r, o, frame, bytes)) {
+    if (a->cut ? put_segment(&r, a->cut, a->frame) : put_frame(&r, a->o, a->frame, a->bytes)) {
         *r.count_at[0] = (uint8_t)r.chains;
         *r.count_at[1] = (uint8_t)(r.chains >> 8);
         virtio_put(&n->virtio, RX, &n->rx, r.in_chain);
-        virtio_show(&n->virtio, RX);
         return true;
     }
-    *q = before; /* nothing has been shown: the chains are available still */
+    *q = before; /* of it nothing has been shown: the chains are available still */
     *lost = r.too_small || !virtio_live(&n->virtio, RX);
     return false;
+}
+
+/* @return false: lost, or no room now; then the driver says when there is */
+static bool arrive(struct virtio_net *n, const struct arrival *a, bool *lost)
+{
+    struct virtio *v = &n->virtio;
+
+    *lost = false;
+    if (try_once(n, a, lost)) return true;
+    if (!*lost) { /* ask to be told of buffers; some may have come before the driver sees that */
+        virtq_want_kick(&v->queue[RX], v->host->mem, true);
+        if (try_once(n, a, lost)) return true;
+    }
+    n->dropped_rx += *lost ? 1u : 0u;
+    return false;
+}
+
+/* A frame that the driver does not take whole. What has arrived of it stays so when there is no
+ * room for the rest yet. */
+static bool receive_cut(struct virtio_net *n, const struct arrival *whole)
+{
+    struct net_cut cut;
+    struct arrival a = {.frame = whole->frame, .cut = &cut};
+    bool lost = false;
+
+    if (!net_cut_begin(&cut, whole->o, whole->frame, whole->bytes)) {
+        n->dropped_rx++;
+        return true;
+    }
+    while (n->segment < cut.segments && arrive(n, &a, &lost)) n->segment++;
+    virtio_show(&n->virtio, RX);
+    if (n->segment < cut.segments && !lost) return false;
+    n->segment = 0;
+    return true;
 }
 
 static bool receive(void *dev, const struct net_offload *o, const uint8_t *frame, uint32_t bytes)
 {
     struct virtio_net *n = dev;
-    struct virtio *v = &n->virtio;
-    bool lost = false;
+    const struct arrival a = {o, frame, bytes, NULL};
+    bool lost;
 
-    if (!virtio_live(v, RX) || !net_offload_fits(o, bytes) || !takes_segments(n, o->gso_type)) {
+    if (!virtio_live(&n->virtio, RX) || !net_offload_fits(o, bytes)) {
         n->dropped_rx++;
         return true;
     }
-    if (try_frame(n, o, frame, bytes, &lost)) return true;
-    if (!lost) { /* ask to be told of buffers; some may have come before the driver sees that */
-        virtq_want_kick(&v->queue[RX], v->host->mem, true);
-        if (try_frame(n, o, frame, bytes, &lost)) return true;
-    }
-    n->dropped_rx += lost ? 1u : 0u;
-    return lost;
+    if (!takes_segments(n, o->gso_type)) return receive_cut(n, &a);
+    if (!arrive(n, &a, &lost)) return lost;
+    virtio_show(&n->virtio, RX);
+    return true;
 }
 
 static void kick(void *dev, unsigned queue)
@@ -216,6 +258,8 @@ static void kick(void *dev, unsigned queue)
     if (n->port->resume) n->port->resume(n->port->ctx);
 }
 
+static void reset(void *dev) { ((struct virtio_net *)dev)->segment = 0; }
+
 static void set_status(struct virtio_net *n)
 {
     n->config[CONFIG_STATE] = n->port->up ? STATUS_UP : 0;
@@ -225,6 +269,7 @@ static void changed(void *dev)
 {
     struct virtio_net *n = dev;
 
+    n->segment = 0;
     set_status(n);
     virtio_config_changed(&n->virtio);
 }
@@ -240,10 +285,12 @@ bool virtio_net_init(struct virtio_net *n, struct pci *pci, const struct dev_hos
         .queue_size = 256,
         .config_size = 8,
         .kick = kick,
+        .reset = reset,
     };
 
     n->port = port;
     n->dropped_tx = n->dropped_rx = 0;
+    n->segment = 0;
     memcpy(n->config + CONFIG_MAC, port->mac, sizeof(port->mac));
     n->config[CONFIG_STATE + 1u] = 0;
     set_status(n);

@@ -1,11 +1,13 @@
 /*
  * A network device (virtio 1.2, 5.1) at one end of a net_port: one pair of queues, checksum and TCP
- * segmentation offload passed through, mergeable receive buffers, no control queue.
+ * segmentation offload passed through, or finished here for a driver without; mergeable receive
+ * buffers, no control queue.
  * May call: virtio, its port.
  */
 #ifndef VMM_MONITOR_DEV_VIRTIO_NET_H
 #define VMM_MONITOR_DEV_VIRTIO_NET_H
 
+#include "net_cut.h"
 #include "net_port.h"
 #include "virtio.h"
 
@@ -14,6 +16,7 @@ struct virtio_net {
     struct net_port *port;
     struct virtq_chain rx; /* sending may be what receives: a chain of its own */
     uint8_t config[8];     /* 5.1.4: address, status */
+    uint32_t segment;      /* the next one of the frame that is being cut */
     uint64_t dropped_tx, dropped_rx;
 };
 
