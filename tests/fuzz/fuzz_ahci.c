@@ -1,5 +1,5 @@
-// sources: vmm/monitor/dev/*.c
-// flags: -I. -Ivmm/monitor/dev
+// sources: vmm/monitor/dev/*.c vmm/rt/wire_ring.c
+// flags: -I. -Ivmm/monitor/dev -iquote vmm/rt
 /*
  * A hostile driver of the AHCI controller: any access to its registers, command lists, tables and
  * regions anywhere and nowhere, commands good and bad on a disk and a CD-ROM drive, structures

@@ -1,5 +1,5 @@
-// sources: vmm/monitor/dev/*.c
-// flags: -I. -Ivmm/monitor/dev
+// sources: vmm/monitor/dev/*.c vmm/rt/wire_ring.c
+// flags: -I. -Ivmm/monitor/dev -iquote vmm/rt
 /*
  * Firmware's devices under a guest that means harm: fw_cfg with requests anywhere in and beyond
  * memory, flash in every state, saved states that somebody has changed. What must hold: guest

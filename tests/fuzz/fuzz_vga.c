@@ -1,5 +1,5 @@
-// sources: vmm/monitor/dev/*.c vmm/rt/rle.c vmm/display/*.c
-// flags: -I. -Ivmm/monitor/dev
+// sources: vmm/monitor/dev/*.c vmm/rt/rle.c vmm/display/*.c vmm/rt/wire_ring.c
+// flags: -I. -Ivmm/monitor/dev -iquote vmm/rt
 /*
  * A screen and a guest that sets it up in any way: registers by port and by BAR, the window through
  * the graphics controller and as memory, what is shown taken away and saved states changed. What

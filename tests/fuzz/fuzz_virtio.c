@@ -1,6 +1,6 @@
-// sources: vmm/monitor/dev/virt*.c vmm/monitor/dev/net_*.c vmm/monitor/dev/disk.c vmm/rt/wire_ring.c
+// sources: vmm/monitor/dev/virt*.c vmm/monitor/dev/net_*.c vmm/monitor/dev/disk.c
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
-// sources: vmm/monitor/dev/bus.c
+// sources: vmm/monitor/dev/bus.c vmm/rt/wire_ring.c
 // flags: -I. -Ivmm/monitor/dev -iquote vmm/rt -lpthread
 /*
  * virtio devices under a hostile driver: any register, any ring, features that change in flight,

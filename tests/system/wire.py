@@ -1,5 +1,6 @@
 """Wires between VMs: two unmodified Linux guests talk to each other (guests/linux/init, bh.test=wire)."""
 import os
+import re
 
 import run
 from case import SWITCH_CONSOLE, case, check, start_vms, to_the_end
@@ -87,9 +88,19 @@ def ipxe(t):
                       "disks": {"cd": {"image": "ipxe.iso", "bus": "ahci", "cdrom": True}}},
            "server": {"memory-mib": 128, "kernel": "vmlinuz-cloud", "initrd": "initrd-srv.cpio",
                       "append": "console=ttyS0 quiet bh.test=pxe bh.name=server"}}
-    with start_vms(t, vms, {"lan": ("client", "server")}, timeout=850, icount=True,
+    # Not on virtual time: iPXE takes its randomness from clocks that disagree, and waits until they do.
+    with start_vms(t, vms, {"lan": ("client", "server")}, host_cpus=2, timeout=850,
                    images={"ipxe.iso": IPXE, "initrd-srv.cpio": initrd}) as system:
-        system.expect("BH-IPXE", 600)
+        check(system.expect("Press Ctrl-B", 400), "iPXE has started")
+        system.send(b"\x02")
+        check(system.expect("iPXE>", 100), "it has a command line")
+        for tried in range(1, 20):  # the server may not be there yet
+            system.send(b"dhcp net0\r")
+            system.expect(r"(?s)(iPXE>.*?){%d}" % (tried + 1), 120)
+            if re.search(rb"Configuring[^\n]*\. ok", system.console):
+                break
+        system.send(b"chain ${filename}\r")
+        system.expect("BH-IPXE", 200)
         system.expect("PASS", 100)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
