@@ -71,6 +71,28 @@ static void test_probe(void **state)
     }
 }
 
+/* Software that comes after firmware only reads: make and break code of Escape in set 1. */
+static void test_after_firmware(void **state)
+{
+    (void)state;
+    setup(true);
+    i8042_setup(&k);
+    assert_false(line[1]);
+    assert_true(i8042_key(&k, 0x29, true));
+    assert_true(line[1]);
+    assert_int_equal(in8(0x64) & 0x21, 0x01);
+    assert_int_equal(in8(0x60), 0x01);
+    assert_true(i8042_key(&k, 0x29, false));
+    assert_int_equal(in8(0x60), 0x81);
+    assert_false(line[1]);
+    out8(0x64, 0x20);
+    assert_int_equal(in8(0x60), 0x65);
+    setup(false);
+    i8042_setup(&k);
+    out8(0x64, 0x20);
+    assert_int_equal(in8(0x60), 0x74);
+}
+
 /* Nothing is plugged in: each byte sent gets a time-out at once, not silence. */
 static void test_no_devices(void **state)
 {
@@ -540,7 +562,7 @@ int main(void)
         cmocka_unit_test(test_repeat),        cmocka_unit_test(test_mouse_commands),
         cmocka_unit_test(test_mouse_packets), cmocka_unit_test(test_mouse_wheel),
         cmocka_unit_test(test_both),          cmocka_unit_test(test_saved),
-        cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_hammer),        cmocka_unit_test(test_after_firmware),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

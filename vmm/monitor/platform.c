@@ -465,6 +465,7 @@ static bool chipset_setup(void)
 {
     mch_setup(&mch);
     ich9_setup(&ich9);
+    i8042_setup(&keyboard);
     bus_write(&bus, BUS_PIO, PIC_ELCR_PORT + 1u, 1, PCI_ELCR_HIGH);
     return pci_assign(&pci, MCH_WINDOW_BASE, MCH_WINDOW_END);
 }

@@ -241,6 +241,11 @@ static void command_port_write(void *dev, uint64_t offset, unsigned size_bytes, 
     settle(k);
 }
 
+void i8042_setup(struct i8042 *k)
+{
+    if (k->plugged) k->ram[0] = CB_SYSTEM | CB_KBD_INT | CB_AUX_DISABLE | CB_TRANSLATE;
+}
+
 bool i8042_key(struct i8042 *k, uint8_t usage, bool down)
 {
     bool taken =

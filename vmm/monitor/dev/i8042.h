@@ -41,6 +41,9 @@ struct i8042 {
 bool i8042_init(struct i8042 *k, struct bus *bus, const struct dev_host *host, bool plugged,
                 void (*reset)(void *ctx), void *ctx);
 
+/** As firmware leaves it: a keyboard that is there is on, translated, with its interrupt. */
+void i8042_setup(struct i8042 *k);
+
 /** A key, by its USB HID usage. @return false: no room now, offer it again */
 bool i8042_key(struct i8042 *k, uint8_t usage, bool down);
 /** The mouse, see ps2_mouse_move(). */
