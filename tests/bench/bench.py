@@ -310,9 +310,10 @@ def picture(rows, path):
     """Bars of the exit and IPC rows beside their peers, as SVG."""
     chosen = ["exit.raw.monitor", "exit.raw.monitor.in", "exit.cpuid.monitor",
               "exit.pio_read.monitor", "exit.mmio_read.monitor.again", "exit.mmio_hole.again",
-              "exit.doorbell.kernel", "timer.guest", "syscall.null", "ipc.call_reply.cross_space",
+              "exit.doorbell.kernel", "timer.guest", "ipi.x2apic", "virtio_blk.read4k",
+              "virtio_net.pingpong", "syscall.null", "ipc.call_reply.cross_space",
               "notification.signal", "notification.signal_wait", "boot.kernel_to_root",
-              "guest.linux_boot", "memory.monitor", "size.kernel"]
+              "guest.linux_boot", "firmware.seabios_to_grub", "firmware.ovmf_to_shell", "memory.monitor", "size.kernel"]
     out, y = [], 24
     for name in chosen:
         if name not in rows:

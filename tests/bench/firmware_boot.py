@@ -3,8 +3,9 @@
 
 The emulator plugin counts executed instructions, host's and guest's together (a halted CPU executes
 none), from the guest's first one. SeaBIOS: until GRUB, from a CD, has loaded a micro guest and that
-begins. OVMF: until the shell begins the program that startup.nsh on a FAT disk names. The same images
-serve the peers. Writes below build/bench only.
+begins. OVMF: until it starts the program that stands where a shell would, EFI/BOOT/BOOTX64.EFI on a FAT
+disk (its own shell counts down five seconds, awake, before it does anything). The same images serve
+the peers. Writes below build/bench only.
 """
 import json
 import os
@@ -32,8 +33,6 @@ def media():
     with open(OUT + "/grub.cfg", "w", encoding="ascii") as f:
         f.write(GRUB_CFG)
     subprocess.run(["tests/lib/mkgrub.sh", CD, OUT + "/grub.cfg", GUEST], check=True)
-    with open(OUT + "/startup.nsh", "w", encoding="ascii") as f:
-        f.write("fs0:\\mark.efi\r\n")
     with open(OUT + "/mark.cfg", "w", encoding="ascii") as f:
         f.write("halt\n")
     subprocess.run(["grub-mkimage", "-O", "x86_64-efi", "-p", "/", "-c", OUT + "/mark.cfg", "-o", MARK, "halt"],
@@ -41,8 +40,8 @@ def media():
     with open(DISK, "wb") as f:
         f.truncate(16 << 20)
     subprocess.run(["mformat", "-i", DISK, "-N", "42554c4b", "::"], check=True)
-    for path in (OUT + "/startup.nsh", MARK):
-        subprocess.run(["mcopy", "-i", DISK, path, "::" + os.path.basename(path)], check=True)
+    subprocess.run(["mmd", "-i", DISK, "::EFI", "::EFI/BOOT"], check=True)
+    subprocess.run(["mcopy", "-i", DISK, MARK, "::EFI/BOOT/BOOTX64.EFI"], check=True)
 
 
 def entry_of_guest():

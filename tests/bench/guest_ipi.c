@@ -63,6 +63,8 @@ void guest_main(void)
     pic_init();
     if (!lapic_init(true) || !lapic_is_x2apic() || smp_cpus() < 2) skip("no x2APIC, or one CPU");
     gate(VECTOR, ipi_handler);
+    smp_ipi(1, ICR_INIT); /* firmware may have left it in HLT */
+    pit_wait_us(10000);
     if (!smp_start_one(1, serve) || !smp_wait(&ready, 1)) skip("CPU 1 does not start");
     MEASURE(RUNNING);
     halting = 1;
