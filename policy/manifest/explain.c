@@ -75,7 +75,7 @@ static void explain_devices(const struct manifest *m, const struct manifest_vm *
                d->cdrom != 0 || d->read_only != 0 ? ", only read"
                                                   : ", what is written goes with the VM");
     }
-    printf("random numbers, clocks.\n");
+    printf("%srandom numbers, clocks.\n", vm->watchdog != 0 ? "a watchdog, " : "");
     if (vm->save_mib != 0) {
         printf("  It can be saved, to %u MiB of memory.\n", vm->save_mib);
     }

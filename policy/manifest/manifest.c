@@ -103,6 +103,7 @@ static const struct prop vm_props[] = {
     {"save-mib", PROP_CELL, false, RULE_SAVE_RANGE, 1, 1u << 20, 0, VM(save_mib), " MiB", NULL},
     {"on-stop", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_ON_STOP_NONE, VM(on_stop),
      "", on_stop_words},
+    {"watchdog", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, VM(watchdog), "", NULL},
     {"start", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_START_BOOT, VM(start), "",
      start_words},
     {"after", PROP_NAMES, false, RULE_AFTER_KNOWN, 0, 0, 0, VM(after_names), "", NULL},

@@ -119,6 +119,7 @@ struct manifest_vm {
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */
     uint32_t on_stop;                      /* enum manifest_on_stop */
+    uint32_t watchdog;                     /* 1: it has a watchdog timer */
     uint32_t start;                        /* enum manifest_start */
     uint32_t restart;                      /* enum manifest_restart */
     uint32_t restart_count;                /* "limited": so often in a row */

@@ -10,6 +10,7 @@
 #include "vmm/monitor/dev/acpi_pm.h"
 #include "vmm/monitor/dev/acpi_tables.h"
 #include "vmm/monitor/dev/debug_exit.h"
+#include "vmm/monitor/dev/watchdog.h"
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/i8042.h"
 #include "vmm/monitor/dev/ich9.h"
@@ -49,6 +50,7 @@ static const struct dev_ram screen = {screen_bytes, sizeof(screen_bytes)};
 static uint64_t screen_gpa;
 static bool card_pin;
 static struct debug_exit debug_exit;
+static struct watchdog watchdog;
 
 static uint64_t now;
 static bool line[LINES];
@@ -160,10 +162,10 @@ static void choose_ranges(void)
         for (unsigned i = 0; i < bus.count[kind]; i++) {
             const struct bus_range *r = &bus.ranges[kind][i];
             const void *const of[] = {&pic, &pit, &lapics[0], &ioapic,     &uart, &rtc,
-                                      &pm,  &pci, &keyboard,  &debug_exit, &mch};
+                                      &pm,  &pci, &keyboard,  &debug_exit, &mch,  &watchdog};
             static const char *const names[] = {"pic",       "pit",        "lapic",   "ioapic",
                                                 "uart16550", "rtc",        "acpi_pm", "pci",
-                                                "i8042",     "debug_exit", "mch"};
+                                                "i8042",     "debug_exit", "mch",     "watchdog"};
 
             for (unsigned n = 0; n < sizeof(of) / sizeof(of[0]); n++)
                 if (r->dev == of[n] && (only == NULL || strcmp(only, names[n]) == 0))
@@ -222,6 +224,7 @@ static void reset(void)
     cards_init();
     mch_setup(&mch);
     ich9_setup(&ich9);
+    CHECK(watchdog_init(&watchdog, &bus, &host, wire_event, NULL));
     CHECK(debug_exit_init(&debug_exit, &bus, &host, wire_value, NULL));
     lapic_virtual_wire(&lapics[0]);
     if (only_count[0] + only_count[1] == 0) choose_ranges();
@@ -318,6 +321,10 @@ static void tick(void)
         i8042_tick(&keyboard, now);
         CHECK(keyboard.deadline_ns > now);
     }
+    if (watchdog.deadline_ns <= now) {
+        watchdog_tick(&watchdog, now);
+        CHECK(watchdog.deadline_ns > now);
+    }
     if (pm.deadline_ns <= now) {
         acpi_pm_tick(&pm, now);
         CHECK(pm.deadline_ns > now);
@@ -329,7 +336,7 @@ static uint64_t next_deadline(void)
     uint64_t ns =
         ns_min(ns_min(pit.deadline_ns, rtc.deadline_ns), ns_min(uart.deadline_ns, pm.deadline_ns));
 
-    ns = ns_min(ns, keyboard.deadline_ns);
+    ns = ns_min(ns_min(ns, keyboard.deadline_ns), watchdog.deadline_ns);
     for (unsigned i = 0; i < CPUS; i++) ns = ns_min(ns, lapics[i].deadline_ns);
     return ns;
 }

@@ -101,16 +101,19 @@ def restarts(t):
            "resets": vm("reset_ms=20", restart="limited", **quick, **{"restart-count": 1}),
            "off": vm("off_ms=20", restart="limited", **quick),
            "always": vm("off_ms=20", restart="always", **quick),
-           "never": vm("crash_ms=20")}
+           "never": vm("crash_ms=20"),
+           "hangs": vm("watchdog_ms=300 deaf=1", watchdog=True, restart="limited", **quick, **{"restart-count": 1})}
     with start_vms(t, vms, system=STAYS, timeout=150) as system:
         check(system.expect('"vm-given-up", "vm": "crashes", "rule": "restart", "restarts": 2', 100, log=True), "enough")
         check(system.expect('"vm-given-up", "vm": "resets"', 50, log=True), "enough")
         check(system.expect('"vm-restart", "vm": "always", "in_row": 4, "wait_ms": 400', 50, log=True),
               "the wait has doubled")
+        check(system.expect('"vm": "hangs", "kind": "stopped".*"watchdog"', 50, log=True), "the watchdog has bitten")
+        check(system.expect('"vm-given-up", "vm": "hangs"', 50, log=True), "enough")
         listed = {row["name"]: (row["state"], row["restarts"]) for row in ask(system, "list")}
         check(listed.pop("always")[1] >= 4, "goes on")
         check(listed == {"crashes": ("crashed", 2), "resets": ("stopped", 1), "off": ("stopped", 0),
-                         "never": ("crashed", 0)}, listed)
+                         "never": ("crashed", 0), "hangs": ("crashed", 1)}, listed)
         system.expect('"wait_ms": 1600', 30, log=True)
         check(ask(system, "stop", "always")["state"] == "stopped", "asked to stop, it stays stopped")
         seen = len(re.findall('"vm-started", "vm": "always"', system.log()))

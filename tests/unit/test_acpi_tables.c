@@ -24,8 +24,11 @@ static uint8_t buf[ACPI_TABLES_MAX_BYTES];
 
 static size_t build(void *to, size_t size, uint64_t base, unsigned cpus)
 {
-    const struct acpi_config config = {
-        .ncpus = cpus, .vga = cpus > 1, .window_base = 0x180000000ull, .window_end = 1ull << 40};
+    const struct acpi_config config = {.ncpus = cpus,
+                                       .vga = cpus > 1,
+                                       .watchdog = cpus > 2,
+                                       .window_base = 0x180000000ull,
+                                       .window_end = 1ull << 40};
 
     return acpi_tables_build(to, size, base, &config);
 }

@@ -9,6 +9,7 @@
 #include "monitor.h"
 #include "acpi_pm.h"
 #include "debug_exit.h"
+#include "watchdog.h"
 #include "dev_util.h"
 #include "i8042.h"
 #include "ich9.h"
@@ -40,6 +41,7 @@ static struct mch mch;
 static struct ich9 ich9;
 static struct acpi_pm pm;
 static struct debug_exit debug_exit;
+static struct watchdog watchdog; /* without one in the manifest it stays idle */
 static struct ioapic ioapic;
 static bool lint_level;                               /* read without the lock as well */
 static uint64_t devices_deadline_ns = NO_DEADLINE_NS; /* what vCPU 0 waits for; it alone writes */
@@ -105,6 +107,8 @@ static const struct lapic_host lapic_host = {NULL, wire_tsc, wire_ipi, wire_eoi}
 static void wire_reset(void *ctx) { vm_end(BH_END_RESET, 0, ""); }
 
 static void wire_power_off(void *ctx) { vm_end(BH_END_POWEROFF, 0, ""); }
+
+static void wire_bite(void *ctx) { vm_end(BH_END_STOPPED, 0, "watchdog"); }
 
 static void wire_debug_exit(void *ctx, uint32_t value) { vm_end(BH_END_DEBUG_EXIT, value, ""); }
 
@@ -312,6 +316,7 @@ static uint64_t devices_next_ns(void)
     ns = ns_min(ns, keyboard.deadline_ns);
     ns = ns_min(ns, virtio_devices_deadline_ns());
     ns = ns_min(ns, sata_deadline_ns());
+    ns = ns_min(ns, watchdog.deadline_ns);
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -340,6 +345,7 @@ static void devices_tick(uint64_t now)
     if (rtc.deadline_ns <= now) rtc_tick(&rtc, now);
     if (keyboard.deadline_ns <= now) i8042_tick(&keyboard, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
+    if (watchdog.deadline_ns <= now) watchdog_tick(&watchdog, now);
     virtio_devices_tick(now);
     sata_tick(now);
     console_input();
@@ -490,6 +496,7 @@ bool platform_init(void)
     const struct bh_monitor_start *st = start_block();
     bool ok;
 
+    watchdog.deadline_ns = NO_DEADLINE_NS;
     if (st->wall_clock_s)
         wall_s = (int64_t)(st->wall_clock_s +
                            (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
@@ -503,7 +510,9 @@ bool platform_init(void)
                     NULL) &&
          chipset_init() &&
          (!(st->flags & BH_MONITOR_FLAG_DEBUG_EXIT) ||
-          debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL));
+          debug_exit_init(&debug_exit, &bus, &host, wire_debug_exit, NULL)) &&
+         (!(st->flags & BH_MONITOR_FLAG_WATCHDOG) ||
+          watchdog_init(&watchdog, &bus, &host, wire_bite, NULL));
     firmware_cmos(&rtc);
     ports_mark(&bus);
     bus.ports_changed = ports_mark;
@@ -541,6 +550,11 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
     n -= start_block()->ndisks;
     if (sata_saved(state, dev) && n-- == 0) return true;
     if (screen_saved(state, dev) && n-- == 0) return true;
+    if ((start_block()->flags & BH_MONITOR_FLAG_WATCHDOG) && n-- == 0) {
+        *state = &watchdog_state;
+        *dev = &watchdog;
+        return true;
+    }
     if (firmware_saved(&n, state, dev)) return true;
     return virtio_devices_saved(n, state, dev);
 }

@@ -23,6 +23,7 @@ size_t tables_acpi(void *buf, size_t size, uint64_t gpa)
     const struct acpi_config config = {
         .ncpus = vcpu_count(),
         .vga = (start_block()->flags & BH_MONITOR_FLAG_VGA) != 0,
+        .watchdog = (start_block()->flags & BH_MONITOR_FLAG_WATCHDOG) != 0,
         .window_base = (ram_end + PCI_WINDOW_ALIGN - 1u) & ~(PCI_WINDOW_ALIGN - 1u),
         .window_end = (uint64_t)1 << cpuid_address_bits(),
     };

@@ -40,6 +40,7 @@ void vm_fill_start(struct vm *vm, const struct images *m)
     st->flags = (c->debug_exit ? BH_MONITOR_FLAG_DEBUG_EXIT : 0) |
                 (c->display == MANIFEST_DISPLAY_VGA ? BH_MONITOR_FLAG_VGA : 0) |
                 (c->firmware_log ? BH_MONITOR_FLAG_FIRMWARE_LOG : 0) |
+                (c->watchdog ? BH_MONITOR_FLAG_WATCHDOG : 0) |
                 (c->network == MANIFEST_NETWORK_LOOPBACK ? BH_MONITOR_FLAG_LOOPBACK : 0);
     st->balloon_pages = c->balloon_mib * (uint32_t)(MIB / PAGE);
     st->protocol = c->protocol;

@@ -5,7 +5,13 @@
  */
 #include "guest.h"
 
-enum { PM1_STATUS = 0x600, PM1_ENABLE = 0x602, PM1_CONTROL = 0x604, PM1_TIMER = 0x608 };
+enum {
+    PM1_STATUS = 0x600,
+    PM1_ENABLE = 0x602,
+    PM1_CONTROL = 0x604,
+    PM1_TIMER = 0x608,
+    WATCHDOG = 0x6c0
+};
 enum { POWER_BUTTON = 0x100, SLP_EN = 0x2000, S5 = 7 << 10 };
 enum { SCI_IRQ = 9, CASCADE_IRQ = 2, VECTOR_SCI = 0x20 + SCI_IRQ };
 
@@ -63,6 +69,10 @@ void guest_main(void)
     pic_init();
     trap_set(VECTOR_SCI, on_sci);
     outw(PM1_ENABLE, POWER_BUTTON);
+    if (arg_u64("watchdog_ms", 0)) { /* of 100 ms each, and never reset */
+        outl(WATCHDOG + 4, (uint32_t)arg_u64("watchdog_ms", 0) / 100);
+        outl(WATCHDOG, 1);
+    }
     after_ms("crash_ms", crash);
     after_ms("reset_ms", reset);
     after_ms("off_ms", power_off);

@@ -44,10 +44,11 @@ enum bh_monitor_slot {
 #define BH_MONITOR_SIGNAL_LINK    32u           /* bh_monitor_wire.peer has changed */
 #define BH_MONITOR_SIGNAL_WIRE(n) (256u << (n)) /* the peer at wire n has something to say */
 
-#define BH_MONITOR_FLAG_DEBUG_EXIT   1u /* port 0xf4 ends the VM with a status */
-#define BH_MONITOR_FLAG_VGA          2u /* screen, keyboard and mouse */
-#define BH_MONITOR_FLAG_FIRMWARE_LOG 4u /* port 0x402 is on the console */
-#define BH_MONITOR_FLAG_LOOPBACK     8u /* a network with a reflector on it */
+#define BH_MONITOR_FLAG_DEBUG_EXIT   1u  /* port 0xf4 ends the VM with a status */
+#define BH_MONITOR_FLAG_VGA          2u  /* screen, keyboard and mouse */
+#define BH_MONITOR_FLAG_FIRMWARE_LOG 4u  /* port 0x402 is on the console */
+#define BH_MONITOR_FLAG_LOOPBACK     8u  /* a network with a reflector on it */
+#define BH_MONITOR_FLAG_WATCHDOG     16u /* a watchdog timer */
 /** Device memory of the screen: frame buffer, planes, linear view. */
 #define BH_MONITOR_VGA_BYTES 0x1050000u
 

@@ -7,6 +7,7 @@
 #include "acpi_dsdt.h"
 #include "acpi_pm.h"
 #include "ioapic.h"
+#include "watchdog.h"
 
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #define FACS_BYTES   64u
 #define FADT_BYTES   276u
 #define MCFG_BYTES   60u
+#define WDAT_BYTES   68u /* before its entries */
 #define TABLE_ALIGN  64u
 
 #define ECAM_BUS_BYTES 0x100000u
@@ -203,6 +205,48 @@ static uint8_t *mcfg_emit(struct out *o)
     return p;
 }
 
+/* The watchdog's table: which access to which register does what ("Hardware Watchdog Timers Design
+ * Specification", tables 1 to 5). */
+static uint8_t *wdat_emit(struct out *o)
+{
+    enum { READ_VALUE = 0, READ_COUNT = 1, WRITE_VALUE = 2, WRITE_COUNT = 3, ENTRY_BYTES = 24 };
+    static const struct {
+        uint8_t action, instruction, reg;
+        uint32_t value, mask;
+    } entries[] = {
+        {1, WRITE_VALUE, WATCHDOG_NOW, 1, UINT32_MAX},  /* reset */
+        {4, READ_COUNT, WATCHDOG_NOW, 0, UINT32_MAX},   /* query the countdown */
+        {5, READ_COUNT, WATCHDOG_COUNT, 0, UINT32_MAX}, /* query its length */
+        {6, WRITE_COUNT, WATCHDOG_COUNT, 0, UINT32_MAX},
+        {8, READ_VALUE, WATCHDOG_RUN, 1, 1}, /* does it run? */
+        {9, WRITE_VALUE, WATCHDOG_RUN, 1, 1},
+        {10, READ_VALUE, WATCHDOG_RUN, 0, 1}, /* is it stopped? */
+        {11, WRITE_VALUE, WATCHDOG_RUN, 0, 1},
+    };
+    const unsigned count = sizeof(entries) / sizeof(entries[0]);
+    uint8_t *p = reserve(o, WDAT_BYTES + count * ENTRY_BYTES), *e;
+
+    if (p == NULL) return NULL;
+    set_le(p + 36, WDAT_BYTES - HEADER_BYTES, 4);
+    set_le(p + 40, 0xff, 2); /* no PCI function */
+    p[42] = p[43] = p[44] = 0xff;
+    set_le(p + 48, WATCHDOG_PERIOD_MS, 4);
+    set_le(p + 52, WATCHDOG_COUNT_MAX, 4);
+    set_le(p + 56, 1, 4); /* least count */
+    p[60] = 1;            /* it is there */
+    set_le(p + 64, count, 4);
+    e = p + WDAT_BYTES;
+    for (unsigned i = 0; i < count; i++, e += ENTRY_BYTES) {
+        e[0] = entries[i].action;
+        e[1] = entries[i].instruction;
+        gas_set(e + 4, (uint16_t)(WATCHDOG_PORT + entries[i].reg), 32, 3);
+        set_le(e + 16, entries[i].value, 4);
+        set_le(e + 20, entries[i].mask, 4);
+    }
+    header_set(p, "WDAT", WDAT_BYTES + count * ENTRY_BYTES, 1);
+    return p;
+}
+
 static uint8_t *root_emit(struct out *o, const char *signature, const uint64_t *tables,
                           unsigned count, unsigned entry_bytes)
 {
@@ -220,8 +264,9 @@ size_t acpi_tables_build(void *buf, size_t size, uint64_t guest_phys_base,
                          const struct acpi_config *config)
 {
     struct out o = {.buf = buf, .size = size, .len = 0, .base = guest_phys_base};
-    uint8_t *rsdp, *facs, *dsdt, *fadt, *madt, *mcfg, *rsdt, *xsdt;
-    uint64_t tables[3];
+    uint8_t *rsdp, *facs, *dsdt, *fadt, *madt, *mcfg, *wdat, *rsdt, *xsdt;
+    uint64_t tables[4];
+    unsigned count = 3;
 
     if (config->ncpus == 0 || config->ncpus > ACPI_TABLES_MAX_CPUS ||
         guest_phys_base % TABLE_ALIGN != 0 || guest_phys_base > UINT32_MAX ||
@@ -238,8 +283,13 @@ size_t acpi_tables_build(void *buf, size_t size, uint64_t guest_phys_base,
     tables[0] = address(&o, fadt);
     tables[1] = address(&o, madt);
     tables[2] = address(&o, mcfg);
-    rsdt = root_emit(&o, "RSDT", tables, 3, 4);
-    xsdt = root_emit(&o, "XSDT", tables, 3, 8);
+    if (config->watchdog) {
+        wdat = wdat_emit(&o);
+        if (wdat == NULL) return 0;
+        tables[count++] = address(&o, wdat);
+    }
+    rsdt = root_emit(&o, "RSDT", tables, count, 4);
+    xsdt = root_emit(&o, "XSDT", tables, count, 8);
     if (rsdt == NULL || xsdt == NULL) return 0;
     memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "BULKHD", 6);

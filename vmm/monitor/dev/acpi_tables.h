@@ -1,5 +1,5 @@
 /*
- * The ACPI tables of the virtual PC: RSDP, RSDT, XSDT, FADT, FACS, MADT, MCFG, DSDT.
+ * The ACPI tables of the virtual PC: RSDP, RSDT, XSDT, FADT, FACS, MADT, MCFG, DSDT, WDAT.
  */
 #ifndef VMM_MONITOR_DEV_ACPI_TABLES_H
 #define VMM_MONITOR_DEV_ACPI_TABLES_H
@@ -14,7 +14,7 @@
 /** What differs from one virtual PC to another. */
 struct acpi_config {
     unsigned ncpus; /* 1..ACPI_TABLES_MAX_CPUS; APIC ids are 0..ncpus-1 */
-    bool vga;
+    bool vga, watchdog;
     uint64_t window_base, window_end; /* of 64-bit BARs, above RAM; equal: none */
 };
 
