@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 """Small mistakes put into the proven code: each must be noticed.
 
-Usage: mutants.py [--each=3] [--list] [file.c | function ...]
+Usage: mutants.py [--each=3] [--jobs=2] [--list] [file.c | function ...]
 
 Takes some mutants of every function of kernel/core, spread over the kinds and over the function's
 lines: a comparison or an arithmetic operator changed, a constant off by one, a statement dropped. A mutant is
-found if a unit test that is linked with its file fails, or if a goal of its function is not proven
-(docs/ASSURANCE.md). What survives both is listed; EQUIVALENT names mutants that mean the same as the
-original, with the reason. Fails if anything else survives. One that no compiler takes, or that compiles to the same code, is
-replaced by the next.
+found if a unit test that is linked with its file fails, or else if a goal of its function is not proven
+(docs/ASSURANCE.md); the unit tests come first, because they take a second. What survives both is
+listed; EQUIVALENT names mutants that mean the same as the original, with the reason. Fails if anything else
+survives. One that no compiler takes, or that compiles to the same code, is replaced by the next.
 """
+import concurrent.futures
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -22,7 +24,9 @@ import prove  # noqa: E402
 BUILD = 'build/proofs/mutants'
 SECONDS = '10'
 TEST_LIMIT_S = 60
-CFLAGS = ['-std=gnu11', '-O1', '-Ikernel/include', '-Ikernel', '-Ikernel/core']
+PLAIN = ['-std=gnu11', '-O1', '-w', '-c']
+TESTED = PLAIN + ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-pie']
+TREES = []
 
 # What a change looks like. The first group stays, the second is replaced.
 KINDS = [
@@ -108,7 +112,7 @@ def hash_of(m):
 
 
 def tests_of(name):
-    """Unit tests linked with a file of the core: (source, other sources, flags)."""
+    """Unit tests linked with a file of the core: [(source, all sources, flags)]."""
     found = []
     for test in sorted(os.listdir('tests/unit')):
         if not (test.startswith('test_core') and test.endswith('.c')):
@@ -117,7 +121,7 @@ def tests_of(name):
         sources = ' '.join(re.findall(r'^// sources: (.*)$', head, re.M)).split()
         flags = ' '.join(re.findall(r'^// flags: (.*)$', head, re.M)).split()
         if 'kernel/core/' + name in sources:
-            found.append(('tests/unit/' + test, sources, flags))
+            found.append(('tests/unit/' + test, ['tests/unit/' + test] + sources, flags))
     return found
 
 
@@ -130,109 +134,185 @@ def run(command, limit):
         return 1
 
 
-def compiled(tree, name):
-    """The bytes a file compiles to in a tree, None if it does not."""
-    out = os.path.join(BUILD, 'x.o')
-    flags = [f.replace('-I', '-I%s/' % tree) for f in CFLAGS if f.startswith('-I')]
-    if run(['gcc', '-std=gnu11', '-O1', '-w', '-c', *flags, '-o', out,
-            os.path.join(tree, prove.CORE, name)], 60) != 0:
+def includes(tree):
+    return ['-I%s/%s' % (tree, part) for part in ('kernel/include', 'kernel', 'kernel/core')]
+
+
+def compiled(tree, name, out):
+    """The bytes a file of the core compiles to in a tree, None if it does not."""
+    if run(['gcc', *PLAIN, *includes(tree), '-o', out, os.path.join(tree, prove.CORE, name)], 60) != 0:
         return None
     with open(out, 'rb') as f:
         return f.read()
 
 
-def found_by_tests(tree, name):
-    for number, (test, sources, flags) in enumerate(tests_of(name)):
-        program = os.path.join(BUILD, 'test%d' % number)
-        here = [f.replace('-I', '-I%s/' % tree) for f in CFLAGS if f.startswith('-I')]
-        own = [os.path.join(tree, s) if s.startswith('kernel/') else s for s in sources]
-        command = ['gcc', '-std=gnu11', '-O1', '-w', '-fsanitize=address,undefined',
-                   '-fno-sanitize-recover=all', *here, '-I.', '-Ivmm/include',
-                   *[f for f in flags if not f.startswith('-l')], '-o', program, test, *own, '-lcmocka']
+class Mutant:
+    """One changed line of one function."""
+
+    def __init__(self, name, path, function, kind, line, text):
+        self.name, self.path, self.function = name, path, function
+        self.kind, self.line, self.text = kind, line, text
+        self.by = None
+
+    def put(self, tree):
+        """Into a tree."""
+        lines = prove.read(self.path).split('\n')
+        lines[self.line] = self.text
+        with open(os.path.join(tree, self.path), 'w', encoding='utf-8') as f:
+            f.write('\n'.join(lines))
+
+    def report(self, number, total):
+        print('[%d/%d] %-24s %-10s %-56s %s' % (number, total, self.function, self.kind,
+                                                 self.text.strip()[:56], self.by or 'SURVIVED'), flush=True)
+
+
+class Tree:
+    """A copy of the core that one mutant at a time is put into."""
+
+    def __init__(self, number):
+        self.place = os.path.join(BUILD, str(number))
+        self.tree = os.path.join(self.place, 'tree')
+        for part in ('kernel/include', 'kernel/core'):
+            shutil.copytree(part, os.path.join(self.tree, part))
+        self.objects = {}  # (test, source): object file of the original
+
+    def compile(self, source, flags, out):
+        own = os.path.join(self.tree, source) if source.startswith('kernel/') else source
+        command = ['gcc', *TESTED, *includes(self.tree), '-I.', '-Ivmm/include', *flags, '-o', out, own]
         if run(command, 120) != 0:
-            raise RuntimeError('%s does not build' % test)
-        if run([os.path.abspath(program)], TEST_LIMIT_S) != 0:
-            return os.path.basename(test)[:-2]
-    return None
+            raise RuntimeError('%s does not build' % source)
+        return out
+
+    def restore(self, path):
+        shutil.copyfile(path, os.path.join(self.tree, path))
+
+    def original(self, test, source, flags):
+        if (test, source) not in self.objects:
+            out = os.path.join(self.place, '%d.o' % len(self.objects))
+            self.objects[test, source] = self.compile(source, flags, out)
+        return self.objects[test, source]
+
+    def found_by_tests(self, mutant):
+        """Name of the unit test that fails with a mutant, or None."""
+        tests = tests_of(mutant.name)
+        for test, sources, flags in tests:
+            for source in sources:
+                self.original(test, source, [f for f in flags if not f.startswith('-l')])
+        try:
+            mutant.put(self.tree)
+            for test, sources, flags in tests:
+                objects = []
+                for n, source in enumerate(sources):
+                    if source == mutant.path or mutant.path.endswith('.h'):
+                        out = os.path.join(self.place, 'changed%d.o' % n)
+                        objects.append(self.compile(source, [f for f in flags if not f.startswith('-l')], out))
+                    else:
+                        objects.append(self.objects[test, source])
+                program = os.path.join(self.place, 'test')
+                if run(['gcc', '-fsanitize=address,undefined', '-no-pie', '-o', program, *objects,
+                        '-lcmocka', *[f for f in flags if f.startswith('-l')]], 120) != 0:
+                    raise RuntimeError('%s does not link' % test)
+                if run([os.path.abspath(program)], TEST_LIMIT_S) != 0:
+                    return os.path.basename(test)[:-2]
+        finally:
+            self.restore(mutant.path)
+        return None
+
+    def found_by_proof(self, mutant):
+        """The first goal that is not proven with a mutant, or None."""
+        try:
+            mutant.put(self.tree)
+            return prove.first_open(mutant.name, 'build/proofs/cache', SECONDS, self.tree, mutant.function)
+        finally:
+            self.restore(mutant.path)
 
 
-def found_by_proof(tree, name, function):
-    log = os.path.join(BUILD, 'log')
-    cache = 'build/proofs/cache'
-    report = prove.frama_c(name, log, cache, SECONDS, source=tree, only=function)
-    n = prove.counts(report)
-    if not n:
-        raise RuntimeError('Frama-C gave no result:\n' + report[-1500:])
-    failed = re.findall(r'\[(?:Failed|Timeout|Unknown)\] Goal (\S+)', report)
-    return (failed[0] if failed else 'a goal') if n[0] != n[1] else None
-
-
-def main():
-    each, only = 3, []
-    for arg in sys.argv[1:]:
-        if arg.startswith('--each='):
-            each = int(arg[7:])
-        elif not arg.startswith('-'):
-            only.append(arg)
-    prove.config()
-    prove.verdicts_unpack('build/proofs/cache', False)
-    tree = os.path.join(BUILD, 'tree')
-    shutil.rmtree(BUILD, ignore_errors=True)
-    for part in ('kernel/include', 'kernel/core'):
-        shutil.copytree(part, os.path.join(tree, part))
-    have = prove.contracts()
-    tested = proved = total = 0
-    survivors, few = [], []
+def chosen(have, only, each):
+    """The mutants to look at, and the functions that have too few."""
+    mutants, few = [], []
+    tree = Tree('choice')
+    out = os.path.join(tree.place, 'x.o')
     for name in sorted(f for f in os.listdir(prove.CORE) if f.endswith('.c')):
-        original = compiled(tree, name)
+        original = compiled(tree.tree, name, out)
         for function, (first, last) in prove.own_functions(name).items():
             if function not in have or (only and name not in only and function not in only):
                 continue
             path = os.path.join(prove.CORE, name)
             if function not in prove.functions(path):
                 path = path[:-2] + '.h'
-            source = prove.read(path)
             count = 0
             for kind, line, text in spread(mutants_of(path, first, last), each):
                 if count == each:
                     break
-                if '--list' in sys.argv:
-                    print('%-24s %-10s %s' % (function, kind, text.strip()))
-                    count += 1
-                    continue
-                lines = source.split('\n')
-                lines[line] = text
-                with open(os.path.join(tree, path), 'w', encoding='utf-8') as f:
-                    f.write('\n'.join(lines))
-                code = compiled(tree, name)
+                mutant = Mutant(name, path, function, kind, line, text)
+                mutant.put(tree.tree)
+                code = compiled(tree.tree, name, out)
                 # a static inline function of a header leaves no code here: taken as it is
-                if code is None or (code == original and path.endswith('.c')):
-                    continue
-                count += 1
-                total += 1
-                by = found_by_tests(tree, name)
-                if by:
-                    tested += 1
-                else:
-                    by = found_by_proof(tree, name, function)
-                    proved += by is not None
-                verdict = by or 'SURVIVED'
-                print('%-24s %-10s %-60s %s' % (function, kind, text.strip()[:60], verdict), flush=True)
-                if not by:
-                    survivors.append((function, text.strip()))
-            with open(os.path.join(tree, path), 'w', encoding='utf-8') as f:
-                f.write(source)
+                if code is not None and (code != original or path.endswith('.h')):
+                    mutants.append(mutant)
+                    count += 1
+            tree.restore(path)
             if count < each:
                 few.append('%s (%d)' % (function, count))
-    same = [s for s in survivors if s in EQUIVALENT]
-    for function, text in survivors:
-        print('survived: %s: %s%s' % (function, text, ' (%s)' % EQUIVALENT[function, text]
-                                      if (function, text) in EQUIVALENT else ''))
+    return mutants, few
+
+
+def shared(jobs, method, mutants, report):
+    """Call a method of Tree for each mutant, a tree for each job."""
+    trees = queue.SimpleQueue()
+    for n in range(jobs):
+        trees.put(TREES[n])
+
+    def one(mutant):
+        tree = trees.get()
+        try:
+            mutant.by = method(tree, mutant)
+        finally:
+            trees.put(tree)
+        return mutant
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        done = [pool.submit(one, m) for m in mutants]
+        for n, future in enumerate(concurrent.futures.as_completed(done)):
+            report(future.result(), n + 1, len(mutants))
+
+
+def main():
+    each, jobs, only = 3, 2, []
+    for arg in sys.argv[1:]:
+        if arg.startswith('--each='):
+            each = int(arg[7:])
+        elif arg.startswith('--jobs='):
+            jobs = int(arg[7:])
+        elif not arg.startswith('-'):
+            only.append(arg)
+    shutil.rmtree(BUILD, ignore_errors=True)
+    have = prove.contracts()
+    mutants, few = chosen(have, only, each)
+    if '--list' in sys.argv:
+        for m in mutants:
+            print('%-24s %-10s %s' % (m.function, m.kind, m.text.strip()))
+        return 0
+    prove.config()
+    prove.verdicts_unpack('build/proofs/cache', False)
+    TREES.extend(Tree(n) for n in range(jobs))
+    print('%d mutants of %d functions: unit tests' % (len(mutants), len({m.function for m in mutants})),
+          flush=True)
+    shared(jobs, Tree.found_by_tests, mutants, lambda m, n, total: m.by and m.report(n, total))
+    left = [m for m in mutants if not m.by]
+    tested = len(mutants) - len(left)
+    print('%d found by unit tests; proofs of the others' % tested, flush=True)
+    shared(jobs, Tree.found_by_proof, left, Mutant.report)
+    survivors = sorted((m.function, m.text.strip()) for m in left if not m.by)
+    for s in survivors:
+        print('survived: %s: %s%s' % (*s, ' (%s)' % EQUIVALENT[s] if s in EQUIVALENT else ''))
+    same = sum(1 for s in survivors if s in EQUIVALENT)
     if few:
         print('fewer than %d mutants possible: %s' % (each, ', '.join(few)))
-    print('%d mutants: %d found by unit tests, %d by a lost goal, %d mean the same, %d survived'
-          % (total, tested, proved, len(same), len(survivors) - len(same)))
-    return 1 if len(survivors) > len(same) else 0
+    print('%d mutants of %d functions: %d found by unit tests, %d by a lost goal, %d mean the same, %d survived'
+          % (len(mutants), len({m.function for m in mutants}), tested, len(left) - len(survivors), same,
+             len(survivors) - same))
+    return 1 if len(survivors) > same else 0
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ import concurrent.futures
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -103,9 +104,9 @@ def own_functions(name):
     return found
 
 
-def frama_c(name, log, cache, seconds, smoke=False, source=None, only=None, keep=False):
-    """One run of WP on one file; returns its report. `source`: another tree with kernel/core;
-    `only`: a function's name; `keep`: take unused verdicts out of the cache."""
+def command(name, cache, seconds, smoke=False, source=None, only=None, keep=False, jobs='2'):
+    """WP on one file. `source`: another tree with kernel/core; `only`: a function's name; `keep`: take
+    unused verdicts out of the cache."""
     tree = source or '.'
     cmd = ['frama-c', '-c11', '-machdep', 'gcc_x86_64',
            '-cpp-extra-args=-I%s/kernel/include -I%s/kernel -I%s/kernel/core' % (tree, tree, tree),
@@ -113,7 +114,7 @@ def frama_c(name, log, cache, seconds, smoke=False, source=None, only=None, keep
            '-warn-unsigned-overflow', '-warn-unsigned-downcast', '-warn-signed-downcast',
            # a call ends: loops have proven variants, and nothing is recursive
            '-wp-definitions-terminate', '-wp-declarations-terminate',
-           '-wp-prover', 'z3,cvc4', '-wp-par', '2', '-wp-timeout', seconds,
+           '-wp-prover', 'z3,cvc4', '-wp-par', jobs, '-wp-timeout', seconds,
            '-wp-cache', 'cleanup' if keep else 'update']
     # WP cleans only a cache that belongs to a session
     cmd += ['-wp-session', os.path.dirname(cache)] if keep else ['-wp-cache-dir', cache]
@@ -125,12 +126,40 @@ def frama_c(name, log, cache, seconds, smoke=False, source=None, only=None, keep
         cmd += ['-wp-skip-fct', ','.join(elsewhere)]
     if smoke:
         cmd += ['-wp-smoke-tests', '-wp-smoke-timeout', '1']
+    return cmd + [os.path.join(tree, CORE, name)]
+
+
+# Frama-C resolves paths by PWD, which need not be where we are
+def environment():
+    return dict(os.environ, PWD=os.getcwd())
+
+
+def frama_c(name, log, cache, seconds, **how):
+    """One run of WP on one file; returns its report."""
     with open(log, 'w', encoding='utf-8') as f:
-        # Frama-C resolves paths by PWD, which need not be where we are
-        subprocess.run(cmd + [os.path.join(tree, CORE, name)], stdout=f, stderr=subprocess.STDOUT,
-                       stdin=subprocess.DEVNULL, env=dict(os.environ, PWD=os.getcwd()), check=False)
+        subprocess.run(command(name, cache, seconds, **how), stdout=f, stderr=subprocess.STDOUT,
+                       stdin=subprocess.DEVNULL, env=environment(), check=False)
     with open(log, encoding='utf-8', errors='replace') as f:
         return f.read()
+
+
+def first_open(name, cache, seconds, tree, function):
+    """The first goal of a function that is not proven, None if all are; one prover at a time."""
+    said = []
+    with subprocess.Popen(command(name, cache, seconds, source=tree, only=function, jobs='1'),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                          text=True, errors='replace', env=environment(),
+                          start_new_session=True) as process:
+        for line in process.stdout:
+            said.append(line)
+            failed = re.search(r'\[(?:Failed|Timeout|Unknown)\] Goal (\S+)', line)
+            if failed:
+                os.killpg(process.pid, signal.SIGTERM)
+                return failed[1]
+    n = counts(''.join(said))
+    if not n or n[0] != n[1]:
+        raise RuntimeError('Frama-C gave no result:\n' + ''.join(said)[-1500:])
+    return None
 
 
 def counts(report):
@@ -143,7 +172,7 @@ def prove(name, build, rounds, smoke):
     """The last round's report."""
     for seconds in rounds:
         log = os.path.join(build, name + ('.smoke' if smoke else '') + '.log')
-        report = frama_c(name, log, os.path.join(build, 'cache'), seconds, smoke)
+        report = frama_c(name, log, os.path.join(build, 'cache'), seconds, smoke=smoke)
         n = counts(report)
         if smoke or not n or n[0] == n[1]:
             break
