@@ -69,7 +69,8 @@ void cdt_remove(uint32_t x)
     assigns cells[from].w0, cells[from].badge, cells[from].count, cells[from].a, cells[from].b,
             cells[from].c, cells[from].d, cells[to].w0, cells[to].badge, cells[to].count,
             cells[to].a, cells[to].b, cells[to].c, cells[to].d;
-    ensures emptied: cells[from].w0 == 0;
+    ensures emptied: cells[from].w0 == 0 && cells[from].badge == 0 && cells[from].count == 0 &&
+        cells[from].a == 0 && cells[from].b == 0 && cells[from].c == 0 && cells[from].d == 0;
     ensures word: cells[to].w0 == \old(cells[from].w0);
     ensures badge: cells[to].badge == \old(cells[from].badge);
     ensures count: cells[to].count == \old(cells[from].count);

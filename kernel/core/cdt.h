@@ -101,7 +101,9 @@ void cdt_remove(uint32_t x);
     ensures free: free_ok;
     ensures depth: depth_ok;
     ensures root: root_ok;
-    ensures emptied: cells[from].depth == 0 && cells[from].w0 == 0;
+    ensures emptied: cells[from].depth == 0 && cells[from].w0 == 0 && cells[from].badge == 0 &&
+        cells[from].count == 0 && cells[from].a == 0 && cells[from].b == 0 &&
+        cells[from].c == 0 && cells[from].d == 0;
     ensures place: cells[to].depth == \old(cells[from].depth);
     ensures before: \old(cells[from].prev) != from ==> cells[to].prev == \old(cells[from].prev);
     ensures after: \old(cells[from].next) != from ==> cells[to].next == \old(cells[from].next);

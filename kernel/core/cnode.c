@@ -54,7 +54,8 @@ void cnode_commit_new(uint32_t parent, uint32_t dst, uint64_t w0, uint64_t badge
 
 /* 1 for types that may have several capabilities to one object; the others are linear. */
 /*@ assigns \nothing;
-    ensures value: \result != 0 <==> t_copies(type); */
+    ensures value: \result != 0 <==> t_copies(type);
+    ensures range: \result <= 1; */
 static uint32_t type_copies(uint32_t type)
 {
     switch (type) {
@@ -72,7 +73,8 @@ static uint32_t type_copies(uint32_t type)
 }
 
 /*@ assigns \nothing;
-    ensures value: \result != 0 <==> t_badges(type); */
+    ensures value: \result != 0 <==> t_badges(type);
+    ensures range: \result <= 1; */
 static uint32_t type_badges(uint32_t type)
 {
     switch (type) {

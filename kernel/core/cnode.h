@@ -166,6 +166,21 @@ MUST_CHECK err_t cnode_decode_copy(uint32_t src, uint32_t dst, uint32_t rights);
  *  VCPU or THREAD and its badge is 0. */
 /*@ requires core_ok && live(src) && live(dst);
     assigns \nothing;
+    ensures cap: \result == BH_ERR_CAP <==> empty(src);
+    ensures range: \result == BH_ERR_RANGE <==> !empty(src) && rights > BH_RIGHTS_ALL;
+    ensures rights: \result == BH_ERR_RIGHTS <==> !empty(src) && rights <= BH_RIGHTS_ALL &&
+        c_grant(cells[src].w0) == 0;
+    ensures state: \result == BH_ERR_STATE <==> !empty(src) && rights <= BH_RIGHTS_ALL &&
+        c_grant(cells[src].w0) != 0 &&
+        (!t_copies(c_type(cells[src].w0)) || c_frozen(cells[src].w0) != 0 ||
+         (cells[src].depth < CDT_DEPTH_MAX && empty(dst) &&
+          (!t_badges(c_type(cells[src].w0)) || cells[src].badge != 0)));
+    ensures limit: \result == BH_ERR_LIMIT <==> !empty(src) && rights <= BH_RIGHTS_ALL &&
+        c_grant(cells[src].w0) != 0 && t_copies(c_type(cells[src].w0)) &&
+        c_frozen(cells[src].w0) == 0 && cells[src].depth >= CDT_DEPTH_MAX;
+    ensures slot: \result == BH_ERR_SLOT <==> rights <= BH_RIGHTS_ALL &&
+        c_grant(cells[src].w0) != 0 && t_copies(c_type(cells[src].w0)) &&
+        c_frozen(cells[src].w0) == 0 && cells[src].depth < CDT_DEPTH_MAX && !empty(dst);
     ensures ok: \result == BH_OK <==> rights <= BH_RIGHTS_ALL &&
         c_grant(cells[src].w0) != 0 && t_badges(c_type(cells[src].w0)) &&
         c_frozen(cells[src].w0) == 0 && cells[src].depth < CDT_DEPTH_MAX && empty(dst) &&
@@ -205,7 +220,8 @@ MUST_CHECK err_t cnode_decode_move(uint32_t src, uint32_t dst);
             cells[\at(cells[src].next, Pre)].prev, ext_from[0 .. POOL_CELLS - 1], ext_lo[dst],
             ext_hi[dst];
     ENSURES_CORE
-    ensures emptied: empty(src);
+    ensures emptied: empty(src) && cells[src].badge == 0 && cells[src].a == 0 &&
+        cells[src].b == 0 && cells[src].c == 0 && cells[src].d == 0 && cells[src].count == 0;
     ensures word: cells[dst].w0 == \old(cells[src].w0);
     ensures place: cells[dst].depth == \old(cells[src].depth);
     ensures payload: cells[dst].badge == \old(cells[src].badge) &&

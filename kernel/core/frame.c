@@ -7,6 +7,10 @@
 /*@ requires frame < POOL_CELLS;
     assigns \nothing;
     ensures cap: \result == BH_ERR_CAP <==> c_type(cells[frame].w0) != BH_CAP_FRAME;
+    ensures rights: \result == BH_ERR_RIGHTS <==>
+        c_type(cells[frame].w0) == BH_CAP_FRAME && c_grant(cells[frame].w0) == 0;
+    ensures state: \result == BH_ERR_STATE <==> frame_rights(frame) && !frame_thawed(frame);
+    ensures limit: \result == BH_ERR_LIMIT <==> frame_thawed(frame) && !usable(frame);
     ensures ok: \result == BH_OK <==> usable(frame);
     ensures only: \result \in {BH_OK, BH_ERR_CAP, BH_ERR_RIGHTS, BH_ERR_STATE, BH_ERR_LIMIT}; */
 static err_t frame_check(uint32_t frame)

@@ -14,9 +14,15 @@
 
 /*@
   predicate is_frame{L}(integer f) = live(f) && c_type(cells[f].w0) == BH_CAP_FRAME;
-  predicate usable{L}(integer f) = c_type(cells[f].w0) == BH_CAP_FRAME &&
-      c_grant(cells[f].w0) != 0 && c_frozen(cells[f].w0) == 0 && cells[f].depth < CDT_DEPTH_MAX;
+  predicate frame_rights{L}(integer f) =
+      c_type(cells[f].w0) == BH_CAP_FRAME && c_grant(cells[f].w0) != 0;
+  predicate frame_thawed{L}(integer f) = frame_rights(f) && c_frozen(cells[f].w0) == 0;
+  predicate usable{L}(integer f) = frame_thawed(f) && cells[f].depth < CDT_DEPTH_MAX;
   predicate t_space_cap(integer t) = t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE;
+  predicate space_grants{L}(integer s) =
+      t_space_cap(c_type(cells[s].w0)) && c_grant(cells[s].w0) != 0;
+  // not carved
+  predicate attachable{L}(integer f) = cells[f].count != 0 || childless(f);
   predicate carve_range{L}(integer f, integer offset, integer pages) =
       0 < pages && offset + pages <= cells[f].b;
   predicate carve_state{L}(integer f, integer offset) =
@@ -37,8 +43,13 @@
 /*@ requires core_ok && live(frame) && live(dst) && epoch_cpus <= BH_MAX_CPUS;
     assigns \nothing;
     ensures cap: \result == BH_ERR_CAP <==> c_type(cells[frame].w0) != BH_CAP_FRAME;
+    ensures rights: \result == BH_ERR_RIGHTS <==>
+        c_type(cells[frame].w0) == BH_CAP_FRAME && c_grant(cells[frame].w0) == 0;
+    ensures limit: \result == BH_ERR_LIMIT <==> frame_thawed(frame) && !usable(frame);
     ensures range: \result == BH_ERR_RANGE <==> usable(frame) &&
         !carve_range(frame, offset, pages);
+    ensures state: \result == BH_ERR_STATE <==> (frame_rights(frame) && !frame_thawed(frame)) ||
+        (usable(frame) && carve_range(frame, offset, pages) && !carve_state(frame, offset));
     ensures busy: \result == BH_ERR_BUSY <==> usable(frame) &&
         carve_range(frame, offset, pages) && carve_state(frame, offset) && !paid(frame);
     ensures slot: \result == BH_ERR_SLOT <==> usable(frame) &&
@@ -75,12 +86,27 @@ void frame_commit_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32_
  */
 /*@ requires core_ok && live(frame) && live(space) && live(dst) && epoch_cpus <= BH_MAX_CPUS;
     assigns \nothing;
-    ensures busy: \result == BH_ERR_BUSY ==> !paid(frame);
-    ensures slot: \result == BH_ERR_SLOT ==> !empty(dst);
-    ensures ok: \result == BH_OK <==> usable(frame) &&
-        t_space_cap(c_type(cells[space].w0)) && c_grant(cells[space].w0) != 0 &&
-        mask <= BH_RIGHTS_ALL && cells[frame].count < ATTACH_MAX &&
-        (cells[frame].count != 0 || childless(frame)) && paid(frame) && empty(dst); */
+    ensures cap: \result == BH_ERR_CAP <==> c_type(cells[frame].w0) != BH_CAP_FRAME ||
+        (usable(frame) && !t_space_cap(c_type(cells[space].w0)));
+    ensures rights: \result == BH_ERR_RIGHTS <==>
+        (c_type(cells[frame].w0) == BH_CAP_FRAME && c_grant(cells[frame].w0) == 0) ||
+        (usable(frame) && t_space_cap(c_type(cells[space].w0)) && c_grant(cells[space].w0) == 0);
+    ensures range: \result == BH_ERR_RANGE <==> usable(frame) && space_grants(space) &&
+        mask > BH_RIGHTS_ALL;
+    ensures state: \result == BH_ERR_STATE <==> (frame_rights(frame) && !frame_thawed(frame)) ||
+        (usable(frame) && space_grants(space) && mask <= BH_RIGHTS_ALL && !attachable(frame));
+    ensures limit: \result == BH_ERR_LIMIT <==> (frame_thawed(frame) && !usable(frame)) ||
+        (usable(frame) && space_grants(space) && mask <= BH_RIGHTS_ALL && attachable(frame) &&
+         cells[frame].count >= ATTACH_MAX);
+    ensures busy: \result == BH_ERR_BUSY <==> usable(frame) && space_grants(space) &&
+        mask <= BH_RIGHTS_ALL && attachable(frame) && cells[frame].count < ATTACH_MAX &&
+        !paid(frame);
+    ensures slot: \result == BH_ERR_SLOT <==> usable(frame) && space_grants(space) &&
+        mask <= BH_RIGHTS_ALL && attachable(frame) && cells[frame].count < ATTACH_MAX &&
+        paid(frame) && !empty(dst);
+    ensures ok: \result == BH_OK <==> usable(frame) && space_grants(space) &&
+        mask <= BH_RIGHTS_ALL && attachable(frame) && cells[frame].count < ATTACH_MAX &&
+        paid(frame) && empty(dst); */
 MUST_CHECK err_t frame_decode_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_t dst);
 
 /** The new ATTACH: object index = the space's, badge = its type, a and b = the Frame's, c = 0. */
@@ -110,6 +136,7 @@ void frame_commit_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_t
     ensures cap: \result == BH_ERR_CAP <==> c_type(cells[attach].w0) != BH_CAP_ATTACH;
     ensures ok: \result == BH_OK ==> is_frame(*frame) && cells[*frame].count > 0 &&
         cells[*frame].depth + 1 == cells[attach].depth;
+    ensures state: \result == BH_ERR_STATE ==> c_type(cells[attach].w0) == BH_CAP_ATTACH;
     ensures only: \result \in {BH_OK, BH_ERR_CAP, BH_ERR_STATE};
     ensures nochange: \result != BH_OK ==> *frame == \old(*frame); */
 MUST_CHECK err_t frame_decode_detach(uint32_t attach, uint32_t *frame);

@@ -54,6 +54,10 @@ struct heap {
     ensures pos: pos_ok(h);
     ensures ok: \result == BH_OK <==> id < HEAP_MAX && \old(h->pos[id]) == 0 &&
         \old(h->count) < HEAP_MAX;
+    ensures range: \result == BH_ERR_RANGE <==> id >= HEAP_MAX;
+    ensures state: \result == BH_ERR_STATE <==> id < HEAP_MAX && \old(h->pos[id]) != 0;
+    ensures limit: \result == BH_ERR_LIMIT <==> id < HEAP_MAX && \old(h->pos[id]) == 0 &&
+        \old(h->count) >= HEAP_MAX;
     ensures in: \result == BH_OK ==> h->pos[id] != 0 && h->count == \old(h->count) + 1;
     ensures others: \forall integer d; 0 <= d < HEAP_MAX && d != id ==>
         (h->pos[d] != 0 <==> \old(h->pos[d]) != 0);

@@ -1,6 +1,6 @@
 /*
- * Page-table arithmetic shared by HostSpace and GuestSpace. May call nothing. Never touches
- * hardware: stores that hardware sees go through the caller.
+ * Page tables: see ptab.h. May call nothing. Touches tables[] only, each entry in one store; that
+ * hardware forgets what it has cached of them is the caller's.
  */
 #include "core/ptab.h"
 

@@ -9,9 +9,7 @@
 #include <stdint.h>
 #include "core/types.h"
 
-#define PTAB_NONE   0xffffffffu
 #define PTAB_LEVELS 4u
-#define PTAB_SLOTS  512u
 #define VPN_MAX     0x1000000000u /* 48-bit addresses */
 
 #ifdef __FRAMAC__

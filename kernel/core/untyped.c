@@ -330,7 +330,8 @@ err_t untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint
     ensures first: cells[ut].next == dst;
     ensures below: cells[dst].depth == cells[ut].depth + 1;
     ensures word: cells[dst].w0 == w0;
-    ensures payload: cells[dst].a == a && cells[dst].b == b && cells[dst].c == 0;
+    ensures payload: cells[dst].a == a && cells[dst].b == b && cells[dst].c == 0 &&
+        cells[dst].d == 0 && cells[dst].badge == 0 && cells[dst].count == 0;
     ensures taken: ext_from[dst] == ut && ext_lo[dst] == at && ext_hi[dst] == at + units;
     ensures others: same_but{Pre, Here}(dst); */
 static void retype_one(uint32_t ut, uint32_t dst, uint64_t w0, uint64_t a, uint64_t b)

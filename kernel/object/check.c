@@ -3,7 +3,8 @@
  * does not hold: tree, rights, extents, references against what refers, page-table entries against
  * attachments, the kernel's own half, run and endpoint queues. Shipped, and run by the
  * hostile-ring-3 tests between invocations. Kernel lock held. What only its own CPU may touch is
- * looked at if that is this one. Writes `seen` fields only.
+ * looked at if that is this one. Writes nothing but `seen` fields and a
+ * CNode cell's d.
  */
 #include "object/check.h"
 #include "object/objects.h"
@@ -19,7 +20,7 @@
 #include "core/epoch.h"
 #include "core/ptab.h"
 
-static uint64_t broken;
+static uint64_t broken, floors;
 
 static void check(uint32_t cell, uint32_t invariant, uint64_t value)
 {
@@ -32,7 +33,7 @@ enum {
     INV_LINK = 1,  /* the tree is one ring */
     INV_DEPTH,     /* a child is one deeper than its parent */
     INV_TYPE,      /* types stand below the types they can be made from */
-    INV_RIGHTS,    /* a copy has no right that its source lacks */
+    INV_RIGHTS,    /* a copy or attachment has no right that its source lacks */
     INV_EXTENT,    /* memory lies inside the memory it was made from; siblings do not overlap */
     INV_WATERMARK, /* what was made lies below the watermark */
     INV_DEBT,      /* no flush is owed to a future epoch */
@@ -40,7 +41,7 @@ enum {
     INV_OBJECT,    /* an object counts what refers to it */
     INV_TABLE,     /* entries point to own tables, own kernel pages, or an attached Frame */
     INV_THREAD,    /* state, wait and context agree */
-    INV_SC,        /* budgets within limits; the thread that runs on it agrees */
+    INV_SC,        /* budgets and the sum of floors within limits; its thread agrees */
     INV_VCPU,      /* bindings are mutual */
     INV_ENDPOINT,  /* the queue is a list of threads that wait there */
     INV_NTFN,      /* the waiter waits there */
@@ -237,6 +238,7 @@ static void check_object(uint32_t c)
     case BH_CAP_SC:
         s = &scs[obj];
         if (s->cpu != percpu()->cpu || s->configured == 0) break;
+        floors += s->share;
         if (s->time.floor_left > s->time.p.floor || s->time.ceiling_left > s->time.p.ceiling)
             check(c, INV_SC, s->time.ceiling_left);
         if (s->thread != NONE && threads[s->thread].sc != obj && threads[s->thread].home_sc != obj)
@@ -362,7 +364,7 @@ static void visit_tree(uint32_t c, uint32_t parent)
 {
     uint32_t depth = cells[c].depth, type = cell_type(c);
 
-    if (parent != 0 && cell_type(parent) == type &&
+    if (parent != 0 && (cell_type(parent) == type || type == BH_CAP_ATTACH) &&
         (cap_rights(cells[c].w0) & ~cap_rights(cells[parent].w0)) != 0)
         check(c, INV_RIGHTS, cells[c].w0);
     check_extent(c, parent);
@@ -396,8 +398,9 @@ static void visit_attach(uint32_t c, uint32_t parent)
 
 uint64_t check_all(void)
 {
-    broken = 0;
+    broken = floors = 0;
     if (mem_strays() != 0) check(0, INV_TABLE, mem_strays());
     if (walk(visit_tree) && walk(visit_object)) (void)walk(visit_attach);
+    if (floors != percpu()->runq->floors || floors > SC_SHARE_ONE) check(0, INV_SC, floors);
     return broken;
 }

@@ -166,8 +166,7 @@ static bool set_aside(uint32_t cell)
         return false;
     for (uint32_t spare = 1; spare < PAGE_UNITS; spare++) {
         if (cell_type(spare) == BH_CAP_NULL) {
-            cdt_cell_init(spare);
-            cdt_move(cell, spare);
+            cnode_commit_move(cell, spare);
             return true;
         }
     }

@@ -192,6 +192,7 @@ static void start(void)
     pool_boot_pages = 1;
     epoch_cpus = HOST_CPUS;
     cdt_init();
+    cnode_init(1, PAGE_UNITS - 1);
     cnode = boot(SLOTS / 64u) * 64u;
     cnode_init(cnode, SLOTS);
     space = boot(SPACE_PAGES);

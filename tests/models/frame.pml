@@ -12,6 +12,9 @@
  * it has until it is flushed. Invocations hold the kernel lock; the rest runs freely. Interrupts are
  * taken outside the kernel only, the hazard word is looked at on each way out.
  *
+ * An unmap interrupts the CPUs that have had the space loaded; a third CPU never had, and is interrupted
+ * only when a call ends with BUSY because it waits for it.
+ *
  * Holds: when the Frame is gone, no page table and no TLB reaches it; when it is attached anew after an
  * unmap, no TLB has what was unmapped; CPU 0 does not wait for ever.
  *
@@ -25,6 +28,8 @@
  * KNOCK EARLY    the epoch is charged before the entries are cleared
  * KNOCK KICK     cpus_flush_if_owed() interrupts nobody
  * KNOCK SELF     ... and forgets its own CPU
+ * KNOCK WAITED   ... and spares CPUs although the call ended with BUSY
+ * KNOCK KICKED   ... and notes a spared CPU as interrupted
  */
 #define TABLES 2
 
@@ -36,26 +41,51 @@ bool pte[TABLES];              /* an entry that reaches the frame */
 bool tlb[2];                   /* CPU n has such an entry cached */
 byte debt;                     /* cell.d of the Frame */
 byte epoch_now, epoch_kicked;
-byte epoch_cpu[2];
-bool kick[2];                  /* VEC_KICK pending */
-bool hazard[2];                /* HAZARD_FLUSH */
+byte epoch_cpu[3];
+byte kicked[3];                /* percpu.kicked */
+bool kick[3];                  /* VEC_KICK pending */
+bool hazard[3];                /* HAZARD_FLUSH */
 
 #define ACQUIRE atomic { !lock -> lock = true }
-#define EPOCH_PASSED (epoch_cpu[0] >= debt && epoch_cpu[1] >= debt)
+#define EPOCH_PASSED (epoch_cpu[0] >= debt && epoch_cpu[1] >= debt && epoch_cpu[2] >= debt)
 
-/* cpus_flush_if_owed(), before the lock is left */
-inline flush_if_owed(me)
+inline kick_if_not(cpu)
 {
     if
-    :: epoch_now == epoch_kicked -> skip
+    :: kicked[cpu] != epoch_now ->
+        kicked[cpu] = epoch_now;
+#ifndef KNOCK_KICK
+        kick[cpu] = true
+#endif
+    :: else -> skip
+    fi
+}
+
+/* cpus_flush_if_owed(), before the lock is left; @spare: an unmap, CPU 2 never had the space */
+inline flush_if_owed(me, waited, spare)
+{
+    if
+    :: epoch_now == epoch_kicked && !waited -> skip
     :: else ->
         epoch_kicked = epoch_now;
 #ifndef KNOCK_SELF
-        hazard[me] = true;
+        if
+        :: epoch_cpu[me] != epoch_now -> hazard[me] = true
+        :: else -> skip
+        fi;
 #endif
-#ifndef KNOCK_KICK
-        kick[1 - me] = true
+        kick_if_not(1 - me);
+        if
+#ifdef KNOCK_WAITED
+        :: true -> skip
+#elif defined(KNOCK_KICKED)
+        :: spare -> kicked[2] = epoch_now
+        :: else -> kick_if_not(2)
+#else
+        :: spare && !waited -> skip
+        :: else -> kick_if_not(2)
 #endif
+        fi
     fi;
     lock = false
 }
@@ -109,10 +139,9 @@ active proctype cpu0()
     /* frame_decode_attach() for another space */
     ACQUIRE;
     if
-    :: EPOCH_PASSED -> assert(pte[0] || pte[1] || (!tlb[0] && !tlb[1]))
-    :: else -> skip /* BUSY */
+    :: EPOCH_PASSED -> assert(pte[0] || pte[1] || (!tlb[0] && !tlb[1])); lock = false
+    :: else -> flush_if_owed(0, true, false); hazard_work(0) /* BUSY */
     fi;
-    lock = false;
     /* inv_cnode_revoke() of the Frame: again while PREEMPTED */
     do
     :: done -> break
@@ -151,21 +180,29 @@ active proctype cpu0()
                 attached = false
             fi
         fi;
-        flush_if_owed(0);
+        flush_if_owed(0, false, true); /* the debt of a detach is not spared: made harder here */
         hazard_work(0);
         if
         :: kick[0] -> take_kick(0)
         :: skip
         fi
     od;
-    /* inv_cnode_delete() of the Frame: again while BUSY; what it waits for is in the guard */
-#ifndef KNOCK_PASSED
-    do
-    :: EPOCH_PASSED -> break
-    :: kick[0] -> take_kick(0)
-    od;
-#endif
+    /* inv_cnode_delete() of the Frame: BUSY at least once if it is owed something; then again when that
+       has come, which the guard waits for */
     ACQUIRE;
+#ifndef KNOCK_PASSED
+    if
+    :: EPOCH_PASSED -> skip
+    :: else ->
+        flush_if_owed(0, true, false);
+        hazard_work(0);
+        do
+        :: EPOCH_PASSED -> break
+        :: kick[0] -> take_kick(0)
+        od;
+        ACQUIRE
+    fi;
+#endif
     frame = false;
     lock = false;
     assert(!pte[0] && !pte[1]);
@@ -196,7 +233,7 @@ end:
         :: else -> skip
         fi;
         t = 0;
-        flush_if_owed(1);
+        flush_if_owed(1, false, true);
         hazard_work(1)
     :: calls < 3 -> /* inv_attach_unmap() */
         calls++;
@@ -212,7 +249,26 @@ end:
         :: else -> skip
         fi;
         t = 0;
-        flush_if_owed(1);
+        flush_if_owed(1, false, true);
         hazard_work(1)
+    od
+}
+
+/* A CPU that is about something else */
+active proctype cpu2()
+{
+    byte e;
+
+end:
+    do
+    :: kick[2] ->
+        kick[2] = false;
+        if
+        :: epoch_now != epoch_cpu[2] ->
+            e = epoch_now;
+            epoch_cpu[2] = e;
+            e = 0
+        :: else -> skip
+        fi
     od
 }

@@ -36,11 +36,23 @@ KINDS = [
     ('logic', r'()(&&|\|\|)', {'&&': '||', '||': '&&'}),
     ('constant', r'(?<![\w.])()(\d+u?|[A-Z][A-Z_0-9]{2,})(?![\w.:])', None),
     ('result', r'(?<=return )()([^;]+)(?=;)', None),
+    ('assigned', r'(?<= = )()([^;{}]+)(?=;)', None),
+    ('index', r'(?<=\w\[)()([\w>-]+)(?=\])', None),
+    ('argument', r'(?<=\w)\(()(\w+)(?=[,)])', None),
+    ('zero', r'(?<=\w)\(()([a-z]\w*)(?=[,)])', None),
+    ('field', r'(?<=[\w\]](?:\.|>))()(next|prev|a|b|c|d|w0|badge|count|key|id|table|level)\b',
+     {'next': 'prev', 'prev': 'next', 'a': 'b', 'b': 'a', 'c': 'd', 'd': 'c', 'w0': 'badge', 'badge': 'w0',
+      'count': 'depth', 'key': 'id', 'id': 'key', 'table': 'level', 'level': 'table'}),
     ('swapped', r'(?<=\w\()()([\w&>-]+, [\w&>-]+)(?=[,)])', None),
 ]
 # (function, changed line as it reads then): why it means the same.
 EQUIVALENT = {
     ('sat_add', 'return d >= SC_TIME_MAX - x ? SC_TIME_MAX : x + d;'): 'both give SC_TIME_MAX there',
+    ('sat_sub', 'static uint64_t sat_sub(uint64_t x, uint64_t d) { return d >= x ? 0u : x - d; }'):
+        'both give 0 there',
+    ('sc_pace', 'if (t->floor_left >= most) t->floor_left = most;'): 'the same value is written again',
+    ('heap_place', 'if (i > 0u && h->item[(i - 1u) / 2u].key >= key)'):
+        'with equal keys both ways end at place i',
 }
 
 
@@ -51,6 +63,10 @@ def blank(text):
 
 def changed(kind, old):
     """What replaces an operand."""
+    if kind == 'zero':
+        return '0u'
+    if kind == 'argument':
+        return '(%s + 1u)' % old
     if kind == 'swapped':
         return ', '.join(reversed(old.split(', ')))
     if kind == 'result':
@@ -79,12 +95,12 @@ def mutants_of(path, first, last):
                     new = table[m[2]] if table else changed(kind, m[2])
                     found.append((kind, n, whole[:m.start(2)] + new + whole[m.end(2):]))
         # a whole statement that declares nothing; or a check that returns
-        m = re.match(r'(\s+(?:if \(.*\) )?)(\w[^;{}]*;)\s*$', text)
+        m = re.match(r'(\s+(?:if \(.*\) )?|.*\) \{ )(\w[^;{}]*;)(?: \})?\s*$', text)
         declares = r'(break|default|goto|u?int\w* |err_t |struct |const |for )'
         returns = m and m[2].startswith('return')
         if m and not re.match(declares, m[2]) and (not returns or m[1].strip()
                                                    or m[2].startswith('case')):
-            found.append(('dropped', n, whole[:m.start(2)] + ';/* ' + m[2] + ' */'))
+            found.append(('dropped', n, whole[:m.start(2)] + ';/* ' + m[2] + ' */' + whole[m.end(2):]))
     return found
 
 
@@ -152,14 +168,21 @@ class Mutant:
     def __init__(self, name, path, function, kind, line, text):
         self.name, self.path, self.function = name, path, function
         self.kind, self.line, self.text = kind, line, text
+        self.before = prove.read(path)
         self.by = None
 
     def put(self, tree):
         """Into a tree."""
-        lines = prove.read(self.path).split('\n')
+        lines = self.before.split('\n')
         lines[self.line] = self.text
+        self.write(tree, '\n'.join(lines))
+
+    def take_out(self, tree):
+        self.write(tree, self.before)
+
+    def write(self, tree, text):
         with open(os.path.join(tree, self.path), 'w', encoding='utf-8') as f:
-            f.write('\n'.join(lines))
+            f.write(text)
 
     def report(self, number, total):
         print('[%d/%d] %-24s %-10s %-56s %s' % (number, total, self.function, self.kind,
@@ -182,9 +205,6 @@ class Tree:
         if run(command, 120) != 0:
             raise RuntimeError('%s does not build' % source)
         return out
-
-    def restore(self, path):
-        shutil.copyfile(path, os.path.join(self.tree, path))
 
     def original(self, test, source, flags):
         if (test, source) not in self.objects:
@@ -215,7 +235,7 @@ class Tree:
                 if run([os.path.abspath(program)], TEST_LIMIT_S) != 0:
                     return os.path.basename(test)[:-2]
         finally:
-            self.restore(mutant.path)
+            mutant.take_out(self.tree)
         return None
 
     def found_by_proof(self, mutant):
@@ -224,7 +244,7 @@ class Tree:
             mutant.put(self.tree)
             return prove.first_open(mutant.name, 'build/proofs/cache', SECONDS, self.tree, mutant.function)
         finally:
-            self.restore(mutant.path)
+            mutant.take_out(self.tree)
 
 
 def chosen(have, only, each):
@@ -251,7 +271,7 @@ def chosen(have, only, each):
                 if code is not None and (code != original or path.endswith('.h')):
                     mutants.append(mutant)
                     count += 1
-            tree.restore(path)
+                mutant.take_out(tree.tree)
             if count < each:
                 few.append('%s (%d)' % (function, count))
     return mutants, few

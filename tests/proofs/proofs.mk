@@ -9,7 +9,7 @@ prove-fresh:
 # Contradictory requirements and dead code: part of test-full.
 prove-smoke:
 	@tests/proofs/prove.py --smoke
-# Small mistakes in every function: a unit test fails or a goal is lost. Takes an hour.
+# Small mistakes in every function: a unit test fails or a goal is lost. Part of test-full.
 .PHONY: prove-mutants
 prove-mutants:
 	@tests/proofs/mutants.py

@@ -93,6 +93,7 @@ def proofs_notice(t):
             ("epoch_now = epoch_now + 1u", "epoch_now = epoch_now + 2u",
              "not proven: typed_epoch_charge_ensures_value"),
             ("if (epoch_cpu[i] < epoch)", "if (epoch_cpu[i] > epoch)", "typed_epoch_passed_"),
+            ("epoch_now = epoch_now + 1u", "epoch_now = 0xffffffffu + 1u", "assert unsigned_overflow"),
             ("uint64_t epoch_charge(void)",
              "uint32_t other(void)\n{\n    return 1;\n}\n\nuint64_t epoch_charge(void)",
              "other has no contract")):
@@ -119,6 +120,12 @@ def proofs_fresh(t):
 def proofs_smoke(t):
     """No contract contradicts itself, and no proven code is dead."""
     t.command(MAKE, "--no-print-directory", "prove-smoke", env=CLEAN)
+
+
+@case(full=True, cost=600, limit=3600)
+def proofs_mutants(t):
+    """Small mistakes in each proven function: a unit test fails or a goal is lost."""
+    t.command(MAKE, "--no-print-directory", "prove-mutants", env=CLEAN)
 
 
 def bench(t, *arguments):

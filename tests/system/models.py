@@ -18,6 +18,12 @@ def everything(t):
     t.command(CHECK, "--jobs=1")
 
 
+@case(cost=60, limit=900, full=True)
+def core_states(t):
+    """Every state of five or six capabilities, and every operation in each."""
+    t.command("build/tests/unit/test_core_states", "5")
+
+
 @case(cost=8)
 def scheduler(t):
     """Floors, ceilings, shares, waits and the cost of a decision, for 60,000 periods."""

@@ -139,6 +139,20 @@ static void test_limits(void **state)
     assert_int_equal(build(buf, used, BASE, 4), used);
 }
 
+/* Nothing of what lay there before is left between the tables (XSA-464). */
+static void test_nothing_left(void **state)
+{
+    static uint8_t other[ACPI_TABLES_MAX_BYTES];
+    size_t used;
+
+    (void)state;
+    memset(buf, 0, sizeof(buf));
+    memset(other, 0xff, sizeof(other));
+    used = build(buf, sizeof(buf), BASE, 3);
+    assert_int_equal(build(other, sizeof(other), BASE, 3), used);
+    assert_memory_equal(buf, other, used);
+}
+
 static void save(const char *dir, const char *name, const uint8_t *p)
 {
     char path[256];
@@ -186,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_structure),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_nothing_left),
         cmocka_unit_test(test_iasl),
     };
 

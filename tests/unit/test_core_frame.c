@@ -27,6 +27,29 @@ static void reset(void)
     epoch_cpu[0] = 0;
 }
 
+/* What forbids to derive from a Frame at all, and the space's rights. */
+static void refusals(void **state)
+{
+    reset();
+    cells[F].w0 = cap_pack(BH_CAP_FRAME, 7, 0);
+    assert_int_equal(frame_decode_attach(F, HS, 7, 10), BH_ERR_RIGHTS);
+    assert_int_equal(frame_decode_carve(F, 0, 1, 10), BH_ERR_RIGHTS);
+    cells[F].w0 = cap_freeze(cap_pack(BH_CAP_FRAME, 15, 0));
+    assert_int_equal(frame_decode_attach(F, HS, 7, 10), BH_ERR_STATE);
+    assert_int_equal(frame_decode_carve(F, 0, 1, 10), BH_ERR_STATE);
+    cells[F].w0 = cap_pack(BH_CAP_FRAME, 15, 0);
+    cells[F].depth = CDT_DEPTH_MAX;
+    assert_int_equal(frame_decode_attach(F, HS, 7, 10), BH_ERR_LIMIT);
+    assert_int_equal(frame_decode_carve(F, 0, 1, 10), BH_ERR_LIMIT);
+    cells[F].depth = CDT_DEPTH_MAX - 1;
+    assert_int_equal(frame_decode_attach(F, HS, 15, 10), BH_OK);
+    assert_int_equal(frame_decode_carve(F, 0, 1, 10), BH_OK);
+    cells[HS].w0 = cap_pack(BH_CAP_HOSTSPACE, 7, 5);
+    assert_int_equal(frame_decode_attach(F, HS, 15, 10), BH_ERR_RIGHTS);
+    assert_int_equal(frame_decode_attach(F, GS, 15, 10), BH_OK);
+    (void)state;
+}
+
 static void attach(void **state)
 {
     uint32_t f = 0;
@@ -118,8 +141,8 @@ static void carve(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(attach), cmocka_unit_test(attach_limit),
-                                       cmocka_unit_test(carve)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(attach),
+                                       cmocka_unit_test(attach_limit), cmocka_unit_test(carve)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

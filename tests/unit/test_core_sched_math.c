@@ -77,6 +77,33 @@ static void floors(void **state)
     (void)state;
 }
 
+/* Each bound of class and slice, and an inverse weight that is no power of two. */
+static void edges(void **state)
+{
+    struct sc_time t = fresh(1, 300, 1000, 3);
+
+    assert_int_equal(t.inv_weight, SC_INV_ONE / 3);
+    assert_int_equal(t.refill_at, 2000);
+    assert_int_equal(sc_class(&t), SC_FLOOR);
+    assert_int_equal(sc_slice(&t), 1);
+    sc_charge(&t, 4);
+    assert_int_equal(t.vtime, 3 * (SC_INV_ONE / 3) / SC_VT_DIV);
+    assert_int_equal(t.ceiling_left, 296);
+    assert_int_equal(sc_class(&t), SC_LEFTOVER);
+    assert_int_equal(sc_slice(&t), 296);
+    t = fresh(300, 300, 1000, 3);
+    assert_int_equal(sc_slice(&t), 300);
+    sc_charge(&t, 300);
+    assert_int_equal(sc_class(&t), SC_EMPTY);
+    assert_int_equal(sc_refill(&t, 3000), 1); /* just at the end of a period: the next one begins */
+    assert_int_equal(t.refill_at, 4000);
+    assert_int_equal(sc_refill(&t, 3999), 0);
+    t = fresh(0, SC_PERIOD_MAX, SC_PERIOD_MAX, 1); /* longer than any period counts as one */
+    sc_charge(&t, SC_PERIOD_MAX + 5000ull);
+    assert_int_equal(t.vtime, (uint64_t)SC_PERIOD_MAX * SC_INV_ONE / SC_VT_DIV);
+    (void)state;
+}
+
 static void extremes(void **state)
 {
     struct sc_time t = fresh(0, SC_PERIOD_MAX, SC_PERIOD_MAX, 1);
@@ -107,9 +134,9 @@ static void admission(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ranges), cmocka_unit_test(classes),
-                                       cmocka_unit_test(floors), cmocka_unit_test(extremes),
-                                       cmocka_unit_test(admission)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranges),   cmocka_unit_test(classes),
+                                       cmocka_unit_test(floors),   cmocka_unit_test(edges),
+                                       cmocka_unit_test(extremes), cmocka_unit_test(admission)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ static void check_all(void)
         if (!used[i]) {
             assert_int_equal(cells[i].next, i);
             assert_int_equal(cells[i].depth, 0);
-            assert_int_equal(cells[i].w0, 0);
+            assert_true(cells[i].w0 == 0 && cells[i].badge == 0 && cells[i].count == 0);
+            assert_true(cells[i].a == 0 && cells[i].b == 0 && cells[i].c == 0 && cells[i].d == 0);
             continue;
         }
         seen--;
@@ -90,7 +91,14 @@ static void random_walk(void **state)
         case 2:
             if (cnode_decode_move(a, b) == BH_OK) {
                 assert_true(used[a] && !used[b]);
+                cells[a].count = 5;
+                cells[a].a = 6;
+                cells[a].b = 7;
+                cells[a].c = 8;
+                cells[a].d = 9;
                 cnode_commit_move(a, b);
+                assert_true(cells[b].count == 5 && cells[b].a == 6 && cells[b].b == 7);
+                assert_true(cells[b].c == 8 && cells[b].d == 9);
                 used[a] = 0;
                 used[b] = 1;
                 parent_of[b] = parent_of[a];
@@ -112,6 +120,33 @@ static void random_walk(void **state)
         if (step % 16 == 0) check_all();
     }
     for (int i = 0; i < 4; i++) assert_true(done[i] > 100);
+    (void)state;
+}
+
+/* Decode refuses for each reason by itself, a mint for two more. */
+static void mint_errors(void **state)
+{
+    uint32_t x = 1;
+
+    reset();
+    cnode_commit_new(0, 1, cap_pack(BH_CAP_NTFN, BH_RIGHTS_ALL, 7), 0, 0, 0);
+    cnode_commit_new(0, 80, cap_pack(BH_CAP_NTFN, BH_RIGHTS_ALL & ~BH_RIGHT_GRANT, 7), 0, 0, 0);
+    cnode_commit_new(0, 81, cap_pack(BH_CAP_NTFN, BH_RIGHTS_ALL, 7), 5, 0, 0);
+    cnode_commit_new(0, 82, cap_pack(BH_CAP_SC, BH_RIGHTS_ALL, 7), 0, 0, 0);
+    assert_int_equal(cnode_decode_mint(90, 91, 15), BH_ERR_CAP);
+    assert_int_equal(cnode_decode_mint(1, 91, 16), BH_ERR_RANGE);
+    assert_int_equal(cnode_decode_mint(80, 91, 15), BH_ERR_RIGHTS);
+    assert_int_equal(cnode_decode_mint(81, 91, 15), BH_ERR_STATE);
+    assert_int_equal(cnode_decode_mint(82, 91, 15), BH_ERR_STATE);
+    assert_int_equal(cnode_decode_copy(82, 91, 15), BH_OK);
+    assert_int_equal(cnode_decode_mint(1, 80, 15), BH_ERR_SLOT);
+    assert_int_equal(cnode_decode_mint(1, 91, 15), BH_OK);
+    assert_int_equal(cnode_decode_move(90, 91), BH_ERR_CAP);
+    assert_int_equal(cnode_decode_move(1, 80), BH_ERR_SLOT);
+    assert_int_equal(cnode_decode_move(1, 91), BH_OK);
+    for (; x < CDT_DEPTH_MAX; x++) cnode_commit_copy(x, x + 1, 15, 0, 0);
+    assert_int_equal(cnode_decode_mint(x, 91, 15), BH_ERR_LIMIT);
+    assert_int_equal(cnode_decode_mint(x - 1, 91, 15), BH_OK);
     (void)state;
 }
 
@@ -178,8 +213,9 @@ static void lookup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_walk), cmocka_unit_test(copy_errors),
-                                       cmocka_unit_test(depth_limit), cmocka_unit_test(lookup)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_walk), cmocka_unit_test(mint_errors),
+                                       cmocka_unit_test(copy_errors), cmocka_unit_test(depth_limit),
+                                       cmocka_unit_test(lookup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

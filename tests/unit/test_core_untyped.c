@@ -64,6 +64,16 @@ static void errors(void **state)
                      BH_ERR_MEMORY);
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_SC, 0, 11, 4, 10, &p), BH_ERR_SLOT);
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_SC, 0, 1, FU, 10, &p), BH_ERR_SLOT);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 4, 1, 4, 10, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 16, 1, 4, 10, &p), BH_ERR_MEMORY);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 9, 128, 4, 200, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 9, 129, 4, 200, &p), BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 7, RETYPE_MAX, 4, 300, &p), BH_OK);
+    assert_int_equal(untyped_decode_retype(KU, BH_CAP_CNODE, 7, RETYPE_MAX + 1, 4, 300, &p),
+                     BH_ERR_RANGE);
+    assert_int_equal(untyped_decode_retype(FU, BH_CAP_FRAME, 18, 1, 4, 10, &p), BH_OK);
+    assert_int_equal(p.start, 0x40000);
+    assert_int_equal(untyped_decode_retype(FU, BH_CAP_FRAME, 0, 0x40000, 4, 10, &p), BH_OK);
     assert_int_equal(untyped_decode_retype(FU, BH_CAP_FRAME, 0, 0x40001, 4, 10, &p), BH_ERR_RANGE);
     assert_int_equal(untyped_decode_retype(FU, BH_CAP_FUNTYPED, 0, 0x100001, 4, 10, &p),
                      BH_ERR_MEMORY);
@@ -122,6 +132,9 @@ static void no_overlap(void **state)
 
             assert_int_equal(cap_type(cells[next + i].w0), type);
             assert_int_equal(cdt_parent(next + i), KU);
+            assert_int_equal(cap_rights(cells[next + i].w0), BH_RIGHTS_ALL);
+            assert_true(cells[next + i].badge == 0 && cells[next + i].count == 0);
+            assert_true(cells[next + i].c == 0 && cells[next + i].d == 0);
             assert_true(start >= 0x1000 && start + n <= 0x1000 + KSIZE);
             assert_int_equal(start % (type == BH_CAP_KUNTYPED || space ? 64 : n), 0);
             for (uint64_t u = start; u < start + n; u++) {
@@ -190,6 +203,9 @@ static void scrub(void **state)
     reset();
     assert_int_equal(untyped_decode_scrub(3), BH_ERR_CAP);
     assert_int_equal(untyped_decode_scrub(KU), BH_OK);
+    cells[KU].w0 = cap_pack(BH_CAP_KUNTYPED, 7, 0);
+    assert_int_equal(untyped_decode_scrub(KU), BH_ERR_RIGHTS);
+    cells[KU].w0 = cap_pack(BH_CAP_KUNTYPED, 15, 0);
     assert_int_equal(untyped_scrub_owed(KU), 0); /* nothing to clean */
     assert_int_equal(untyped_decode_retype(KU, BH_CAP_THREAD, 0, 5, 10, 5, &p), BH_OK);
     untyped_commit_retype(&p);

@@ -314,6 +314,7 @@ void boot_main(uint32_t magic, uint64_t phys)
 
     mem_init(pool, (uint32_t)(pool_bytes / 4096));
     cdt_init();
+    cnode_init(1, PAGE_UNITS - 1); /* for set_aside() */
     fix_map(FIX_LAPIC, madt.lapic_phys, PTE_PCD | PTE_PWT);
     if (madt.ioapic_phys != 0) fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
     apic_init_boot();

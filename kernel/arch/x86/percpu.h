@@ -1,5 +1,6 @@
 /*
- * Per-CPU data, reached through GS in the kernel. Touched by its own CPU only, except `kick`.
+ * Per-CPU data, reached through GS in the kernel. Touched by its own CPU only, but for what is
+ * marked (any) or (kernel lock).
  */
 #ifndef ARCH_X86_PERCPU_H
 #define ARCH_X86_PERCPU_H
