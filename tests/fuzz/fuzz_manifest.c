@@ -60,7 +60,7 @@ static void check_vm(const struct manifest_vm *vm, const struct manifest_env *en
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct manifest m;
-    struct manifest_env env = {"manifest", 0, 0, NULL, report, NULL};
+    struct manifest_env env = {.file = "manifest", .report = report};
     uint64_t sum_mib = 0;
     uint8_t *blob, *before;
     unsigned errors;

@@ -201,11 +201,10 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
         if ((event & BH_EVENT_TYPE_MASK) == BH_EVENT_EXCEPTION && (event & 0xff) > 31)
             event = 0; /* VMRUN would fail */
         b->event_inj = event;
-        /* QEMU, known by its lack of next-RIP, delivers an interrupt twice when it takes turns
-         * between emulated CPUs after that: an interrupt for us, pending now, ends the guest first.
-         */
-        if (!has_nrip && epoch_cpus > 1 && (event & BH_EVENT_TYPE_MASK) == 0)
-            apic_kick(percpu()->apic_id);
+        /* QEMU, known by its lack of next-RIP, remembers the interrupt until the next exit, and
+         * whatever makes it leave its loop before that delivers it once more, IF or not. An
+         * interrupt for us, pending now, ends the guest first. */
+        if (!has_nrip && (event & BH_EVENT_TYPE_MASK) == 0) apic_kick(percpu()->apic_id);
     }
     b->int_ctl &= ~INT_CTL_V_IRQ;
     b->misc1 &= ~MISC1_VINTR;
