@@ -51,7 +51,7 @@ struct shared {
     uint32_t strict;     /* one worker alone: results can be attributed */
     uint32_t ncpus, tsc_khz;
     uint64_t spoiled;  /* the arena needs building again */
-    uint64_t clearing; /* it is being taken down: less of what finds nothing there */
+    uint64_t clearing; /* odd: it is being taken down: less of what finds nothing there */
     uint64_t ops, ok, limit, stuck, restarts;
     uint64_t broken;           /* what kernel_check said to a worker */
     uint8_t home[ARENA_SLOTS]; /* CPU of the object in a slot, as far as somebody has found out */
@@ -320,8 +320,10 @@ static void invoke_something(struct worker *w)
     uint32_t mask = 1u << x->type;
     uint64_t slot, args[4], number = one_in(w, 64) ? garbage(w) : x->number;
     /* While the arena is taken down, another of its threads may start a worker: what it invokes may
-     * go between its look and its call. */
-    bool right = SHARED->clearing == 0;
+     * go between its look and its call. So it may when the arena is taken down and filled anew
+     * between the two. */
+    uint64_t clearing = SHARED->clearing;
+    bool right = (clearing & 1u) == 0;
     struct bh_result r;
 
     /* What costs much or repairs little is drawn less often. */
@@ -349,7 +351,7 @@ static void invoke_something(struct worker *w)
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
     learn_home(m, slot, args, r);
-    if (SHARED->strict != 0 && right && SHARED->clearing == 0) count_hit(m, r.err);
+    if (SHARED->strict != 0 && right && SHARED->clearing == clearing) count_hit(m, r.err);
     if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
         r.err == BH_OK && r.value != 0)
         SHARED->broken = r.value;
@@ -399,7 +401,7 @@ void hostile_worker(uint64_t index)
     look(w);
     for (;;) {
         w->progress++;
-        if (SHARED->clearing != 0 && !one_in(w, 8)) {
+        if ((SHARED->clearing & 1u) != 0 && !one_in(w, 8)) {
             bh_yield();
             continue;
         }
@@ -878,9 +880,9 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
                 fail("no worker has invoked anything for 10 s");
             (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
         }
-        SHARED->clearing = 1;
+        SHARED->clearing++;
         clear();
-        SHARED->clearing = 0;
+        SHARED->clearing++;
         check("after the arena was taken down");
         if (SHARED->ops - said > 100000) {
             said = SHARED->ops;
