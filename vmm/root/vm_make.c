@@ -70,6 +70,18 @@ static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pag
     return true;
 }
 
+/* What root signals to the thread of vCPU 0. */
+static const struct {
+    const char *what;
+    unsigned slot;
+    uint64_t badge;
+} signals[] = {
+    {"console signal", VS_SIGNAL, BH_MONITOR_SIGNAL_CONSOLE},
+    {"control signal", VS_SIGNAL_CONTROL, BH_MONITOR_SIGNAL_CONTROL},
+    {"link signal", VS_SIGNAL_LINK, BH_MONITOR_SIGNAL_LINK},
+    {"power button", VS_SIGNAL_STOP, BH_MONITOR_SIGNAL_STOP},
+};
+
 /* The largest first: each is aligned to its size. */
 static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
 {
@@ -99,26 +111,18 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
         if (vm_failed(vm, "notification",
                       retype(k, BH_CAP_NTFN, 0, vcpu_cpu(vm, n), 1, vcpu_slot(vm, n, VC_NTFN))))
             return false;
-    return !vm_failed(vm, "root's notification",
-                      bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, vm->ntfn, BH_RIGHT_WRITE,
-                                    vm_signal_bit(vm->number))
-                          .err) &&
-           !vm_failed(vm, "console signal",
-                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL, vcpu_slot(vm, 0, VC_NTFN),
-                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONSOLE)
-                          .err) &&
-           !vm_failed(vm, "control signal",
-                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_CONTROL, vcpu_slot(vm, 0, VC_NTFN),
-                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_CONTROL)
-                          .err) &&
-           !vm_failed(vm, "link signal",
-                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_LINK, vcpu_slot(vm, 0, VC_NTFN),
-                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_LINK)
-                          .err) &&
-           !vm_failed(vm, "power button",
-                      bh_cnode_mint(BH_SLOT_CNODE, s + VS_SIGNAL_STOP, vcpu_slot(vm, 0, VC_NTFN),
-                                    BH_RIGHT_WRITE, BH_MONITOR_SIGNAL_STOP)
-                          .err);
+    if (vm_failed(vm, "root's notification",
+                  bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, vm->ntfn, BH_RIGHT_WRITE,
+                                vm_signal_bit(vm->number))
+                      .err))
+        return false;
+    for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (vm_failed(vm, signals[i].what,
+                      bh_cnode_mint(BH_SLOT_CNODE, s + signals[i].slot, vcpu_slot(vm, 0, VC_NTFN),
+                                    BH_RIGHT_WRITE, signals[i].badge)
+                          .err))
+            return false;
+    return true;
 }
 
 /* Guest RAM is the monitor's at BH_MONITOR_RAM; the attachment to the guest's space is given away:
