@@ -119,7 +119,7 @@ clean:
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 -not -name third-party -exec rm -rf {} +
 
 help:
-	@echo 'make run                     two Linux VMs in an emulator, on this terminal'
+	@echo 'make run                     three Linux VMs in an emulator, on this terminal'
 	@echo 'make run GUEST=image [INITRD= APPEND= DISK= DISKBUS= CDROM= NET= CPUS= MEM= EMU=qemu|bochs ICOUNT= TIMEOUT=]   one VM'
 	@echo 'make run MANIFEST=file.dts   the VMs of a manifest'
 	@echo 'make debug                   like run, waits for gdb (prints the command)'

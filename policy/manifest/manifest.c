@@ -36,6 +36,8 @@ struct prop {
 };
 
 static const char *const cpu_model_words[] = {"host", "x86-64-v2", "x86-64-v3", NULL};
+static const char *const colour_words[] = {"none",    "red",  "green", "yellow", "blue",
+                                           "magenta", "cyan", "white", NULL};
 static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboot", NULL};
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
@@ -70,6 +72,8 @@ static const struct prop system_props[] = {
 
 static const struct prop vm_props[] = {
     {"label", PROP_TEXT, false, RULE_LABEL_TEXT, 1, MANIFEST_MAX_LABEL, 0, VM(label), "", NULL},
+    {"colour", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_COLOUR_NONE, VM(colour), "",
+     colour_words},
     {"memory-mib", PROP_CELL, true, RULE_MEMORY_RANGE, 1, 1u << 20, 0, VM(memory_mib), " MiB",
      NULL},
     {"cpus", PROP_CELL, false, RULE_CPUS_RANGE, 1, MANIFEST_MAX_VCPUS, 1, VM(cpus), " vCPUs", NULL},

@@ -41,6 +41,8 @@ enum manifest_protocol {
     MANIFEST_PROTOCOL_MULTIBOOT,
 };
 enum manifest_cpu_model { MANIFEST_CPU_HOST, MANIFEST_CPU_V2, MANIFEST_CPU_V3 };
+/** In the order of a terminal's colours (ECMA-48, SGR 31 to 37). */
+enum manifest_colour { MANIFEST_COLOUR_NONE, MANIFEST_COLOUR_RED };
 enum manifest_on_stop { MANIFEST_ON_STOP_NONE, MANIFEST_ON_STOP_END_SYSTEM };
 enum manifest_start { MANIFEST_START_BOOT, MANIFEST_START_MANUAL };
 enum manifest_restart { MANIFEST_RESTART_NEVER, MANIFEST_RESTART_ALWAYS, MANIFEST_RESTART_LIMITED };
@@ -100,6 +102,7 @@ struct manifest_disk {
 struct manifest_vm {
     const char *name;   /* [a-z][a-z0-9-]*, unique */
     const char *label;  /* what people see; the name when absent */
+    uint32_t colour;    /* of the label: enum manifest_colour */
     const char *kernel; /* file name in the boot archive or NULL: firmware starts */
     const char *initrd; /* file name in the boot archive or NULL */
     const char *append; /* guest command line; "" when absent */

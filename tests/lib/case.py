@@ -71,7 +71,7 @@ def check(holds, what, result=None):
 
 
 # What root says between the VMs' own output, in the middle of a line if need be.
-NOTE = re.compile(r"\n--- .*? ---\n")
+NOTE = re.compile(r"\n?--- .*? ---\n")
 SWITCH_CONSOLE = b"\x1d"  # Ctrl-]: the next VM's console; what it has said so far is shown
 
 

@@ -241,7 +241,8 @@ def main():
         return
     interactive = sys.stdin.isatty()
     if interactive:
-        print("Ctrl-A X ends the run", file=sys.stderr)
+        print("Ctrl-A X ends the run. In a second terminal: build/bhctl top, build/bhctl status, build/bhctl --help",
+              file=sys.stderr)
     settings = emu.Settings(
         kernel=KERNEL, boot=system.boot, emu="qemu" if args.debug else args.emu,
         cpus=args.host_cpus or max(args.cpus, 1 if args.guest or args.firmware else 2), mem=args.host_mem or system.mem,

@@ -86,7 +86,7 @@ def wrong_manifest(t):
     with open("guests/demo.dts", encoding="utf-8") as f, open(path, "w", encoding="utf-8") as to:
         to.write(f.read().replace("floor-percent", "flor-percent"))
     status, _, err = make_run(f"MANIFEST={path}")
-    check(status == 2 and re.search(re.escape(path) + r":\d+: /vms/work: flor-percent", err) and ".dtb" not in err,
+    check(status == 2 and re.search(re.escape(path) + r":\d+: /vms/desktop: flor-percent", err) and ".dtb" not in err,
           "status 2, and where")
 
 

@@ -8,7 +8,7 @@
 
 #define KEPT_BYTES 65536u /* per VM, a power of two */
 #define KEY_SWITCH 0x1du  /* Ctrl-] */
-#define NOTE_BYTES 512u
+#define NOTE_BYTES 4096u  /* a greeting of VMS_MAX VMs with long labels */
 /* Per call: the port is shared with the log, and the loop has other work. */
 #define SEND_MAX  256u
 #define FLUSH_MAX 200000u
@@ -43,19 +43,51 @@ static const char *label(const struct vm *vm)
     return vm->config->label ? vm->config->label : vm->config->name;
 }
 
+/* In bold and in the colour that the manifest gives it. */
+static void note_label(const struct vm *vm)
+{
+    if (vm->config->colour == MANIFEST_COLOUR_NONE)
+        note_add("%s", label(vm));
+    else
+        note_add("\033[0;1;%um%s\033[0m", 30u + vm->config->colour, label(vm));
+}
+
 static void announce(void)
 {
-    note_add("\r\n--- %s (%u of %u)%s; Ctrl-] switches to the next console ---\r\n",
-             label(&vms[shown]), shown + 1u, nvms,
+    note_add("\r\n--- ");
+    note_label(&vms[shown]);
+    note_add(" (%u of %u)%s; Ctrl-] switches to the next console ---\r\n", shown + 1u, nvms,
              vms[shown].state == VM_STOPPED || vms[shown].state == VM_CRASHED ? ", ended" : "");
 }
 
-void console_init(struct vm *all, unsigned count)
+/* Who is there, and who reaches whom. */
+static void greet(const struct manifest *m)
+{
+    note_add("\r\n--- Bulkhead: %u VMs on this terminal ---\r\n", nvms);
+    for (unsigned i = 0; i < nvms; i++) {
+        const struct manifest_vm *vm = vms[i].config;
+
+        note_add("--- %u ", i + 1u);
+        note_label(&vms[i]);
+        note_add(", %u MiB, %s", vm->memory_mib, vm->wire_count ? "wired to " : "no wire");
+        for (unsigned k = 0; k < vm->wire_count; k++) {
+            const struct manifest_wire *w = &m->wires[vm->wires[k]];
+
+            note_add("%s", k ? ", " : "");
+            note_label(&vms[w->vm[0] == i ? w->vm[1] : w->vm[0]]);
+        }
+        note_add(" ---\r\n");
+    }
+}
+
+void console_init(const struct manifest *m, struct vm *all)
 {
     vms = all;
-    nvms = count;
+    nvms = m->vm_count;
     shown = 0;
-    if (several()) announce();
+    if (!several()) return;
+    greet(m);
+    announce();
 }
 
 /* Ring of a running VM into what is kept. @return bytes taken. */
@@ -158,7 +190,10 @@ void console_vm_ends(struct vm *vm)
 {
     if (vm->number == shown) flush_shown();
     if (vm->console) (void)take_output(vm);
-    if (several()) note_add("\r\n--- %s has ended: %s ---\r\n", label(vm), vm->reason);
+    if (!several()) return;
+    note_add("\r\n--- ");
+    note_label(vm);
+    note_add(" has ended: %s ---\r\n", vm->reason);
 }
 
 void console_end(void)
@@ -171,7 +206,11 @@ void console_end(void)
         shown = vm->number;
         if (i == 0) flush_shown();               /* makes room for what is in the ring */
         if (vm_lives(vm)) (void)take_output(vm); /* once: it may go on talking */
-        if (i && pending()) note_add("\r\n--- %s, not shown until now ---\r\n", label(vm));
+        if (i && pending()) {
+            note_add("\r\n--- ");
+            note_label(vm);
+            note_add(", not shown until now ---\r\n");
+        }
         flush_shown();
     }
 }

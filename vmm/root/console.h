@@ -1,7 +1,9 @@
 /*
  * The consoles of the VMs on one serial port. One VM: its bytes and nothing else. Several: one is
  * shown, Ctrl-] switches to the next; what the others say is kept and shown when their turn comes.
- * May call: the log's serial port, vm_signal_console().
+ * Root's own words say first who is there and who reaches whom, labels in their colours. A guest
+ * can write the same words: they help people who look, and prove nothing. May call: the log's
+ * serial port, vm_signal_console().
  */
 #ifndef VMM_ROOT_CONSOLE_H
 #define VMM_ROOT_CONSOLE_H
@@ -9,8 +11,8 @@
 #include <stdbool.h>
 #include "vm.h"
 
-/** @param vms array of @count VMs that live on */
-void console_init(struct vm *vms, unsigned count);
+/** @param vms the manifest's, in its order; both live on */
+void console_init(const struct manifest *m, struct vm *vms);
 
 /** Move bytes both ways. @return true while something is left to be sent that the port does not
  *  take yet: call again soon. */

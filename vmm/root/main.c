@@ -184,7 +184,7 @@ void root_main(void)
         vms[i].config = &manifest.vms[i];
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
-    console_init(vms, manifest.vm_count);
+    console_init(&manifest, vms);
     control.vms = vms;
     control.vm_count = manifest.vm_count;
     control.host = (struct subject){"host", "host-may", manifest.host_may};
