@@ -19,6 +19,7 @@ import linux_boot
 import peers
 import trace
 import run
+import save_restore
 import virtio_io
 
 RESULT = "build/bench.json"
@@ -68,6 +69,9 @@ ROWS = {
     "guest.linux_boot_smp4": ("host per guest instruction", 0.06, {}),
     "firmware.seabios_to_grub": ("instructions", None, {}),
     "firmware.ovmf_to_shell": ("instructions", None, {}),
+    "save": ("instructions", None, {}),
+    "save.file": ("bytes for a touched byte", 1.02, {}),
+    "restore": ("instructions", None, {}),
     "memory.kernel_objects": ("bytes", 64 * 1024, {}),
     "memory.kernel_objects.tables": ("bytes", 48 * 1024, {}),
     "memory.monitor": ("bytes", 2 * 1024 * 1024, {}),
@@ -81,6 +85,8 @@ for row_name, share in OF_KVM.items():
     least = [v for who, v in ROWS[row_name][2].items() if peers.of_kvm(who)]
     if least:
         ROWS[row_name] = ROWS[row_name][0], share * min(least), ROWS[row_name][2]
+# Goals that are a share of the VM's own Linux boot.
+OF_LINUX_BOOT = {"restore": 0.2}
 # The same rows on VMX, reported only: Bochs ticks, one an instruction.
 VMX_PEERS = {"exit.raw.monitor": {NOVA: 606}, "exit.raw.monitor.in": {NOVA: 603},
              "exit.raw.monitor.hypercall": {NOVA: 569}}
@@ -240,6 +246,20 @@ def measure_virtio(table, count):
     table.read(virtio_io.under_bulkhead(count), VIRTIO_PRINTS)
 
 
+def measure_save(table):
+    for row in save_restore.ROWS:
+        total, guest, exits, file_bytes = save_restore.under_bulkhead(row)
+        table.put(row, total, host=total - guest, guest=guest, exits=exits)
+    table.put("save.file", round(file_bytes / (save_restore.TOUCHED_MIB << 20), 5), bytes=file_bytes)
+
+
+def goals_of_linux(table):
+    """Goals that are a share of all instructions of the VM's Linux boot, host's and guest's."""
+    boot = table.rows["guest.linux_boot"]
+    for name, share in OF_LINUX_BOOT.items():
+        table.rows[name]["limit"] = round(share * (boot["host"] + boot["guest"]))
+
+
 def measure_firmware(table):
     firmware_boot.media()
     for row in firmware_boot.CASES:
@@ -364,6 +384,7 @@ def main():
     steps = [("kernel", lambda: measure_root(table, args.n)),
              ("guest", lambda: measure_guest(table, args.n)),
              ("virtio", lambda: measure_virtio(table, args.n)),
+             ("save", lambda: measure_save(table)),
              ("traces", lambda: measure_traces(table, args.n)),
              ("size", lambda: measure_size(table))]
     if not args.no_linux:
@@ -373,6 +394,8 @@ def main():
     vmx = Table("Bochs corei7_skylake_x", "VMX")
     if not args.no_vmx:
         steps.append(("VMX", lambda: measure_vmx(vmx)))
+    if not args.no_linux:
+        steps.append(("goals", lambda: goals_of_linux(table)))
     problems = []
     for name, step in steps:
         began = time.monotonic()

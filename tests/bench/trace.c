@@ -10,6 +10,7 @@
  *                then on each CPU's instructions in it are counted
  *   start=HEX    address of the instruction that begins the count, a CLD unless it is the
  *                reset vector
+ *   begin=HEX    code bytes there that begin it in its place, be it in a guest or not
  *   end=HEX      code bytes that end it
  *   nested=1     both of these mean code inside of VMRUN..#VMEXIT only
  *   turns=1      there are several CPUs
@@ -94,7 +95,7 @@ struct pattern {
     uint8_t bytes[PATTERN];
     size_t size;
 };
-static struct pattern end;
+static struct pattern begin, end;
 static uint64_t start;
 static uint64_t executed; /* counted by code the emulator generates */
 static uint64_t started_at, total, guest, counted, exits;
@@ -181,7 +182,7 @@ static void on_exit_from_guest(unsigned cpu, void *data)
 static void on_start(unsigned cpu, void *data)
 {
     (void)cpu, (void)data;
-    if (!running && (in_guest[current] || !nested)) {
+    if (!running && (in_guest[current] || !nested || begin.size != 0)) {
         running = true;
         started_at = counted = executed;
         for (size_t i = 0; i < nwatches; i++) watches[i].times = 0;
@@ -224,7 +225,7 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
     static const uint8_t vmrun[3] = {0x0f, 0x01, 0xd8};
 
     /* A reset vector has other code in each firmware. */
-    if (d->address == start && (d->bytes[0] == CLD || start == RESET_VECTOR))
+    if (d->address == start && begin.size == 0 && (d->bytes[0] == CLD || start == RESET_VECTOR))
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_start, NO_REGS, NULL);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &executed, 1);
     for (size_t i = 0; i < nreturns; i++)
@@ -248,6 +249,10 @@ static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
 
     (void)id;
     if (counting && turns) qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
+    if (counting && qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0)) == start &&
+        block_starts_with(tb, &begin))
+        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_start, NO_REGS,
+                                               NULL);
     if (counting && block_starts_with(tb, &end))
         qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, 0), on_end, NO_REGS,
                                                NULL);
@@ -325,6 +330,8 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
             skip = (unsigned)strtoul(argv[i] + 5, NULL, 0);
         else if (strncmp(argv[i], "start=", 6) == 0)
             start = strtoull(argv[i] + 6, NULL, 16);
+        else if (strncmp(argv[i], "begin=", 6) == 0)
+            read_pattern(&begin, argv[i] + 6);
         else if (strncmp(argv[i], "end=", 4) == 0)
             read_pattern(&end, argv[i] + 4);
         else if (strcmp(argv[i], "nested=1") == 0)
