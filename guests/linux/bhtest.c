@@ -4,7 +4,8 @@
  * May call: Linux system calls. Must never depend on files other than /proc/meminfo.
  *
  * usage: bhtest stream BYTES | sleep SECS | tsc DMESG_KHZ | pattern SECS SEED | rtc SECS |
- *        outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal) | reflect INTERFACE COUNT
+ *        outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal) | reflect INTERFACE COUNT |
+ *        echo ADDRESS COUNT | sink PORT KIB ROUNDS | pour ADDRESS PORT KIB ROUNDS
  * Each but `stream` prints one line of detail; status 0 = the fact holds.
  */
 #include <stddef.h>
@@ -20,7 +21,11 @@ enum {
     SYS_PREAD64 = 17,
     SYS_NANOSLEEP = 35,
     SYS_SOCKET = 41,
+    SYS_CONNECT = 42,
+    SYS_ACCEPT = 43,
     SYS_BIND = 49,
+    SYS_LISTEN = 50,
+    SYS_SETSOCKOPT = 54,
     SYS_IOPERM = 173,
     SYS_EXIT_GROUP = 231,
     SYS_CLOCK_GETTIME = 228,
@@ -468,11 +473,179 @@ static int do_reflect(const char *name, uint64_t count)
     return 0;
 }
 
+/* ---- What tests/bench/wire_flow.py measures ---- */
+
+/* Windows of tests/bench/trace.c: instructions that nobody but the emulator's plugin looks at. */
+#define WINDOW(id)  __asm__ volatile("nopl %c0(%%rax)" ::"i"(0x42480000 + (id)) : "memory")
+#define WINDOW_END  0xffff
+#define WINDOW_TCP  50
+#define WINDOW_PING 51
+
+enum { AF_INET = 2, SOCK_STREAM = 1, IPPROTO_ICMP = 1, SOL_SOCKET = 1, SO_REUSEADDR = 2 };
+enum { ECHO_REPLY = 0, ECHO_REQUEST = 8 };
+
+struct sockaddr_in {
+    uint16_t family, port_be;
+    uint8_t address[4], zero[8];
+};
+
+/* a.b.c.d */
+static struct sockaddr_in address_of(const char *text, uint64_t port)
+{
+    struct sockaddr_in a = {AF_INET, (uint16_t)(port >> 8 | (port & 0xff) << 8), {0}, {0}};
+
+    for (unsigned i = 0; i < 4 && text; i++) {
+        a.address[i] = (uint8_t)parse_u64(text);
+        while (*text >= '0' && *text <= '9') text++;
+        text = *text == '.' ? text + 1 : NULL;
+    }
+    return a;
+}
+
+static long transfer(long call, long fd, uint8_t *buf, uint64_t bytes, uint64_t total)
+{
+    for (uint64_t done = 0; done < total;) {
+        uint64_t left = total - done;
+        long n = sys(call, fd, (long)buf, (long)(left < bytes ? left : bytes), 0, 0, 0);
+
+        if (n <= 0) return -1;
+        done += (uint64_t)n;
+    }
+    return 0;
+}
+
+static uint8_t chunk[65536];
+
+/* Takes so much a round, and says after each with one byte that it has it. */
+static int do_sink(uint64_t port, uint64_t kib, uint64_t rounds)
+{
+    struct sockaddr_in any = address_of(NULL, port);
+    long one = 1, fd = sys(SYS_SOCKET, AF_INET, SOCK_STREAM, 0, 0, 0, 0), peer;
+
+    (void)sys(SYS_SETSOCKOPT, fd, SOL_SOCKET, SO_REUSEADDR, (long)&one, 4, 0);
+    if (sys(SYS_BIND, fd, (long)&any, sizeof(any), 0, 0, 0) != 0 ||
+        sys(SYS_LISTEN, fd, 1, 0, 0, 0, 0) != 0 ||
+        (peer = sys(SYS_ACCEPT, fd, 0, 0, 0, 0, 0)) < 0) {
+        put("cannot listen");
+        return 1;
+    }
+    for (uint64_t n = 0; n < rounds; n++)
+        if (transfer(SYS_READ, peer, chunk, sizeof(chunk), kib * 1024) != 0 ||
+            sys(SYS_WRITE, peer, (long)"+", 1, 0, 0, 0) != 1) {
+            put("the connection has ended");
+            return 1;
+        }
+    put("all has come");
+    return 0;
+}
+
+static uint64_t number_in(const char *file)
+{
+    char text[32] = {0};
+    long fd = sys(SYS_OPEN, (long)file, 0, 0, 0, 0, 0);
+
+    (void)sys(SYS_READ, fd, (long)text, sizeof(text) - 1, 0, 0, 0);
+    return parse_u64(text);
+}
+
+/* Of all frames, both ways. */
+static uint64_t card_bytes(void)
+{
+    return number_in("/sys/class/net/eth0/statistics/tx_bytes") +
+           number_in("/sys/class/net/eth0/statistics/rx_bytes");
+}
+
+/* The first round is a warm-up; the others are one window. */
+static int do_pour(const char *address, uint64_t port, uint64_t kib, uint64_t rounds)
+{
+    struct sockaddr_in a = address_of(address, port);
+    uint64_t before = 0;
+    uint8_t yes;
+    long fd = -1;
+
+    for (unsigned i = 0; i < sizeof(chunk); i++) chunk[i] = (uint8_t)mix(i);
+    for (unsigned tried = 0; tried < 100; tried++) {
+        fd = sys(SYS_SOCKET, AF_INET, SOCK_STREAM, 0, 0, 0, 0);
+        if (sys(SYS_CONNECT, fd, (long)&a, sizeof(a), 0, 0, 0) == 0) break;
+        sleep_ns(NS_PER_S / 10);
+    }
+    for (uint64_t n = 0; n < rounds; n++) {
+        if (n == 1) {
+            before = card_bytes();
+            WINDOW(WINDOW_TCP);
+        }
+        if (transfer(SYS_WRITE, fd, chunk, sizeof(chunk), kib * 1024) != 0 ||
+            sys(SYS_READ, fd, (long)&yes, 1, 0, 0, 0) != 1) {
+            put("the connection has ended");
+            return 1;
+        }
+    }
+    WINDOW(WINDOW_END);
+    put("sent ");
+    put_u64(kib * (rounds - 1));
+    put(" KiB in frames of ");
+    put_u64(card_bytes() - before);
+    put(" bytes");
+    return 0;
+}
+
+/* 56 bytes behind the header, as ping has it; RFC 792. @return whether its answer has come */
+static int echo_once(long fd, uint16_t number)
+{
+    uint8_t packet[64] = {ECHO_REQUEST, 0, 0, 0, 'b', 'h', (uint8_t)(number >> 8), (uint8_t)number};
+    uint8_t in[256];
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < sizeof(packet); i += 2)
+        sum += (uint32_t)packet[i] << 8 | packet[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    packet[2] = (uint8_t)(sum >> 8);
+    packet[3] = (uint8_t)sum;
+    if (sys(SYS_WRITE, fd, (long)packet, sizeof(packet), 0, 0, 0) != sizeof(packet)) return 0;
+    for (;;) { /* in: 20 bytes of IP header */
+        struct pollfd {
+            int32_t fd;
+            int16_t events, revents;
+        } p = {(int32_t)fd, 1, 0};
+
+        if (sys(SYS_POLL, (long)&p, 1, 2000, 0, 0, 0) != 1) return 0;
+        if (sys(SYS_READ, fd, (long)in, sizeof(in), 0, 0, 0) == 20 + sizeof(packet) &&
+            in[20] == ECHO_REPLY && in[26] == packet[6] && in[27] == packet[7])
+            return 1;
+    }
+}
+
+/* The first 16 are a warm-up. */
+static int do_echo(const char *address, uint64_t count)
+{
+    struct sockaddr_in a = address_of(address, 0);
+    long fd = sys(SYS_SOCKET, AF_INET, SOCK_RAW, IPPROTO_ICMP, 0, 0, 0);
+
+    if (sys(SYS_CONNECT, fd, (long)&a, sizeof(a), 0, 0, 0) != 0) {
+        put("no such address");
+        return 1;
+    }
+    for (uint64_t n = 0; n < count + 16; n++) {
+        if (n == 16) WINDOW(WINDOW_PING);
+        if (!echo_once(fd, (uint16_t)n)) {
+            put("lost: ");
+            put_u64(n);
+            return 1;
+        }
+    }
+    WINDOW(WINDOW_END);
+    put_u64(count);
+    put(" answers");
+    return 0;
+}
+
 static int run(long argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     uint64_t a = argc > 2 ? parse_u64(argv[2]) : 0;
     uint64_t b = argc > 3 ? parse_u64(argv[3]) : 0;
+    uint64_t c = argc > 4 ? parse_u64(argv[4]) : 0;
 
     if (same(verb, "stream")) return do_stream(a);
     if (same(verb, "sleep")) return do_sleep(a);
@@ -482,9 +655,13 @@ static int run(long argc, char **argv)
     if (same(verb, "outb")) return do_outb(a, b);
     if (same(verb, "ioctl") && argc > 3) return do_ioctl(argv[2], b);
     if (same(verb, "reflect")) return do_reflect(argc > 2 ? argv[2] : "", b);
+    if (same(verb, "echo") && argc > 3) return do_echo(argv[2], b);
+    if (same(verb, "sink")) return do_sink(a, b, c);
+    if (same(verb, "pour") && argc > 5) return do_pour(argv[2], b, c, parse_u64(argv[5]));
     put("usage: bhtest stream BYTES | sleep SECS | tsc KHZ | pattern SECS SEED | rtc SECS |\n"
         "       outb PORT VALUE (decimal) | ioctl FILE REQUEST (decimal) | reflect INTERFACE "
-        "COUNT\n");
+        "COUNT |\n       echo ADDRESS COUNT | sink PORT KIB ROUNDS | pour ADDRESS PORT KIB "
+        "ROUNDS\n");
     return 2;
 }
 

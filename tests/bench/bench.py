@@ -21,6 +21,7 @@ import trace
 import run
 import save_restore
 import virtio_io
+import wire_flow
 
 RESULT = "build/bench.json"
 PICTURE = "build/bench.svg"
@@ -57,6 +58,9 @@ ROWS = {
     "ipi.x2apic.halted": ("instructions", None, {}),
     "virtio_blk.read4k": ("instructions", None, {}),
     "virtio_net.pingpong": ("instructions", None, {}),
+    "wire.tcp": ("host instructions per MiB", None, {}),
+    "wire.tcp.copies": ("bytes copied per byte", 2, {}),
+    "wire.ping": ("host instructions", None, {}),
     "unmap.shootdown": ("instructions", None, {}),
     "syscall.null": ("instructions", 56, {NOVA: 56, GENODE: 97, SEL4: 246}),
     "ipc.call_reply.cross_space": ("instructions", 280, {NOVA: 282, GENODE: 582, SEL4: 478,
@@ -79,7 +83,7 @@ ROWS = {
 }
 peers.merge(ROWS)
 # Goals that are a share of what KVM + QEMU takes, the least of its figures.
-OF_KVM = {"virtio_blk.read4k": 0.5, "virtio_net.pingpong": 0.5, "ipi.x2apic": 1, "ipi.x2apic.halted": 1,
+OF_KVM = {"virtio_blk.read4k": 0.5, "virtio_net.pingpong": 0.5, "wire.tcp": 0.5, "wire.ping": 0.5, "ipi.x2apic": 1, "ipi.x2apic.halted": 1,
           "firmware.seabios_to_grub": 1, "firmware.ovmf_to_shell": 1}
 for row_name, share in OF_KVM.items():
     least = [v for who, v in ROWS[row_name][2].items() if peers.of_kvm(who)]
@@ -260,6 +264,14 @@ def goals_of_linux(table):
         table.rows[name]["limit"] = round(share * (boot["host"] + boot["guest"]))
 
 
+def measure_wire(table):
+    rows, frame_bytes = wire_flow.under_bulkhead()
+    for row, (host, guest, exits, stored) in rows.items():
+        table.put(row, host, guest=guest, exits=exits)
+        if row == "wire.tcp":
+            table.put("wire.tcp.copies", round(stored / frame_bytes, 2))
+
+
 def measure_firmware(table):
     firmware_boot.media()
     for row in firmware_boot.CASES:
@@ -331,7 +343,7 @@ def picture(rows, path):
     chosen = ["exit.raw.monitor", "exit.raw.monitor.in", "exit.cpuid.monitor",
               "exit.pio_read.monitor", "exit.mmio_read.monitor.again", "exit.mmio_hole.again",
               "exit.doorbell.kernel", "timer.guest", "ipi.x2apic", "virtio_blk.read4k",
-              "virtio_net.pingpong", "syscall.null", "ipc.call_reply.cross_space",
+              "virtio_net.pingpong", "wire.tcp", "wire.ping", "syscall.null", "ipc.call_reply.cross_space",
               "notification.signal", "notification.signal_wait", "boot.kernel_to_root",
               "guest.linux_boot", "firmware.seabios_to_grub", "firmware.ovmf_to_shell", "memory.monitor", "size.kernel"]
     out, y = [], 24
@@ -373,6 +385,7 @@ def main():
     parser.add_argument("-n", type=int, default=10000, help="operations of a row")
     parser.add_argument("--no-vmx", action="store_true", help="leave the rows on VMX out")
     parser.add_argument("--no-linux", action="store_true", help="leave the Linux boot out")
+    parser.add_argument("--no-wire", action="store_true", help="leave out what two Linux VMs say to each other")
     parser.add_argument("--no-firmware", action="store_true", help="leave out what starts from firmware")
     args = parser.parse_args()
     try:
@@ -389,6 +402,8 @@ def main():
              ("size", lambda: measure_size(table))]
     if not args.no_linux:
         steps.append(("Linux boot", lambda: measure_linux(table)))
+    if not args.no_wire:
+        steps.append(("wire", lambda: measure_wire(table)))
     if not args.no_firmware:
         steps.append(("firmware", lambda: measure_firmware(table)))
     vmx = Table("Bochs corei7_skylake_x", "VMX")
@@ -411,7 +426,8 @@ def main():
     if vmx.rows:
         print("\nThe exit rows on VMX, in Bochs ticks (reported, no goal):")
         show({name: vmx.rows[name] for name in ROWS if name in vmx.rows}, {})
-    left_out = [*(["guest", "memory"] if args.no_linux else []), *(["firmware"] if args.no_firmware else [])]
+    left_out = [*(["guest", "memory"] if args.no_linux else []), *(["wire"] if args.no_wire else []),
+                *(["firmware"] if args.no_firmware else [])]
     missing = [name for name in ROWS if name not in rows and name.split(".")[0] not in left_out]
     problems += [f"{name}: could not be measured" for name in missing]
     if args.commit:

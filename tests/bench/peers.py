@@ -21,6 +21,7 @@ import firmware_boot
 import linux_boot
 import trace
 import virtio_io
+import wire_flow
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -33,6 +34,8 @@ QEMU = "/usr/bin/qemu-system-x86_64"
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "drivers/crypto/ccp/ccp",
            "arch/x86/kvm/kvm-amd")
 RAM_DISK = "drivers/block/brd"
+NETWORK = ("net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/tun", "drivers/vhost/vhost_iotlb",
+           "drivers/vhost/vhost", "drivers/net/tap", "drivers/vhost/vhost_net")
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/multiboot_dma.bin",
             "/usr/share/qemu/multiboot.bin", "/usr/share/qemu/linuxboot_dma.bin",
             "/usr/share/qemu/linuxboot.bin", "/usr/share/qemu/pvh.bin",
@@ -63,6 +66,8 @@ GUEST_IN_QEMU_PRINTS = {name: [(GUEST_PRINTS[name][0][0], ALL_IN_QEMU)] for name
 VIRTIO_PRINTS = {"blk_read4k": "virtio_blk.read4k", "net_pingpong": "virtio_net.pingpong"}
 # Sections of peers_init: what is behind the disk.
 VIRTIO_DISKS = {"virtio": KVM_QEMU, "virtio-native": "KVM + QEMU, RAM disk by native AIO"}
+# Sections of peers_init: who moves frames between the guests and the bridge.
+FLOWS = {"flow": KVM_QEMU, "flow-vhost": "KVM + QEMU, vhost-net"}
 # What peers_ops prints.
 THREADS_PRINT = {
     "null": [("syscall.null", "Linux, getppid")],
@@ -143,7 +148,7 @@ def initrd():
     modules = os.path.join(modules, os.listdir(modules)[0], "kernel")
     files = {"init": HERE + "/peers_init", "bin/busybox": BUSYBOX, "bin/qemu-system-x86_64": QEMU}
     files.update({path[1:]: path for path in libraries(QEMU)})
-    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in (*MODULES, RAM_DISK)})
+    files.update({f"lib/modules/{os.path.basename(m)}.ko": f"{modules}/{m}.ko" for m in (*MODULES, RAM_DISK, *NETWORK)})
     files.update({"share/" + os.path.basename(path): path for path in FIRMWARE})
     with open(OUT + "/append", "w", encoding="ascii") as f:
         f.write(linux_boot.APPEND + "\n")
@@ -151,7 +156,11 @@ def initrd():
                   "guests/append": OUT + "/append", "bin/peers_ops": OPS})
     files.update({"guests/" + os.path.basename(path): path
                   for path in (firmware_boot.CD, firmware_boot.DISK, *firmware_boot.FILES)})
-    files["guests/virtio.img"] = virtio_io.DISK
+    files |= {"guests/virtio.img": virtio_io.DISK, "guests/initrd-virtio": wire_flow.INITRD}
+    for role in wire_flow.ROLES:
+        files[f"guests/append-{role}"] = f"{OUT}/append-{role}"
+        with open(f"{OUT}/append-{role}", "w", encoding="ascii") as f:
+            f.write(wire_flow.append(role) + "\n")
     files.update({f"guests/{g}.elf": f"build/tests/guests/{g}.elf" for g in GUESTS})
     lines = ["char dev/console 600 5 1", "char dev/null 666 1 3"]
     for path, source in files.items():
@@ -293,6 +302,16 @@ def measure_virtio(figures, count):
         put_all(figures, said, section, prints)
 
 
+def measure_wire(figures, _count):
+    """Two Linux VMs, each with a tap device on one bridge; counted by the same plugin."""
+    for section, who in FLOWS.items():
+        out = f"{OUT}/{section}.count"
+        outer(section, section, plugin=wire_flow.plugin(out))
+        for row, (host, guest, exits, _) in wire_flow.counts_of(out).items():
+            figures.put(row, who, host)
+            print(f"bench-peers: {row}: {who}: host {host:,}, guest {guest:,}, exits {exits:,}", file=sys.stderr)
+
+
 def measure_ipi(figures, _count):
     """Both CPUs' instructions, by the same plugin."""
     out = OUT + "/ipi.trace"
@@ -340,7 +359,8 @@ def memory_rows(figures, said):
 
 
 PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
-         "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi}
+         "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi,
+         "wire": measure_wire}
 
 
 def version(package):

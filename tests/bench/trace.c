@@ -14,6 +14,8 @@
  *   end=HEX      code bytes that end it
  *   nested=1     both of these mean code inside of VMRUN..#VMEXIT only
  *   turns=1      there are several CPUs
+ *   marks=1      instead of start and end: each window of code inside of VMRUN..#VMEXIT is a count
+ *   stores=LO-HI (with marks=1) code of the host, in hexadecimal: the bytes it stores are counted
  *   watch=HEX    address of a function of ring 3: how often the host enters it (may be repeated)
  *
  * Windows are marked in the code under test by long NOPs with a magic displacement, which cost
@@ -24,6 +26,7 @@
  *   insn ID CPU ADDRESS BYTES   in order of execution
  *   cost ID CPU TOTAL TIMES     instructions of a CPU in all of a window's times
  *   count TOTAL GUEST EXITS     instructions from start to end
+ *   marked ID TOTAL GUEST EXITS STORED   the same of a window, all its times added up
  *   watch ADDRESS TIMES
  */
 #include <inttypes.h>
@@ -52,12 +55,17 @@ size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                             void (*cb)(unsigned, void *), int flags, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
+                                      void (*cb)(unsigned, uint32_t, uint64_t, void *), int flags,
+                                      int rw, void *data);
+unsigned qemu_plugin_mem_size_shift(uint32_t info);
+bool qemu_plugin_mem_is_store(uint32_t info);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
                                                 uint64_t imm);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*cb)(unsigned, void *),
                                           int flags, void *data);
 void qemu_plugin_reset(plugin_id_t id, void (*cb)(plugin_id_t));
-enum { NO_REGS = 0, ADD_U64 = 0 };
+enum { NO_REGS = 0, ADD_U64 = 0, MEM_STORES = 2 };
 
 /* ---- State
  * -------------------------------------------------------------------------------------*/
@@ -101,7 +109,12 @@ static uint64_t executed; /* counted by code the emulator generates */
 static uint64_t started_at, total, guest, counted, exits;
 static unsigned current; /* CPU that executes; with several, what `turns=1` looks after */
 static bool in_guest[CPUS];
-static bool running, done, nested, turns;
+static bool running, done, nested, turns, marks;
+static struct {
+    uint64_t total, guest, exits, stored;
+    bool any;
+} marked[WINDOWS];
+static uint64_t stores_from, stores_to, stored;
 static uint64_t returns[RETURNS]; /* addresses after VMRUN */
 static size_t nreturns;
 static struct {
@@ -204,6 +217,36 @@ static void on_watch(unsigned cpu, void *data)
     if (!in_guest[current] && !done) watches[(uintptr_t)data].times++;
 }
 
+/* With marks=1: a window of the guest's opens, as on_start(), or closes. */
+static void on_marked(unsigned cpu, void *data)
+{
+    unsigned id = (unsigned)(uintptr_t)data;
+
+    if (!in_guest[current]) return;
+    if (id < WINDOWS) {
+        open_window = (int)id;
+        guest = exits = stored = 0;
+        running = false;
+        on_start(cpu, NULL);
+    } else if (running && open_window >= 0) {
+        count_guest();
+        marked[open_window].total += executed - started_at;
+        marked[open_window].guest += guest;
+        marked[open_window].exits += exits;
+        marked[open_window].stored += stored;
+        marked[open_window].any = true;
+        running = false;
+    }
+}
+
+static void on_store(unsigned cpu, uint32_t info, uint64_t address, void *data)
+{
+    (void)cpu, (void)address, (void)data;
+    /* QEMU 7.2 shows loads, too. */
+    if (!in_guest[current] && qemu_plugin_mem_is_store(info))
+        stored += 1ull << qemu_plugin_mem_size_shift(info);
+}
+
 /* ---- When code is translated
  * -------------------------------------------------------------------*/
 static bool block_starts_with(const struct qemu_plugin_tb *tb, const struct pattern *p)
@@ -225,7 +268,8 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
     static const uint8_t vmrun[3] = {0x0f, 0x01, 0xd8};
 
     /* A reset vector has other code in each firmware. */
-    if (d->address == start && begin.size == 0 && (d->bytes[0] == CLD || start == RESET_VECTOR))
+    if (start && d->address == start && begin.size == 0 &&
+        (d->bytes[0] == CLD || start == RESET_VECTOR))
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_start, NO_REGS, NULL);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &executed, 1);
     for (size_t i = 0; i < nreturns; i++)
@@ -243,9 +287,28 @@ static void translate_count(struct qemu_plugin_insn *insn, const struct insn *d)
     }
 }
 
+/* The number behind a mark, or 0: they begin with 1. */
+static unsigned mark_of(const struct insn *d)
+{
+    uint32_t disp = 0;
+
+    if (d->size >= 7 && d->bytes[d->size - 7] == 0x0f && d->bytes[d->size - 6] == 0x1f)
+        memcpy(&disp, d->bytes + d->size - 4, 4);
+    return (disp & 0xffff0000u) == MARK ? disp & 0xffffu : 0;
+}
+
+static void translate_marked(struct qemu_plugin_insn *insn, const struct insn *d)
+{
+    if (mark_of(d))
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marked, NO_REGS,
+                                               (void *)(uintptr_t)mark_of(d));
+    if (d->address >= stores_from && d->address < stores_to)
+        qemu_plugin_register_vcpu_mem_cb(insn, on_store, NO_REGS, MEM_STORES, NULL);
+}
+
 static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-    bool counting = start != 0;
+    bool counting = start != 0 || marks;
 
     (void)id;
     if (counting && turns) qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
@@ -259,21 +322,19 @@ static void on_translate(plugin_id_t id, struct qemu_plugin_tb *tb)
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         struct insn local, *d = counting ? &local : malloc(sizeof(*d));
-        uint32_t disp = 0;
 
         if (!d) abort();
         d->address = qemu_plugin_insn_vaddr(insn);
         d->size = (uint8_t)(qemu_plugin_insn_size(insn) & 0xfu);
         memcpy(d->bytes, qemu_plugin_insn_data(insn), d->size);
+        if (marks) translate_marked(insn, d);
         if (counting) {
             translate_count(insn, d);
             continue;
         }
-        if (d->size >= 7 && d->bytes[d->size - 7] == 0x0f && d->bytes[d->size - 6] == 0x1f)
-            memcpy(&disp, d->bytes + d->size - 4, 4);
-        if ((disp & 0xffff0000u) == MARK)
+        if (mark_of(d))
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, NO_REGS,
-                                                   (void *)(uintptr_t)(disp & 0xffffu));
+                                                   (void *)(uintptr_t)mark_of(d));
         else if (armed)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_insn, NO_REGS, d);
         else
@@ -300,6 +361,10 @@ static void on_exit_of_emulator(plugin_id_t id, void *data)
                 (void)fprintf(f, "cost %u %u %" PRIu64 " %" PRIu64 "\n", w, c, costs[w][c],
                               times[w]);
     if (done) (void)fprintf(f, "count %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", total, guest, exits);
+    for (unsigned w = 0; w < WINDOWS; w++)
+        if (marked[w].any)
+            (void)fprintf(f, "marked %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", w,
+                          marked[w].total, marked[w].guest, marked[w].exits, marked[w].stored);
     for (size_t i = 0; i < nwatches; i++)
         (void)fprintf(f, "watch %" PRIx64 " %" PRIu64 "\n", watches[i].address, watches[i].times);
     (void)fclose(f);
@@ -338,6 +403,10 @@ int qemu_plugin_install(plugin_id_t id, const struct plugin_info *info, int argc
             nested = true;
         else if (strcmp(argv[i], "turns=1") == 0)
             turns = true;
+        else if (strcmp(argv[i], "marks=1") == 0)
+            marks = true;
+        else if (sscanf(argv[i], "stores=%" SCNx64 "-%" SCNx64, &stores_from, &stores_to) == 2)
+            continue;
         else if (strncmp(argv[i], "watch=", 6) == 0 && nwatches < WATCHES)
             watches[nwatches++].address = strtoull(argv[i] + 6, NULL, 16);
         else

@@ -21,6 +21,7 @@ static struct {
     uint8_t before[4096], own[BOX], between[4096], peer[BOX], behind[4096];
 } memory __attribute__((aligned(4096)));
 static struct net_wire wire;
+static struct bh_net_count count;
 static struct input *input;
 static uint64_t now;
 static uint32_t number, signals, arrived;
@@ -201,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     now = position = 0;
     number = 1000; /* beyond what the steps make up */
     room = 255;
-    net_wire_init(&wire, mac, memory.own, memory.peer, 1, &host, signal_peer, NULL);
+    net_wire_init(&wire, mac, &count, memory.own, memory.peer, 1, &host, signal_peer, NULL);
     wire.port.receive = receive;
     wire.port.room = wire.port.changed = nothing;
     race_now = (take(input, 1) & 3u) == 3u;

@@ -3,7 +3,7 @@ import os
 import re
 
 import run
-from case import SWITCH_CONSOLE, case, check, start_vms, to_the_end
+from case import SWITCH_CONSOLE, ask, bhctl, case, check, start_vms, to_the_end
 
 IPXE = "/usr/lib/ipxe/ipxe.iso"  # package ipxe
 SCRIPT = """#!ipxe
@@ -23,10 +23,19 @@ def two_guests(t, host_cpus, timeout):
     vms = {"client": guest("client"), "server": guest("server")}
     with start_vms(t, vms, {"lan": ("client", "server")}, host_cpus=host_cpus, timeout=timeout,
                    icount=True) as system:
+        system.expect("BH-PASS wire.send", timeout)
+        vms = {row["name"]: row["wires"] for row in ask(system, "stats")}
+        print(bhctl(system, "stats"), bhctl(system, "top", "--count=1"))
         system.expect("BH-DONE", timeout)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
     print(result.console)
+    (client,), (server,) = vms["client"], vms["server"]
+    check((client["name"], client["peer"], server["peer"]) == ("lan", "server", "client"), vms)
+    check(client["up"] and server["up"] and client["ups"] == server["ups"] == 1, vms)
+    check(client["sent_bytes"] >= 2097152 and client["sent_frames"] > 60, vms)
+    check(server["received_bytes"] >= 2097152 and server["received_frames"] > 60, vms)
+    check(client["refused"] == server["refused"] == 0, vms)
     check(result.console.count("BH-DONE wire pass") == 2, "both guests are content", result)
     check(result.status == 0, "the system ends when both are off", result)
 

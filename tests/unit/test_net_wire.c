@@ -20,6 +20,7 @@ enum { ENDS = 2 };
 
 struct card {
     struct net_wire wire;
+    struct bh_net_count count;
     unsigned number;
     unsigned got;               /* frames */
     uint32_t room;              /* frames that it takes */
@@ -91,7 +92,8 @@ static void card_init(unsigned i, uint32_t self)
     memset(&card[i], 0, sizeof(card[i]));
     card[i].number = i;
     card[i].room = UINT32_MAX;
-    net_wire_init(&card[i].wire, mac, box[i], box[1u - i], self, &host, signal_other, &card[i]);
+    net_wire_init(&card[i].wire, mac, &card[i].count, box[i], box[1u - i], self, &host,
+                  signal_other, &card[i]);
     card[i].wire.port.dev = &card[i];
     card[i].wire.port.receive = receive;
     card[i].wire.port.room = room;
@@ -160,6 +162,12 @@ static void test_frames(void **state)
     assert_int_equal(signals[1], 1); /* told once */
     settle();
     assert_int_equal(card[1].got, 101);
+    assert_int_equal(card[0].count.sent_frames, 101);
+    assert_int_equal(card[0].count.sent_bytes, NET_FRAME_MAX + 100 * 60);
+    assert_int_equal(card[0].count.received_frames, 1);
+    assert_int_equal(card[0].count.received_bytes, NET_FRAME_MIN);
+    assert_int_equal(card[0].count.ups, 1);
+    assert_int_equal(card[0].count.send_waits + card[1].count.receive_waits, 0);
 }
 
 /* Neither end has room: everything waits, and all of it arrives. */
@@ -182,8 +190,11 @@ static void test_back_pressure(void **state)
     card[1].wire.port.resume(card[1].wire.port.ctx);
     settle();
     assert_int_equal(card[1].got, 5000);
-    assert_int_equal(card[0].wire.sent, 5000);
-    assert_int_equal(card[0].wire.lost, 0);
+    assert_int_equal(card[0].count.sent_frames, 5000);
+    assert_int_equal(card[1].count.received_frames, 5000);
+    assert_in_range(card[0].count.send_waits, 2, 5000 / 3);
+    assert_in_range(card[1].count.receive_waits, 1000, 1 + 5000 / 3);
+    assert_int_equal(card[0].count.lost, 0);
     card[1].wire.port.resume(card[1].wire.port.ctx); /* nobody has waited: nothing */
 }
 
@@ -199,7 +210,7 @@ static void test_link(void **state)
     net_wire_peer(&card[0].wire, 0);
     assert_false(card[0].wire.port.up);
     assert_int_equal(card[0].waiting, 0);
-    assert_true(card[0].wire.lost > 0);
+    assert_true(card[0].count.lost > 0);
     assert_int_equal(card[0].changes, 2);
     assert_true(send_one(&card[0], &plain, 60));
     /* and starts again */
@@ -221,7 +232,8 @@ static void test_link(void **state)
     net_wire_peer(&card[0].wire, 9);
     settle();
     assert_int_equal(card[0].changes, 5);
-    assert_true(card[0].wire.port.up);
+    assert_true(card[0].wire.port.up && card[0].count.up);
+    assert_int_equal(card[0].count.ups, 3);
     net_wire_restored(&card[0].wire);
     assert_int_equal(card[0].changes, 6);
 }
@@ -242,7 +254,7 @@ static void test_broken(void **state)
     assert_true(send_one(&card[0], &plain, 60)); /* lost */
     settle();
     assert_false(card[0].wire.port.up);
-    assert_int_equal(card[0].wire.lost, 1);
+    assert_int_equal(card[0].count.lost, 1);
     for (unsigned i = 0; i < 10; i++) net_wire_signalled(&card[0].wire);
     assert_int_equal(card[0].changes, 2);
     net_wire_peer(&card[0].wire, 0);

@@ -1,6 +1,7 @@
 /*
  * What the VMs use: figures, and a picture of them that is drawn again and again. May call: link.c.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -32,6 +33,11 @@ static bool stats_part(void *ctx, const uint8_t *payload, uint32_t bytes)
     if (bytes != sizeof(*vm) || s->count == VMS_MAX) return false;
     memcpy(vm, payload, sizeof(*vm));
     if (vm->state >= BH_WIRE_VM_STATES || !text_ends(vm->name, sizeof(vm->name))) return false;
+    if (vm->links > BH_WIRE_LINKS) return false;
+    for (unsigned n = 0; n < vm->links; n++)
+        if (!text_ends(vm->link[n].name, sizeof(vm->link[n].name)) ||
+            !text_ends(vm->link[n].peer, sizeof(vm->link[n].peer)))
+            return false;
     s->count++;
     return true;
 }
@@ -48,6 +54,61 @@ static uint64_t exits_of(const struct bh_wire_stats *vm)
 
     for (unsigned i = 0; i < BH_WIRE_EXITS; i++) sum += vm->exits[i];
     return sum;
+}
+
+/* The figures of a wire, in the order that --json has them in. */
+static const struct {
+    const char *name;
+    size_t at;
+} counts[] = {
+    {"sent_frames", offsetof(struct bh_net_count, sent_frames)},
+    {"sent_bytes", offsetof(struct bh_net_count, sent_bytes)},
+    {"received_frames", offsetof(struct bh_net_count, received_frames)},
+    {"received_bytes", offsetof(struct bh_net_count, received_bytes)},
+    {"lost", offsetof(struct bh_net_count, lost)},
+    {"dropped", offsetof(struct bh_net_count, dropped)},
+    {"refused", offsetof(struct bh_net_count, refused)},
+    {"send_waits", offsetof(struct bh_net_count, send_waits)},
+    {"receive_waits", offsetof(struct bh_net_count, receive_waits)},
+};
+
+static void print_links_json(const struct bh_wire_stats *vm)
+{
+    printf(", \"wires\": [");
+    for (unsigned n = 0; n < vm->links; n++) {
+        const struct bh_wire_link *l = &vm->link[n];
+
+        printf("%s{\"name\": ", n ? ", " : "");
+        json_string(l->name);
+        printf(", \"peer\": ");
+        json_string(l->peer);
+        printf(", \"up\": %s, \"ups\": %u", l->count.up ? "true" : "false", l->count.ups);
+        for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+            uint64_t value;
+
+            memcpy(&value, (const char *)&l->count + counts[i].at, sizeof(value));
+            printf(", \"%s\": %llu", counts[i].name, (unsigned long long)value);
+        }
+        printf("}");
+    }
+    printf("]");
+}
+
+static void print_links(const struct bh_wire_stats *vm)
+{
+    for (unsigned n = 0; n < vm->links; n++) {
+        const struct bh_wire_link *l = &vm->link[n];
+        const struct bh_net_count *c = &l->count;
+
+        printf("  wire %s to %s: %s, sent %llu frames (%.1f MiB), received %llu (%.1f MiB)",
+               l->name, l->peer, c->up ? "up" : "down", (unsigned long long)c->sent_frames,
+               (double)c->sent_bytes / 1048576.0, (unsigned long long)c->received_frames,
+               (double)c->received_bytes / 1048576.0);
+        printf("; lost %llu, dropped %llu, refused %llu; waited to send %llu, to receive %llu\n",
+               (unsigned long long)c->lost, (unsigned long long)c->dropped,
+               (unsigned long long)c->refused, (unsigned long long)c->send_waits,
+               (unsigned long long)c->receive_waits);
+    }
 }
 
 static void print_json(const struct bh_wire_stats *vm)
@@ -68,7 +129,9 @@ static void print_json(const struct bh_wire_stats *vm)
             printf("%s\"%s\": %llu", between, exit_words[i], (unsigned long long)vm->exits[i]);
             between = ", ";
         }
-    printf("}}");
+    printf("}");
+    print_links_json(vm);
+    printf("}");
 }
 
 void verb_stats(const struct options *o, int argc, char **argv)
@@ -95,6 +158,7 @@ void verb_stats(const struct options *o, int argc, char **argv)
                (double)vm->uptime_ns / 1e9, (double)vm->cpu_ns / 1e9,
                (unsigned long long)exits_of(vm), (unsigned long long)(vm->memory_bytes >> 20),
                vm->starts);
+        print_links(vm);
     }
     if (o->json) printf("\n]");
 }
@@ -118,6 +182,28 @@ static void print_bar(double percent, double full)
     putchar(']');
 }
 
+static void print_top_links(const struct options *o, const struct bh_wire_stats *now,
+                            const struct bh_wire_stats *before, bool same, uint64_t ns)
+{
+    if (o->json) printf(", \"wires\": [");
+    for (unsigned n = 0; n < now->links; n++) {
+        const struct bh_wire_link *l = &now->link[n], *old = &before->link[n];
+        double sent = rate(l->count.sent_bytes, old->count.sent_bytes, same, ns);
+        double received = rate(l->count.received_bytes, old->count.received_bytes, same, ns);
+
+        if (o->json) {
+            printf("%s{\"name\": ", n ? ", " : "");
+            json_string(l->name);
+            printf(", \"up\": %s, \"sent_per_s\": %.0f, \"received_per_s\": %.0f}",
+                   l->count.up ? "true" : "false", sent, received);
+        } else {
+            printf("  wire %s to %s: %s, %.2f MiB/s out, %.2f MiB/s in\n", l->name, l->peer,
+                   l->count.up ? "up" : "down", sent / 1048576.0, received / 1048576.0);
+        }
+    }
+    if (o->json) printf("]}");
+}
+
 static void print_top(const struct options *o, const struct sample *now,
                       const struct sample *before)
 {
@@ -132,13 +218,15 @@ static void print_top(const struct options *o, const struct sample *now,
             printf("%s\n    {\"name\": ", i ? "," : "");
             json_string(vm->name);
             printf(", \"state\": \"%s\", \"cpu_percent\": %.1f, \"exits_per_s\": %.0f, "
-                   "\"memory_bytes\": %llu}",
+                   "\"memory_bytes\": %llu",
                    state_words[vm->state], cpu, exits, (unsigned long long)vm->memory_bytes);
+            print_top_links(o, vm, old, same, ns);
             continue;
         }
         printf("%-16s %-8s %6.1f %% ", vm->name, state_words[vm->state], cpu);
         print_bar(cpu, 100.0 * vm->cpus);
         printf(" %8.0f %5llu MiB\n", exits, (unsigned long long)(vm->memory_bytes >> 20));
+        print_top_links(o, vm, old, same, ns);
     }
 }
 

@@ -89,14 +89,20 @@ const struct verb verbs[] = {
     {"shutdown", "", "stop all VMs, in order, each within its time; then the system ends", 0, 0,
      verb_shutdown, "", "A VM is stopped when no VM is left that is after it.\n", PAST("shutdown"),
      "null"},
-    {"stats", "", "what the VMs use: time, exits, memory", 0, 0, verb_stats, "", "",
+    {"stats", "", "what the VMs use: time, exits, memory, and what their wires carry", 0, 0,
+     verb_stats, "",
+     "lost: sent while the wire was down; dropped: received, but not for the guest; refused: sent, "
+     "and no\nframes; waits: how often a frame has found no room.\n",
      PAST("stats") PAST("--json stats"),
      "array of VMs: name, state, cpus, starts, restarts, now_ns, uptime_ns, cpu_ns, memory_bytes, "
-     "kernel_bytes, exits (object: reason: how often)"},
+     "kernel_bytes, exits (object: reason: how often), wires (array of name, peer, up, ups, "
+     "sent_frames, sent_bytes, received_frames, received_bytes, lost, dropped, refused, "
+     "send_waits, receive_waits)"},
     {"top", "", "the same as a picture, again and again, until it is interrupted", 0, 0, verb_top,
      "--interval=S --count=N", "CPU is in percent of one CPU, since the line before.\n",
      PAST("top") PAST("top --interval=0.5 --count=10"),
-     "array of pictures, each an array of name, state, cpu_percent, exits_per_s, memory_bytes"},
+     "array of pictures, each an array of name, state, cpu_percent, exits_per_s, memory_bytes, "
+     "wires (array of name, up, sent_per_s, received_per_s: bytes)"},
     {"audit", "", "the records: starts, stops, crashes, requests, refusals; JSON, one a line", 0, 0,
      verb_audit, "--from=N --follow",
      "The last 128 are kept; the log (COM2) has all. Fields seq and us (since root's start) are in "

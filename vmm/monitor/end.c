@@ -12,7 +12,7 @@ void vm_wait_for_the_end(void)
     for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN + self()->number, BH_FOREVER);
 }
 
-static struct bh_monitor_report *report(void)
+struct bh_monitor_report *report_page(void)
 {
     return (struct bh_monitor_report *)BH_MONITOR_REPORT;
 }
@@ -26,7 +26,7 @@ static void first_only(void)
 static __attribute__((noreturn)) void report_end(enum bh_monitor_end kind, uint32_t status,
                                                  const char *text)
 {
-    struct bh_monitor_report *r = report();
+    struct bh_monitor_report *r = report_page();
     const struct vcpu *v = self();
 
     r->status = status;
@@ -61,7 +61,7 @@ void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)
 
 void vm_stop(const char *text)
 {
-    struct bh_monitor_report *r = report();
+    struct bh_monitor_report *r = report_page();
     uint8_t bytes[16];
 
     first_only();

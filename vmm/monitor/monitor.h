@@ -228,6 +228,7 @@ void cpu_init(void);
 /* ---- end.c ---- */
 
 /** End the VM: tell root, wait for the end. */
+struct bh_monitor_report *report_page(void);
 __attribute__((noreturn)) void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text);
 /** Another thread has ended the VM. */
 __attribute__((noreturn)) void vm_wait_for_the_end(void);

@@ -23,8 +23,8 @@ struct net_port *wires_port(unsigned n, const struct dev_host *host)
     const struct bh_monitor_wire *c = &start_block()->wires[n];
 
     if (n >= count()) return NULL;
-    net_wire_init(&wires[n], c->mac, (uint8_t *)c->own_va, (const uint8_t *)c->peer_va, c->self,
-                  host, signal_peer, &wires[n]);
+    net_wire_init(&wires[n], c->mac, &report_page()->wires[n], (uint8_t *)c->own_va,
+                  (const uint8_t *)c->peer_va, c->self, host, signal_peer, &wires[n]);
     return &wires[n].port;
 }
 

@@ -10,8 +10,10 @@
 #include "service.h"
 #include "status.h"
 #include "string.h"
+#include "wires.h"
 
 _Static_assert(BH_WIRE_EXITS == BH_MONITOR_EXITS, "all of them");
+_Static_assert(BH_WIRE_LINKS == BH_MONITOR_WIRES, "all of them");
 _Static_assert(AUDIT_LINE_BYTES <= BH_WIRE_PAYLOAD_BYTES, "a record is a part");
 
 static uint64_t ns_of(uint64_t ticks)
@@ -77,6 +79,18 @@ int control_protections(struct control_call *c)
     return CONTROL_GO_ON;
 }
 
+static void put_links(struct bh_wire_stats *w, const struct vm *vm)
+{
+    w->links = vm->config->wire_count;
+    for (unsigned n = 0; n < w->links; n++) {
+        struct bh_wire_link *l = &w->link[n];
+
+        (void)fmt_buf(l->name, sizeof(l->name), "%s", wires_name(vm, n));
+        (void)fmt_buf(l->peer, sizeof(l->peer), "%s", wires_peer(vm, n));
+        if (vm_lives(vm)) memcpy(&l->count, &vm->report->wires[n], sizeof(l->count));
+    }
+}
+
 int control_stats(struct control_call *c)
 {
     struct bh_wire_stats *w = (struct bh_wire_stats *)c->out;
@@ -98,6 +112,7 @@ int control_stats(struct control_call *c)
         w->kernel_bytes = vm->kuntyped_bytes;
         vm_count_exits(vm, w->exits);
     }
+    put_links(w, vm);
     c->out_bytes = sizeof(*w);
     c->at++;
     return CONTROL_GO_ON;

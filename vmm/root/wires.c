@@ -62,6 +62,13 @@ static struct end end_of(const struct vm *vm, unsigned n)
     return (struct end){wire, end, &vms[w->vm[1u - end]], w->card[1u - end]};
 }
 
+const char *wires_name(const struct vm *vm, unsigned n)
+{
+    return manifest->wires[vm->config->wires[n]].name;
+}
+
+const char *wires_peer(const struct vm *vm, unsigned n) { return end_of(vm, n).peer->config->name; }
+
 static uint64_t map_box(struct vm *vm, unsigned box, uint64_t slot, uint64_t va, bool own)
 {
     uint64_t rights = own ? BH_RIGHT_READ | BH_RIGHT_WRITE : BH_RIGHT_READ;

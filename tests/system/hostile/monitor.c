@@ -161,7 +161,8 @@ static void bad_pages(void)
 
     for (unsigned i = 0; i < 200000; i++) {
         console[next_random() % 64] = (uint32_t)word();
-        report[next_random() % 40] = word() << 8 * (next_random() % 8);
+        report[next_random() % (sizeof(struct bh_monitor_report) / 8u)] =
+            word() << 8 * (next_random() % 8);
         if (i % 64 == 0) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
     }
     die();

@@ -7,9 +7,10 @@
 #define BULKHEAD_MONITOR_H
 
 #include <stdint.h>
+#include "bulkhead/net_count.h"
 
 #define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
-#define BH_MONITOR_VERSION   3u
+#define BH_MONITOR_VERSION   4u
 #define BH_MONITOR_MAX_VCPUS 8u
 #define BH_MONITOR_EXITS     32u /* reasons that are counted: enum bh_exit, and the kernel's own */
 
@@ -158,7 +159,8 @@ struct bh_monitor_report {
     uint8_t insn[16];
     uint64_t exits; /* guest exits handled so far */
     uint64_t holes; /* accesses to absent MSRs, ports, memory, CPUID leaves */
-    uint64_t exits_by_reason[BH_MONITOR_EXITS]; /* index: enum bh_exit */
+    uint64_t exits_by_reason[BH_MONITOR_EXITS];  /* index: enum bh_exit */
+    struct bh_net_count wires[BH_MONITOR_WIRES]; /* at any time, not at the end only */
     char text[160]; /* NUL-terminated; root prints printable ASCII of it only */
 };
 

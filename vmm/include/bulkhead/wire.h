@@ -11,9 +11,10 @@
 #define BULKHEAD_WIRE_H
 
 #include <stdint.h>
+#include "bulkhead/net_count.h"
 
 #define BH_WIRE_MAGIC         0x6842u /* "Bh" */
-#define BH_WIRE_VERSION       2u
+#define BH_WIRE_VERSION       3u
 #define BH_WIRE_PAYLOAD_BYTES 2048u
 #define BH_WIRE_CRC_BYTES     4u
 #define BH_WIRE_ENQUIRY       0x05u
@@ -107,6 +108,14 @@ struct bh_wire_vm {
 };
 
 #define BH_WIRE_EXITS 32u
+#define BH_WIRE_LINKS 4u
+
+/** A network card of a VM and the wire that it is on. */
+struct bh_wire_link {
+    char name[BH_WIRE_NAME_BYTES]; /* of the wire */
+    char peer[BH_WIRE_NAME_BYTES]; /* the VM at its other end */
+    struct bh_net_count count;     /* the monitor's word; 0 of a VM that does not run */
+};
 
 struct bh_wire_stats {
     char name[BH_WIRE_NAME_BYTES];
@@ -117,6 +126,8 @@ struct bh_wire_stats {
     uint64_t cpu_ns;    /* of all its vCPUs and of its monitor, since then */
     uint64_t memory_bytes, kernel_bytes;
     uint64_t exits[BH_WIRE_EXITS]; /* enum bh_exit */
+    uint32_t links, reserved;
+    struct bh_wire_link link[BH_WIRE_LINKS];
 };
 
 struct bh_wire_protection {
@@ -151,7 +162,7 @@ enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
 
 _Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
 _Static_assert(sizeof(struct bh_wire_vm) == 216, "wire");
-_Static_assert(sizeof(struct bh_wire_stats) == 344, "wire");
+_Static_assert(sizeof(struct bh_wire_stats) == 928, "wire");
 _Static_assert(sizeof(struct bh_wire_system) == 48, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
 

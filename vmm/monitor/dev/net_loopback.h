@@ -10,7 +10,7 @@
 struct net_loopback {
     struct net_port port;
     uint8_t mac[6]; /* the device's with the last bit of the last byte inverted */
-    uint64_t returned, lost;
+    struct bh_net_count count;
     uint8_t frame[NET_FRAME_MAX];
 };
 

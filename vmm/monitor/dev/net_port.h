@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "bulkhead/net_count.h"
 #include "virtqueue.h"
 
 #define NET_HEADER_BYTES 14u    /* addresses and type */
@@ -46,6 +47,7 @@ struct net_port {
     void *ctx;
     uint8_t mac[6]; /* of the device */
     bool up;
+    struct bh_net_count *count; /* both count here */
     /** The device sends: all that is left in @frame. @return false: no room; room() follows */
     bool (*send)(void *ctx, const struct net_offload *o, struct virtq_side *frame);
     /** The device has room for frames again, after receive() had none. May be NULL. */

@@ -21,16 +21,17 @@ static bool send(void *ctx, const struct net_offload *o, struct virtq_side *fram
     uint8_t *place;
 
     if (!w->port.up) {
-        w->lost++;
+        w->port.count->lost++;
         return true;
     }
     place = wire_ring_place(&w->ring, bytes);
     if (!place && !w->ring.broken) {
+        if (!w->sender_waits) w->port.count->send_waits++;
         w->sender_waits = true;
         return false;
     }
     if (!place) {
-        w->lost++;
+        w->port.count->lost++;
         later(w); /* the link goes down */
         return true;
     }
@@ -43,7 +44,8 @@ static bool send(void *ctx, const struct net_offload *o, struct virtq_side *fram
         .csum_start = o->csum_start,
         .csum_offset = o->csum_offset,
     };
-    w->sent++;
+    w->port.count->sent_frames++;
+    w->port.count->sent_bytes += bytes;
     if (wire_ring_put(&w->ring, &record, bytes)) w->signal(w->ctx);
     return true;
 }
@@ -63,7 +65,8 @@ static bool receive(struct net_wire *w, const struct bh_ring_record *r, const ui
     };
 
     if (!w->port.receive(w->port.dev, &o, frame, r->bytes)) return false;
-    w->received++;
+    w->port.count->received_frames++;
+    w->port.count->received_bytes += r->bytes;
     if (wire_ring_take(&w->ring)) w->signal(w->ctx);
     return true;
 }
@@ -88,6 +91,7 @@ static void deliver(struct net_wire *w)
         }
         if (!receive(w, &r, frame)) {
             w->receiver_waits = true;
+            w->port.count->receive_waits++;
             return;
         }
         if (r.bytes + BH_RING_ALIGN >= budget) {
@@ -100,11 +104,18 @@ static void deliver(struct net_wire *w)
 
 /* ---- both ---- */
 
+static void set_up(struct net_wire *w, bool up)
+{
+    if (up && !w->port.up) w->port.count->ups++;
+    w->port.up = up;
+    w->port.count->up = up;
+}
+
 static void look(struct net_wire *w)
 {
     bool up = wire_ring_up(&w->ring), changed = up != w->port.up;
 
-    w->port.up = up;
+    set_up(w, up);
     if (changed) w->port.changed(w->port.dev);
     if (changed || w->sender_waits) {
         w->sender_waits = false;
@@ -125,7 +136,7 @@ void net_wire_peer(struct net_wire *w, uint32_t number)
     if (number == w->ring.other) return;
     wire_ring_begin(&w->ring, number);
     if (w->port.up) { /* a new peer: the guest sees the link go down in any case */
-        w->port.up = false;
+        set_up(w, false);
         w->port.changed(w->port.dev);
     }
     w->signal(w->ctx);
@@ -149,12 +160,14 @@ void net_wire_restored(struct net_wire *w)
     look(w);
 }
 
-void net_wire_init(struct net_wire *w, const uint8_t mac[6], uint8_t *own, const uint8_t *peer,
-                   uint32_t self, const struct dev_host *host, void (*signal)(void *ctx), void *ctx)
+void net_wire_init(struct net_wire *w, const uint8_t mac[6], struct bh_net_count *count,
+                   uint8_t *own, const uint8_t *peer, uint32_t self, const struct dev_host *host,
+                   void (*signal)(void *ctx), void *ctx)
 {
     memset(w, 0, sizeof(*w));
     memcpy(w->port.mac, mac, 6);
     w->port.ctx = w;
+    w->port.count = count;
     w->port.send = send;
     w->port.resume = resume;
     w->host = host;

@@ -22,13 +22,13 @@ struct net_wire {
     uint64_t deadline_ns; /* when net_wire_tick() is due */
     bool sender_waits;    /* a frame of the device found no room */
     bool receiver_waits;  /* the device had no room for a frame */
-    uint64_t sent, received, lost;
 };
 
-/** @param mac the device's address @param own, peer, self see wire_ring_init() */
-void net_wire_init(struct net_wire *w, const uint8_t mac[6], uint8_t *own, const uint8_t *peer,
-                   uint32_t self, const struct dev_host *host, void (*signal)(void *ctx),
-                   void *ctx);
+/** @param mac the device's address @param count where to count
+ *  @param own, peer, self see wire_ring_init() */
+void net_wire_init(struct net_wire *w, const uint8_t mac[6], struct bh_net_count *count,
+                   uint8_t *own, const uint8_t *peer, uint32_t self, const struct dev_host *host,
+                   void (*signal)(void *ctx), void *ctx);
 
 /** The peer has this number now; 0: it is not there. After the device has been made. */
 void net_wire_peer(struct net_wire *w, uint32_t number);

@@ -42,13 +42,13 @@ static uint32_t transmit(void *dev, struct virtq_chain *c)
     struct header h;
 
     if (virtq_copy_out(&c->out, &h, sizeof(h)) < sizeof(h)) {
-        n->dropped_tx++;
+        n->port->count->refused++;
         return 0;
     }
     if (!virtio_has(&n->virtio, F_CSUM)) h.offload.flags = 0;
     h.offload.flags &= NET_NEEDS_CSUM;
     if (!net_offload_fits(&h.offload, c->out.left) || !may_segment(n, h.offload.gso_type)) {
-        n->dropped_tx++;
+        n->port->count->refused++;
         return 0;
     }
     return n->port->send(n->port->ctx, &h.offload, &c->out) ? 0 : VIRTIO_BLOCKED;
@@ -207,7 +207,7 @@ static bool arrive(struct virtio_net *n, const struct arrival *a, bool *lost)
         virtq_want_kick(&v->queue[RX], v->host->mem, true);
         if (try_once(n, a, lost)) return true;
     }
-    n->dropped_rx += *lost ? 1u : 0u;
+    n->port->count->dropped += *lost ? 1u : 0u;
     return false;
 }
 
@@ -220,7 +220,7 @@ static bool receive_cut(struct virtio_net *n, const struct arrival *whole)
     bool lost = false;
 
     if (!net_cut_begin(&cut, whole->o, whole->frame, whole->bytes)) {
-        n->dropped_rx++;
+        n->port->count->dropped++;
         return true;
     }
     while (n->segment < cut.segments && arrive(n, &a, &lost)) n->segment++;
@@ -237,7 +237,7 @@ static bool receive(void *dev, const struct net_offload *o, const uint8_t *frame
     bool lost;
 
     if (!virtio_live(&n->virtio, RX) || !net_offload_fits(o, bytes)) {
-        n->dropped_rx++;
+        n->port->count->dropped++;
         return true;
     }
     if (!takes_segments(n, o->gso_type)) return receive_cut(n, &a);
@@ -289,7 +289,6 @@ bool virtio_net_init(struct virtio_net *n, struct pci *pci, const struct dev_hos
     };
 
     n->port = port;
-    n->dropped_tx = n->dropped_rx = 0;
     n->segment = 0;
     memcpy(n->config + CONFIG_MAC, port->mac, sizeof(port->mac));
     n->config[CONFIG_STATE + 1u] = 0;

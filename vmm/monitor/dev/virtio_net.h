@@ -17,7 +17,6 @@ struct virtio_net {
     struct virtq_chain rx; /* sending may be what receives: a chain of its own */
     uint8_t config[8];     /* 5.1.4: address, status */
     uint32_t segment;      /* the next one of the frame that is being cut */
-    uint64_t dropped_tx, dropped_rx;
 };
 
 bool virtio_net_init(struct virtio_net *n, struct pci *pci, const struct dev_host *host,

@@ -149,10 +149,14 @@ enum virtq_result virtq_take(struct virtq *q, const struct guest_mem *mem, struc
 void virtq_put(struct virtq *q, const struct guest_mem *mem, uint16_t head, uint32_t bytes)
 {
     uint16_t *used = used_ring(q, mem);
-    uint64_t element = (uint64_t)bytes << 32 | head;
+    uint16_t *element;
 
     if (!used) return;
-    memcpy(used + 2u + 4u * (q->used_next & (q->size - 1u)), &element, sizeof(element));
+    element = used + 2u + 4u * (q->used_next & (q->size - 1u));
+    element[0] = head;
+    element[1] = 0;
+    element[2] = (uint16_t)bytes;
+    element[3] = (uint16_t)(bytes >> 16);
     q->used_next++;
 }
 
