@@ -14,6 +14,9 @@ LINUX_VIRTIO := $(LINUX_OUT)/initrd-virtio.cpio
 LINUX_VIRTIO_MODULES := virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
     virtio_blk failover net_failover virtio_net virtio_console virtio-rng virtio_balloon button evdev
 
+# The same with bhctl, for VMs with a control channel.
+LINUX_BHCTL := $(LINUX_OUT)/initrd-bhctl.cpio
+
 # With the generic kernel's drivers of SATA disks and CDs; the cloud kernel has none.
 LINUX_SATA := $(LINUX_OUT)/initrd-sata.cpio
 LINUX_SATA_MODULES := scsi_common scsi_mod libata libahci ahci crct10dif_common crc-t10dif crc64 \
@@ -25,7 +28,7 @@ endif
 
 .PHONY: guests guests-linux guests-linux-generic guests-micro
 guests: guests-linux guests-micro
-guests-linux: $(LINUX_CLOUD) $(LINUX_INITRD) $(LINUX_VIRTIO)
+guests-linux: $(LINUX_CLOUD) $(LINUX_INITRD) $(LINUX_VIRTIO) $(LINUX_BHCTL)
 guests-linux-generic: $(LINUX_GENERIC) $(LINUX_SATA)
 
 # $(1): short name; $(2): package; $(3): pattern of the real package when $(2) is a metapackage.
@@ -59,6 +62,12 @@ $(LINUX_VIRTIO): $(LINUX_INITRD) $(LINUX_FETCHED)/cloud/PACKAGE guests/linux/mkm
 	$(call say,INITRD,$@)
 	$(Q)guests/linux/mkmodules.sh guests/linux $(LINUX_INITRD) $(LINUX_FETCHED)/cloud $@ \
 	    $(LINUX_VIRTIO_MODULES)
+
+$(LINUX_BHCTL): $(LINUX_VIRTIO) $(LINUX_OUT)/bhctl guests/linux/newc.py
+	$(call say,INITRD,$@)
+	$(Q)echo 'file bin/bhctl $(LINUX_OUT)/bhctl 755' >$@.list
+	$(Q)guests/linux/newc.py $@.list $@.tmp
+	$(Q)cat $(LINUX_VIRTIO) $@.tmp >$@.tmp2 && rm $@.tmp && mv $@.tmp2 $@
 
 $(LINUX_SATA): $(LINUX_INITRD) $(LINUX_FETCHED)/generic/PACKAGE guests/linux/mkmodules.sh
 	$(call say,INITRD,$@)

@@ -8,7 +8,7 @@
 HOSTCC ?= gcc
 DTC ?= dtc
 MANIFEST_OUT := build/policy
-MANIFEST_NAMES := manifest order report rules wires
+MANIFEST_NAMES := manifest may may_words order report rules wires
 # Of the host tool only.
 MANIFEST_TOOL := bhmanifest explain graph source
 MANIFEST_SRCS := $(MANIFEST_NAMES:%=policy/manifest/%.c)

@@ -53,14 +53,22 @@ ALL_TARGETS += vmm
 # Sanitizers on: it reads what others write.
 BHCTL_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
     -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt \
-    -iquote vmm/display
+    -iquote vmm/display -iquote policy/manifest
 BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/rle.c \
-    $(wildcard vmm/display/*.c)
+    policy/manifest/may_words.c $(wildcard vmm/display/*.c)
+BHCTL_HEADERS := $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) policy/manifest/manifest.h
 
-build/bhctl: $(BHCTL_SOURCES) $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) vmm/vmm.mk
+build/bhctl: $(BHCTL_SOURCES) $(BHCTL_HEADERS) vmm/vmm.mk
 	$(call say,HOSTCC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(BHCTL_CFLAGS) -o $@ $(BHCTL_SOURCES) -lfdt
+
+# The same for guests with a control channel: whatever C library they have.
+build/guests/linux/bhctl: $(BHCTL_SOURCES) $(BHCTL_HEADERS) vmm/vmm.mk
+	$(call say,HOSTCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(filter-out -g -O1 -fsanitize% -fno-sanitize%,$(BHCTL_CFLAGS)) -Os -static -s -Wl,--build-id=none -o $@ \
+	    $(BHCTL_SOURCES) -lfdt
 
 # Its man page and what bash completes are made from its table of verbs.
 build/bhctl.1: build/bhctl

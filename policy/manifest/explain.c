@@ -81,6 +81,30 @@ static void explain_devices(const struct manifest *m, const struct manifest_vm *
     }
 }
 
+/* What its guest may ask root for, by words. */
+static void explain_may(const struct manifest *m, const struct manifest_vm *vm)
+{
+    if (vm->may_texts.text == NULL) {
+        return;
+    }
+    printf("  Its guest has a control channel (COM2), and may:");
+    for (uint32_t i = 0; i <= m->vm_count; i++) {
+        uint32_t may = i < m->vm_count ? vm->may[i] : vm->may_system;
+        if (may == 0) {
+            continue;
+        }
+        printf(" %s:", i < m->vm_count ? m->vms[i].name : "the system");
+        for (const struct manifest_may_word *w = manifest_may_words; w->word != NULL; w++) {
+            if ((w->bits & (w->bits - 1)) == 0 && (may & w->bits) != 0) {
+                printf(" %s", w->word);
+                may &= ~w->bits;
+            }
+        }
+        printf(";");
+    }
+    printf(" nothing else.\n");
+}
+
 bool explain(const struct manifest *m, const char *only)
 {
     bool found = only == NULL;
@@ -97,6 +121,7 @@ bool explain(const struct manifest *m, const char *only)
         explain_end(vm);
         explain_cpus(vm);
         explain_devices(m, vm);
+        explain_may(m, vm);
     }
     if (only == NULL) {
         printf("The log is on COM2%s; the system %s.\n",

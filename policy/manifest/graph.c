@@ -12,33 +12,55 @@ struct edge {
 
 typedef void edge_fn(void *ctx, const struct edge *e);
 
-static const struct {
-    uint32_t bit;
-    const char *word;
-} may_words[] = {
-    {MANIFEST_MAY_WATCH, "watch"}, {MANIFEST_MAY_SCREEN, "screen"}, {MANIFEST_MAY_INPUT, "input"},
-    {MANIFEST_MAY_LIFE, "life"},   {MANIFEST_MAY_STORE, "store"},
-};
+/* The words for what somebody may do with a VM that has what it takes. */
+static void may_text(char *text, size_t room, uint32_t may, const struct manifest_vm *vm)
+{
+    const char *between = "";
+
+    may &= ~(uint32_t)MANIFEST_MAY_SYSTEM;
+    if (vm->display != MANIFEST_DISPLAY_VGA) {
+        may &= ~(uint32_t)(MANIFEST_MAY_SCREENSHOT | MANIFEST_MAY_TYPE);
+    }
+    if (vm->save_mib == 0) {
+        may &= ~(uint32_t)MANIFEST_MAY_STORE;
+    }
+    text[0] = '\0';
+    for (const struct manifest_may_word *w = manifest_may_words; w->word != NULL; w++) {
+        const uint32_t bits = w->bits & ~(uint32_t)MANIFEST_MAY_SYSTEM;
+        if (bits != 0 && (may & bits) == bits) {
+            const size_t used = strlen(text);
+            (void)snprintf(text + used, room - used, "%s%s", between, w->word);
+            between = ", ";
+            may &= ~bits;
+        }
+    }
+}
 
 static void host_edges(const struct manifest *m, const struct manifest_vm *vm, edge_fn *fn,
                        void *ctx)
 {
-    char text[64] = "";
+    char text[256];
 
     if (vm->console == MANIFEST_CONSOLE_SERIAL) {
         fn(ctx, &(struct edge){"COM1", vm->name, "console", true, false});
     }
-    for (size_t i = 0; i < sizeof(may_words) / sizeof(may_words[0]); i++) {
-        const bool screen = (may_words[i].bit & (MANIFEST_MAY_SCREEN | MANIFEST_MAY_INPUT)) == 0 ||
-                            vm->display == MANIFEST_DISPLAY_VGA;
-        const bool store = may_words[i].bit != MANIFEST_MAY_STORE || vm->save_mib != 0;
-        if ((m->host_may & may_words[i].bit) != 0 && screen && store) {
-            strcat(text, text[0] != '\0' ? ", " : "");
-            strcat(text, may_words[i].word);
-        }
-    }
+    may_text(text, sizeof(text), m->host_may, vm);
     if (text[0] != '\0') {
         fn(ctx, &(struct edge){"bhctl", vm->name, text, false, false});
+    }
+}
+
+/* Whom a VM may control, by its own control channel. */
+static void may_edges(const struct manifest *m, const struct manifest_vm *vm, edge_fn *fn,
+                      void *ctx)
+{
+    char text[256];
+
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        may_text(text, sizeof(text), vm->may[i], &m->vms[i]);
+        if (text[0] != '\0') {
+            fn(ctx, &(struct edge){vm->name, m->vms[i].name, text, false, false});
+        }
     }
 }
 
@@ -59,6 +81,7 @@ static void all_edges(const struct manifest *m, edge_fn *fn, void *ctx)
     for (uint32_t i = 0; i < m->vm_count; i++) {
         host_edges(m, &m->vms[i], fn, ctx);
         vm_edges(&m->vms[i], fn, ctx);
+        may_edges(m, &m->vms[i], fn, ctx);
     }
     for (uint32_t i = 0; i < m->wire_count; i++) {
         const struct manifest_wire *w = &m->wires[i];

@@ -17,7 +17,7 @@ enum prop_type {
     PROP_CHOICE, /* a word of choices[]; output its index */
     PROP_TEXT,   /* printable ASCII, min..max characters */
     PROP_NAMES,  /* texts, one behind the other; output a struct manifest_list */
-    PROP_WORDS,  /* words of choices[]; output a bit for each */
+    PROP_WORDS,  /* words of manifest_may_words[]; output their bits */
     PROP_IMAGE,  /* PROP_TEXT that is also a plain file name */
     PROP_FORMAT, /* the compatible string; no output */
 };
@@ -49,7 +49,6 @@ static const char *const bus_words[] = {"virtio", "ahci", NULL};
 
 static const char *const start_words[] = {"boot", "manual", NULL};
 static const char *const restart_words[] = {"never", "always", "limited", NULL};
-static const char *const may_words[] = {"watch", "screen", "input", "life", "store", NULL};
 
 #define NOT_GIVEN UINT32_MAX /* order.c fills it in */
 
@@ -66,7 +65,7 @@ static const struct prop system_props[] = {
     {"log", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_LOG_COM1, SYS(log), "",
      log_words},
     {"host-may", PROP_WORDS, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_MAY_ALL, SYS(host_may), "",
-     may_words},
+     NULL},
     {"end-when-idle", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, SYS(end_when_idle), "", NULL},
 };
 
@@ -111,6 +110,7 @@ static const struct prop vm_props[] = {
     {"start", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_START_BOOT, VM(start), "",
      start_words},
     {"after", PROP_NAMES, false, RULE_AFTER_KNOWN, 0, 0, 0, VM(after_names), "", NULL},
+    {"may", PROP_NAMES, false, RULE_MAY_WORDS, 0, 0, 0, VM(may_texts), "", NULL},
     {"restart", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_RESTART_NEVER, VM(restart),
      "", restart_words},
     {"restart-count", PROP_CELL, false, RULE_RESTART_RANGE, 1, MANIFEST_MAX_RESTARTS, NOT_GIVEN,
@@ -290,15 +290,14 @@ static void parse_words(struct report *r, const struct node *n, const struct pro
 {
     uint32_t bits = 0;
     for (const char *word = value; word < value + length; word += strlen(word) + 1) {
-        uint32_t i = 0;
-        while (p->choices[i] != NULL && strcmp(word, p->choices[i]) != 0) {
-            i++;
-        }
-        if (p->choices[i] == NULL) {
-            unknown_word(r, n, p, word);
+        const uint32_t more = manifest_may_bits(word, strlen(word));
+        if (more == 0) {
+            begin(r, n, p->name);
+            manifest_may_unknown(r, word, strlen(word), MANIFEST_MAY_ALL);
+            report_end(r, p->rule);
             return;
         }
-        bits |= 1u << i;
+        bits |= more;
     }
     set_cell(n, p, bits);
 }

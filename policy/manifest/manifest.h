@@ -61,15 +61,44 @@ enum manifest_firmware {
     MANIFEST_FIRMWARE_OVMF
 };
 
-/** What bhctl on the host's serial line may do: bits of manifest.host_may. */
+/** What somebody may ask root for: a bit for each verb of bhctl, and groups of them. The words for
+ *  them are in may_words.c. */
 enum manifest_may {
-    MANIFEST_MAY_WATCH = 1,  /* list, status, stats, audit, manifest */
-    MANIFEST_MAY_SCREEN = 2, /* see what a VM shows */
-    MANIFEST_MAY_INPUT = 4,  /* type */
-    MANIFEST_MAY_LIFE = 8,   /* start, stop, kill, restart, pause, resume, shut down */
-    MANIFEST_MAY_STORE = 16, /* save, restore */
-    MANIFEST_MAY_ALL = 31
+    MANIFEST_MAY_LIST = 1 << 0,   /* how a VM is and what it uses */
+    MANIFEST_MAY_STATUS = 1 << 1, /* protections and versions; no VM's */
+    MANIFEST_MAY_AUDIT = 1 << 2,
+    MANIFEST_MAY_MANIFEST = 1 << 3,
+    MANIFEST_MAY_SCREENSHOT = 1 << 4,
+    MANIFEST_MAY_TYPE = 1 << 5,
+    MANIFEST_MAY_START = 1 << 6,
+    MANIFEST_MAY_STOP = 1 << 7,
+    MANIFEST_MAY_KILL = 1 << 8,
+    MANIFEST_MAY_RESTART = 1 << 9,
+    MANIFEST_MAY_PAUSE = 1 << 10,
+    MANIFEST_MAY_RESUME = 1 << 11,
+    MANIFEST_MAY_SHUTDOWN = 1 << 12,
+    MANIFEST_MAY_SAVE = 1 << 13,
+    MANIFEST_MAY_RESTORE = 1 << 14,
+    MANIFEST_MAY_CONSOLE = 1 << 15,
+    MANIFEST_MAY_ALL = (1 << 16) - 1,
+    MANIFEST_MAY_WATCH =
+        MANIFEST_MAY_LIST | MANIFEST_MAY_STATUS | MANIFEST_MAY_AUDIT | MANIFEST_MAY_MANIFEST,
+    MANIFEST_MAY_LIFE = MANIFEST_MAY_START | MANIFEST_MAY_STOP | MANIFEST_MAY_KILL |
+                        MANIFEST_MAY_RESTART | MANIFEST_MAY_PAUSE | MANIFEST_MAY_RESUME |
+                        MANIFEST_MAY_SHUTDOWN,
+    MANIFEST_MAY_STORE = MANIFEST_MAY_SAVE | MANIFEST_MAY_RESTORE,
+    /* Of the system, not of a VM. */
+    MANIFEST_MAY_SYSTEM =
+        MANIFEST_MAY_STATUS | MANIFEST_MAY_AUDIT | MANIFEST_MAY_MANIFEST | MANIFEST_MAY_SHUTDOWN
 };
+
+struct manifest_may_word {
+    const char *word;
+    uint32_t bits;
+};
+
+/** Groups first, then single verbs; ends with a NULL word. */
+extern const struct manifest_may_word manifest_may_words[];
 
 /** Strings one behind the other, as in the blob. */
 struct manifest_list {
@@ -130,6 +159,9 @@ struct manifest_vm {
     uint32_t stop_wait_s;                  /* for a guest that is asked to stop */
     struct manifest_list after_names;      /* VMs that run before this one is started */
     uint64_t after;                        /* the same, a bit for each VM's number */
+    struct manifest_list may_texts;        /* what the guest may ask root for */
+    uint32_t may_system;                   /* the same: enum manifest_may, of the system */
+    uint32_t may[MANIFEST_MAX_VMS];        /* and of each VM */
     uint32_t debug_exit;                   /* 1: guest port 0xf4 ends the VM with a status */
     uint32_t vcpu_cpu[MANIFEST_MAX_VCPUS]; /* placement; MANIFEST_CPU_ANY when CPUs are unknown */
     uint32_t wire_count;                   /* wires that end here, at most MANIFEST_MAX_VM_WIRES */
@@ -241,6 +273,8 @@ enum manifest_rule_id {
     RULE_RESTART_RANGE,
     RULE_RESTART_USED,
     RULE_STOP_RANGE,
+    RULE_MAY_WORDS,
+    RULE_MAY_TARGET,
     RULE_AFTER_KNOWN,
     RULE_AFTER_BOOT,
     RULE_AFTER_CYCLE,

@@ -66,6 +66,9 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
                             "a VM is restarted 1 to 100 times in a row, after 0 to 600000 ms"},
     [RULE_RESTART_USED] = {"restart-used", "how a VM is restarted is said only where it is"},
     [RULE_STOP_RANGE] = {"stop-range", "a guest has 1 to 3600 s to stop"},
+    [RULE_MAY_WORDS] = {"may-words", "what a guest may is said in words of bhctl's verbs"},
+    [RULE_MAY_TARGET] = {"may-target", "a guest may do something about VMs that there are, each "
+                                       "named once"},
     [RULE_AFTER_KNOWN] = {"after-known", "a VM is started after others that there are, once each"},
     [RULE_AFTER_BOOT] = {"after-boot", "what starts at boot is after nothing that does not"},
     [RULE_AFTER_CYCLE] = {"after-cycle", "no VM waits for itself"},
@@ -475,17 +478,9 @@ static void check_disks(struct report *r, struct manifest *m)
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names,
-        check_labels,
-        check_disks,
-        check_host_memory,
-        check_balloons,
-        check_shares,
-        check_cpus,
-        check_start,
-        check_images,
-        manifest_check_order,
-        manifest_check_restart,
+        check_names,          check_labels,         check_disks,        check_host_memory,
+        check_balloons,       check_shares,         check_cpus,         check_start,
+        check_images,         manifest_check_order, manifest_check_may, manifest_check_restart,
         manifest_check_wires,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

@@ -22,6 +22,12 @@ void manifest_check(struct report *r, struct manifest *m);
 
 /** order.c: who is started after whom, and again. */
 void manifest_check_order(struct report *r, struct manifest *m);
+/** may.c: who may control whom. */
+void manifest_check_may(struct report *r, struct manifest *m);
+/** @return what a word allows, 0: no such word */
+uint32_t manifest_may_bits(const char *word, size_t length);
+/** Add to a line that a word is none of those for @bits, and which are. */
+void manifest_may_unknown(struct report *r, const char *word, size_t length, uint32_t bits);
 void manifest_check_restart(struct report *r, struct manifest *m);
 
 #endif

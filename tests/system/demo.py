@@ -46,6 +46,13 @@ def three(t):
         console(system, "Browser")
         say(system, "ping -c 2 server", " 0% packet loss")
         say(system, "ping -c 1 desktop", "unreachable")
+        console(system, "Desktop")
+        say(system, "clear; bhctl pause browser; bhctl list", r"browser +paused(?s:.*)server +running")
+        say(system, "bhctl resume browser", "browser: running")
+        say(system, "bhctl kill server; echo status $?", r'may: /vms/desktop: may lacks "kill"(?s:.*)status 5')
+        said = [(row["event"], row["verb"], row["vm"], row["by"]) for row in ask(system, "audit") if "verb" in row]
+        check(said == [("asked", "pause", "browser", "desktop"), ("asked", "resume", "browser", "desktop"),
+                       ("refused", "kill", "server", "desktop")], said)
         top = ask(system, "top", "--count=1", "--interval=0.2")[0]
         check([row["state"] for row in top] == ["running"] * 3, top)
         bhctl(system, "shutdown")

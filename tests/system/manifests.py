@@ -19,7 +19,7 @@ def missing_image(t):
     with open("guests/demo.dts", encoding="utf-8") as f:
         text = f.read()
     with open(source, "w", encoding="utf-8") as f:
-        f.write(text.replace("initrd-virtio.cpio", "nowhere.cpio"))
+        f.write(text.replace("initrd-bhctl.cpio", "nowhere.cpio"))
     said = t.command("tests/lib/run.py", f"--manifest={source}", "--dry", ok=(2,))
     check("nowhere.cpio" in said and "not found" in said, "names the image: " + said)
 

@@ -1,4 +1,5 @@
-// sources: policy/manifest/manifest.c policy/manifest/order.c
+// sources: policy/manifest/manifest.c policy/manifest/may.c policy/manifest/may_words.c
+// sources: policy/manifest/order.c
 // sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
 // flags: -Ipolicy/manifest -lfdt
 /*

@@ -1,4 +1,4 @@
-// sources: vmm/root/rights.c vmm/rt/fmt.c
+// sources: vmm/root/rights.c vmm/rt/fmt.c policy/manifest/may_words.c
 // flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * Root's decisions about the life of VMs, with VMs that do as they are told: order, restarts and
@@ -55,8 +55,8 @@ void vm_kill(struct vm *vm, const char *why)
 void vm_signal_stop(const struct vm *vm) { buttons[vm->number]++; }
 bool vm_stands(const struct vm *vm) { return stands[vm->number]; }
 
-void ask(struct vm *vm, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
-         const void *in, uint32_t in_bytes)
+void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
+         const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes)
 {
     assert_int_equal(verb, BH_CONTROL_RESUME);
     resumed++;
@@ -327,13 +327,25 @@ static void down_in_order(void **state)
 
 static void rights_name_their_rule(void **state)
 {
-    const struct subject s = {"host", "host-may", MANIFEST_MAY_WATCH | MANIFEST_MAY_STORE};
+    const struct manifest_vm guest = {.name = "vm", .may_system = MANIFEST_MAY_AUDIT, .may[1] = MANIFEST_MAY_STOP};
+    const struct subject s = rights_host(MANIFEST_MAY_WATCH | MANIFEST_MAY_STORE), g = rights_guest(&guest);
 
     (void)state;
-    assert_null(rights_refuse(&s, MANIFEST_MAY_WATCH, NULL));
-    assert_null(rights_refuse(&s, MANIFEST_MAY_STORE, &all[0]));
-    assert_string_equal(rights_refuse(&s, MANIFEST_MAY_LIFE, &all[0]), "host-may");
-    assert_string_equal(rights_refuse(&s, MANIFEST_MAY_INPUT, NULL), "host-may");
+    plain_configs();
+    begin(3);
+    assert_null(rights_refuse(&s, MANIFEST_MAY_STATUS, NULL));
+    assert_null(rights_refuse(&s, MANIFEST_MAY_SAVE, &all[0]));
+    assert_string_equal(rights_refuse(&s, MANIFEST_MAY_KILL, &all[0]), "host-may");
+    assert_string_equal(rights_refuse(&s, MANIFEST_MAY_SHUTDOWN, NULL), "host-may");
+    /* A guest: of each VM, and of the system, what is named and nothing else. */
+    assert_null(rights_refuse(&g, MANIFEST_MAY_STOP, &all[1]));
+    assert_string_equal(rights_refuse(&g, MANIFEST_MAY_STOP, &all[0]), "may");
+    assert_string_equal(rights_refuse(&g, MANIFEST_MAY_KILL, &all[1]), "may");
+    assert_string_equal(rights_refuse(&g, MANIFEST_MAY_STOP, NULL), "may");
+    assert_null(rights_refuse(&g, MANIFEST_MAY_AUDIT, NULL));
+    assert_string_equal(rights_refuse(&g, MANIFEST_MAY_AUDIT, &all[1]), "may");
+    assert_null(rights_refuse_all(&g, MANIFEST_MAY_STOP));
+    assert_string_equal(rights_refuse_all(&g, MANIFEST_MAY_LIST), "may");
     for (uint32_t bit = 1; bit & MANIFEST_MAY_ALL; bit *= 2)
         assert_string_not_equal(rights_word(bit), "nothing");
 }

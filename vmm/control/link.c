@@ -1,17 +1,25 @@
-/* The line to root: a Unix socket with frames on it; see bhctl.h. */
+/*
+ * The line to root, with frames on it: a Unix socket, or a serial port (in a guest its control
+ * channel); see bhctl.h.
+ */
 #include "bhctl.h"
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 #include "wire.h"
 
-#define RUNS_PATTERN "build/run/*/control.sock"
+#define RUNS "build/run"
 /* Root answers or says that the monitor does not; emulators are slow. */
 #define SILENCE_MS  30000
 #define READY_MS    1000
@@ -40,6 +48,7 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_FORBIDDEN] = "the manifest forbids this",
     [BH_WIRE_NOT_STARTED] = "the VM was not started; 'bhctl list' and 'bhctl audit' say why",
     [BH_WIRE_SHUTTING_DOWN] = "the system is being shut down",
+    [BH_WIRE_BUSY] = "the VM's monitor is at work for another bhctl; try again",
     [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
 };
 
@@ -65,6 +74,7 @@ static const char *const status_names[BH_WIRE_STATUSES] = {
     [BH_WIRE_FORBIDDEN] = "forbidden",
     [BH_WIRE_NOT_STARTED] = "not-started",
     [BH_WIRE_SHUTTING_DOWN] = "shutting-down",
+    [BH_WIRE_BUSY] = "busy",
 };
 
 /* What the manifest's rule says, from the end of the last answer. */
@@ -87,38 +97,64 @@ static bool try_connect(const char *path)
     return false;
 }
 
+/* A serial port carries bytes as they are, of one bhctl at a time; what an earlier one has left
+ * there is nobody's. */
+static bool try_port(const char *path)
+{
+    struct termios t;
+
+    fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX) == 0 && tcgetattr(fd, &t) == 0) {
+        cfmakeraw(&t);
+        t.c_cflag |= CLOCAL;
+        if (cfsetspeed(&t, B115200) == 0 && tcsetattr(fd, TCSANOW, &t) == 0 &&
+            tcflush(fd, TCIOFLUSH) == 0)
+            return true;
+    }
+    if (fd >= 0) close(fd);
+    fd = -1;
+    return false;
+}
+
+/* The run with the highest number below @below. 0: none */
+static unsigned long run_below(unsigned long below)
+{
+    DIR *runs = opendir(RUNS);
+    unsigned long best = 0;
+
+    if (!runs) return 0;
+    for (const struct dirent *e; (e = readdir(runs)) != NULL;) {
+        char *end;
+        unsigned long n = strtoul(e->d_name, &end, 10);
+
+        if (*end == '\0' && n > best && n < below) best = n;
+    }
+    closedir(runs);
+    return best;
+}
+
 /* The run with the highest number whose emulator listens. */
 static bool connect_latest(void)
 {
-    glob_t found;
-    bool done = false;
+    char path[64];
 
-    if (glob(RUNS_PATTERN, GLOB_NOSORT, NULL, &found) != 0) return false;
-    while (!done) {
-        size_t best = found.gl_pathc;
-        long number = -1;
-
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            long n = found.gl_pathv[i][0]
-                         ? strtol(found.gl_pathv[i] + strlen("build/run/"), NULL, 10)
-                         : -1;
-
-            if (n > number) {
-                number = n;
-                best = i;
-            }
-        }
-        if (best == found.gl_pathc) break;
-        done = try_connect(found.gl_pathv[best]);
-        found.gl_pathv[best][0] = '\0';
+    for (unsigned long n = run_below((unsigned long)-1); n != 0; n = run_below(n)) {
+        (void)snprintf(path, sizeof(path), RUNS "/%lu/control.sock", n);
+        if (try_connect(path)) return true;
     }
-    globfree(&found);
-    return done;
+    return false;
 }
 
 void link_open(const struct options *o)
 {
-    if (o->socket) {
+    struct stat st;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (o->socket && stat(o->socket, &st) == 0 && S_ISCHR(st.st_mode)) {
+        if (!try_port(o->socket))
+            die(EXIT_NO_LINK, "%s: %s; does the manifest give this VM a property may?", o->socket,
+                strerror(errno));
+    } else if (o->socket) {
         if (!try_connect(o->socket))
             die(EXIT_NO_LINK, "%s: %s; is the system running?", o->socket, strerror(errno));
     } else if (!connect_latest()) {
@@ -130,7 +166,7 @@ void link_open(const struct options *o)
 static void send_all(const uint8_t *bytes, size_t n)
 {
     while (n != 0) {
-        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+        ssize_t sent = write(fd, bytes, n);
 
         if (sent < 0 && errno == EINTR) continue;
         if (sent <= 0) die(EXIT_BAD_LINK, "the system has ended");
@@ -152,7 +188,7 @@ static int next_byte(int timeout_ms)
 
         if (ready < 0 && errno == EINTR) continue;
         if (ready == 0) return -1;
-        n = recv(fd, buffer, sizeof(buffer), 0);
+        n = read(fd, buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) die(EXIT_BAD_LINK, "the system has ended");
         used = (size_t)n;

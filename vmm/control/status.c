@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "bhctl.h"
+#include "manifest.h"
 
 static bool system_part(void *ctx, const uint8_t *payload, uint32_t bytes)
 {
@@ -12,15 +13,16 @@ static bool system_part(void *ctx, const uint8_t *payload, uint32_t bytes)
     return true;
 }
 
+/* Groups of verbs where all of a group are there. */
 static void print_may(uint32_t may)
 {
-    static const char *const words[] = {"watch", "screen", "input", "life", "store"};
     const char *between = "";
 
-    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (may >> i & 1u) {
-            printf("%s\"%s\"", between, words[i]);
+    for (const struct manifest_may_word *w = manifest_may_words; w->word != NULL; w++)
+        if ((may & w->bits) == w->bits) {
+            printf("%s\"%s\"", between, w->word);
             between = ", ";
+            may &= ~w->bits;
         }
 }
 

@@ -293,6 +293,22 @@ void platform_tick(void);
 /** The earliest deadline that this thread has to see to: its local APIC's and, on vCPU 0, those of
  *  all devices. Tells vCPU 0 when another has brought one forward. */
 uint64_t platform_deadline_ns(void);
+/** A byte for root. @return false: no room now */
+bool ring_put(struct bh_console *c, uint8_t byte);
+/** Hand what root has sent to @take, which says how much of it it has taken. */
+void ring_take(struct bh_console *c, unsigned (*take)(const uint8_t *bytes, unsigned count));
+
+/** The guest's control channel; with the device lock held. */
+bool channel_init(struct bus *bus, const struct dev_host *host);
+/** Is this the device of a port range? */
+bool channel_is(const void *dev);
+void channel_input(void);
+void channel_output_room(void);
+uint64_t channel_deadline_ns(void);
+void channel_tick(uint64_t now_ns);
+/** As platform_saved(): its state, if there is one. */
+bool channel_saved(const struct dev_state **state, void **dev);
+
 /** Bytes for root's console. @return how many there was room for */
 unsigned console_output(void *ctx, const uint8_t *bytes, unsigned count);
 /** Root has signalled: console input, or room for output, or a question; or a wire's peer has. */

@@ -116,22 +116,7 @@ static void wire_debug_exit(void *ctx, uint32_t value) { vm_end(BH_END_DEBUG_EXI
 
 static struct bh_console *console(void) { return (struct bh_console *)BH_MONITOR_CONSOLE; }
 
-static bool console_put(uint8_t byte)
-{
-    struct bh_console *c = console();
-    uint32_t put = c->out_put;
-    uint32_t used = put - __atomic_load_n(&c->out_get, __ATOMIC_ACQUIRE);
-
-    if (used >= BH_CONSOLE_OUT_BYTES) {
-        (void)bh_signal(BH_MONITOR_SLOT_ROOT);
-        return false;
-    }
-    c->out[put % BH_CONSOLE_OUT_BYTES] = byte;
-    __atomic_store_n(&c->out_put, put + 1u, __ATOMIC_RELEASE);
-    /* Root looks by itself every few milliseconds. */
-    if (used == BH_CONSOLE_OUT_BYTES / 2u) (void)bh_signal(BH_MONITOR_SLOT_ROOT);
-    return true;
-}
+static bool console_put(uint8_t byte) { return ring_put(console(), byte); }
 
 unsigned console_output(void *ctx, const uint8_t *bytes, unsigned count)
 {
@@ -161,21 +146,8 @@ static unsigned type(const uint8_t *bytes, unsigned count)
 
 static void console_input(void)
 {
-    struct bh_console *c = console();
-    uint32_t get = c->in_get;
-    uint32_t used = __atomic_load_n(&c->in_put, __ATOMIC_ACQUIRE) - get;
-
-    if (used == 0 || used > BH_CONSOLE_IN_BYTES) return;
-    while (used) {
-        uint32_t at = get % BH_CONSOLE_IN_BYTES, n = BH_CONSOLE_IN_BYTES - at, done;
-
-        if (n > used) n = used;
-        done = type(c->in + at, n);
-        get += done;
-        used -= done;
-        if (done < n) break;
-    }
-    __atomic_store_n(&c->in_get, get, __ATOMIC_RELEASE);
+    ring_take(console(), type);
+    channel_input();
     self()->dirty |= DIRTY_DEVICES;
 }
 
@@ -192,6 +164,7 @@ void platform_signalled(uint64_t bits)
     if (bits & BH_MONITOR_SIGNAL_CONSOLE) {
         console_input();
         uart16550_tx_ready(&uart);
+        channel_output_room();
         virtio_console_output_room();
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
@@ -317,6 +290,7 @@ static uint64_t devices_next_ns(void)
     ns = ns_min(ns, virtio_devices_deadline_ns());
     ns = ns_min(ns, sata_deadline_ns());
     ns = ns_min(ns, watchdog.deadline_ns);
+    ns = ns_min(ns, channel_deadline_ns());
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -346,6 +320,7 @@ static void devices_tick(uint64_t now)
     if (keyboard.deadline_ns <= now) i8042_tick(&keyboard, now);
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
     if (watchdog.deadline_ns <= now) watchdog_tick(&watchdog, now);
+    channel_tick(now);
     virtio_devices_tick(now);
     sata_tick(now);
     console_input();
@@ -427,7 +402,7 @@ static void ports_mark(struct bus *b)
             /* Of the reads only a poll changes anything (8259A data sheet, "poll command"). */
             read_first[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
             write_dirty[i + 1u] = DIRTY_IRQ | DIRTY_PIC;
-        } else if (r->dev == &uart) {
+        } else if (r->dev == &uart || channel_is(r->dev)) {
             read_first[i + 1u] = DIRTY_DEVICES | DIRTY_RX;
             write_dirty[i + 1u] = DIRTY_DEVICES;
         } else if (r->dev == &keyboard) { /* its deadline is when a key that is held repeats */
@@ -506,6 +481,7 @@ bool platform_init(void)
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),
                   guest_mem_high_bytes(&guest_mem)) &&
          uart16550_init(&uart, &bus, &host, COM1_PORT, COM1_IRQ, wire_tx, NULL) &&
+         channel_init(&bus, &host) &&
          i8042_init(&keyboard, &bus, &host, (st->flags & BH_MONITOR_FLAG_VGA) != 0, wire_reset,
                     NULL) &&
          chipset_init() &&
@@ -555,6 +531,7 @@ bool platform_saved(unsigned n, const struct dev_state **state, void **dev, uint
         *dev = &watchdog;
         return true;
     }
+    if (channel_saved(state, dev) && n-- == 0) return true;
     if (firmware_saved(&n, state, dev)) return true;
     return virtio_devices_saved(n, state, dev);
 }

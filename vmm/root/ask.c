@@ -5,8 +5,10 @@
 
 #define ANSWER_MS 1000u
 
-void ask(struct vm *vm, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
-         const void *in, uint32_t in_bytes)
+bool ask_free(const struct vm *vm) { return !vm->asker || rt_tsc() > vm->ask_deadline_tsc; }
+
+void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
+         const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes)
 {
     struct bh_control *c = vm->control;
 
@@ -15,20 +17,29 @@ void ask(struct vm *vm, enum bh_control_verb verb, const uint64_t args[BH_CONTRO
     for (unsigned i = 0; i < BH_CONTROL_ARGS; i++) c->args[i] = args ? args[i] : 0;
     c->in_bytes = in_bytes;
     if (in_bytes) memcpy(c->in, in, in_bytes);
+    vm->asker = asker;
     vm->asked++;
     vm->ask_deadline_tsc = rt_tsc() + (uint64_t)info()->tsc_khz * ANSWER_MS;
     __atomic_store_n(&c->request, vm->asked, __ATOMIC_RELEASE);
     vm_signal_control(vm);
 }
 
-bool ask_answered(struct vm *vm, struct ask_answer *answer, void *out, uint32_t out_room)
+void ask_forget(struct vm *vm, const void *asker)
+{
+    if (vm->asker == asker) vm->asker = NULL;
+}
+
+bool ask_answered(struct vm *vm, const void *asker, struct ask_answer *answer, void *out,
+                  uint32_t out_room)
 {
     const volatile struct bh_control *c = vm->control;
     uint32_t bytes;
 
     *answer = (struct ask_answer){.status = BH_WIRE_NO_ANSWER};
+    if (vm->asker != asker) return true; /* another question has taken its place */
     if (__atomic_load_n(&c->reply, __ATOMIC_ACQUIRE) != vm->asked)
         return rt_tsc() > vm->ask_deadline_tsc;
+    vm->asker = NULL;
     answer->status = c->status;
     if (answer->status >= BH_WIRE_STATUSES) answer->status = BH_WIRE_NO_ANSWER;
     for (unsigned i = 0; i < BH_CONTROL_ARGS; i++) answer->values[i] = c->values[i];

@@ -10,9 +10,17 @@
 #include "bulkhead/wire.h"
 #include "vm.h"
 
-/** @param in bytes for the monitor, at most BH_CONTROL_IN_BYTES (more are cut off) */
-void ask(struct vm *vm, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
-         const void *in, uint32_t in_bytes);
+/** Does nobody wait for an answer of this VM? Who asks nonetheless takes the other's answer away.
+ */
+bool ask_free(const struct vm *vm);
+
+/** @param asker whoever will ask for the answer; NULL: nobody
+ *  @param in bytes for the monitor, at most BH_CONTROL_IN_BYTES (more are cut off) */
+void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
+         const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes);
+
+/** The asker is gone: another may ask at once. */
+void ask_forget(struct vm *vm, const void *asker);
 
 struct ask_answer {
     uint32_t status; /* enum bh_wire_status */
@@ -26,6 +34,7 @@ struct ask_answer {
  * @param out_room  room there; more are cut off
  * @return false: not there yet
  */
-bool ask_answered(struct vm *vm, struct ask_answer *answer, void *out, uint32_t out_room);
+bool ask_answered(struct vm *vm, const void *asker, struct ask_answer *answer, void *out,
+                  uint32_t out_room);
 
 #endif

@@ -1,203 +1,305 @@
 /* The control channel; see control.h. */
 #include "control.h"
 #include <stddef.h>
+#include "ask.h"
 #include "caps.h"
 #include "fmt.h"
+#include "line.h"
 #include "log.h"
 #include "string.h"
 #include "wire.h"
 
 /* Per call: the loop has other work. */
-#define TAKE_MAX 1024u
-#define SEND_MAX 1024u
+#define TAKE_MAX       1024u
+#define TAKE_MAX_GUEST 256u
+#define SEND_MAX       1024u
 /* A frame whose bytes stop coming is no frame; so long the line is looked at often. */
 #define LISTEN_MS 1000u
 /* What is to be said at the end of the system has so long. */
 #define END_MS 300u
+/* A guest's requests leave records: it makes so many at most. */
+#define GUEST_REQUEST_MS 50u
+/* A guest that takes nothing for so long has gone: its request is dropped. */
+#define STUCK_MS 5000u
+/* So long a request waits for a VM's monitor that is at work for another. */
+#define BUSY_MS 3000u
 
-static struct wire_frame request, in, out;
-static uint32_t out_bytes, out_sent;
-static const struct control_verb *verb; /* being carried out; NULL: none */
-static struct control_call call;
-static uint64_t last_byte_tsc;
-static bool present; /* the port exists */
+/* One for the host's line, and one for each VM's guest that may ask for anything. */
+static struct channel {
+    struct line line;
+    struct subject who;
+    struct wire_frame request, in, out;
+    uint32_t out_bytes, out_sent;
+    const struct control_verb *verb; /* being carried out; NULL: none */
+    struct control_call call;
+    uint64_t last_byte_tsc, sent_tsc, next_tsc;
+    uint32_t starts; /* of the VM: another one's guest knows nothing of what was here before */
+} channels[1u + VMS_MAX];
+static unsigned count;
+
+static uint64_t ms(uint64_t n) { return (uint64_t)info()->tsc_khz * n; }
+
+static void add(const struct control_system *system, struct vm *vm, struct subject who)
+{
+    struct channel *ch = &channels[count++];
+
+    ch->line.vm = vm;
+    ch->who = who;
+    ch->call.system = system;
+    ch->call.who = &ch->who;
+}
 
 void control_init(const struct control_system *system)
 {
-    present = serial_present(COM3);
-    if (present) serial_init(COM3);
-    call.system = system;
+    const struct line host = {NULL, false};
+
+    if (line_present(&host)) {
+        serial_init(COM3);
+        add(system, NULL, rights_host(system->host_may));
+    }
+    for (unsigned i = 0; i < system->vm_count; i++)
+        if (system->vms[i].config->may_texts.text)
+            add(system, &system->vms[i], rights_guest(system->vms[i].config));
 }
 
-static void answer(enum bh_wire_kind kind, uint32_t status, uint32_t bytes)
+/* What was on its way is not any more. */
+static void drop(struct channel *ch)
 {
-    out.header = (struct bh_wire_header){.verb = request.header.verb,
-                                         .sequence = request.header.sequence,
-                                         .bytes = bytes,
-                                         .status = status};
-    out_bytes = wire_seal(&out, kind);
-    out_sent = 0;
+    if (ch->call.vm) ask_forget(ch->call.vm, &ch->call);
+    ch->verb = NULL;
+    ch->out_bytes = ch->out_sent = 0;
+}
+
+static void answer(struct channel *ch, enum bh_wire_kind kind, uint32_t status, uint32_t bytes)
+{
+    ch->out.header = (struct bh_wire_header){.verb = ch->request.header.verb,
+                                             .sequence = ch->request.header.sequence,
+                                             .bytes = bytes,
+                                             .status = status};
+    ch->out_bytes = wire_seal(&ch->out, kind);
+    ch->out_sent = 0;
+    ch->sent_tsc = rt_tsc();
 }
 
 /* The VM whose name the payload begins with. */
-static struct vm *find_vm(void)
+static struct vm *find_vm(struct channel *ch)
 {
-    const char *name = (const char *)wire_payload(&request);
+    const struct control_system *system = ch->call.system;
+    const char *name = (const char *)wire_payload(&ch->request);
 
-    if (request.header.bytes < BH_WIRE_NAME_BYTES || name[BH_WIRE_NAME_BYTES - 1u] != '\0')
+    if (ch->request.header.bytes < BH_WIRE_NAME_BYTES || name[BH_WIRE_NAME_BYTES - 1u] != '\0')
         return NULL;
-    for (unsigned i = 0; i < call.system->vm_count; i++)
-        if (strcmp(call.system->vms[i].config->name, name) == 0) return &call.system->vms[i];
+    for (unsigned i = 0; i < system->vm_count; i++)
+        if (strcmp(system->vms[i].config->name, name) == 0) return &system->vms[i];
     return NULL;
 }
 
 /* Where what a verb answers goes. */
-static void clear_part(void)
+static void clear_part(struct channel *ch)
 {
-    call.out = wire_payload(&out);
-    call.out_bytes = 0;
+    ch->call.out = wire_payload(&ch->out);
+    ch->call.out_bytes = 0;
+}
+
+static void record(const struct channel *ch, const struct control_verb *v, const char *rule)
+{
+    audit_begin(rule ? "refused" : "asked");
+    audit_text("verb", v->name);
+    if (ch->call.vm) audit_text("vm", ch->call.vm->config->name);
+    audit_text("by", ch->who.name);
+    if (ch->line.vm) audit_text("from", "guest");
+    if (rule) audit_text("rule", rule);
+    audit_end();
+}
+
+/* Two texts: the rule, and where it stands and what it lacks. A guest is told the same of VMs that
+ * there are and of others. */
+static void put_refusal(struct channel *ch, const struct control_verb *v, const char *rule)
+{
+    char *text = (char *)ch->call.out;
+    uint32_t n = (uint32_t)fmt_buf(text, 64, "%s", rule) + 1u;
+
+    n +=
+        (uint32_t)fmt_buf(text + n, 128, "%s%s: %s lacks \"%s\"", ch->line.vm ? "/vms/" : "/system",
+                          ch->line.vm ? ch->who.name : "", rule, rights_word(v->right)) +
+        1u;
+    ch->call.out_bytes = n;
 }
 
 /* Does the manifest allow it? What changes something leaves a record in either case. */
-static bool allowed(const struct control_verb *v)
+static bool allowed(struct channel *ch, const struct control_verb *v)
 {
-    const struct subject *s = &call.system->host;
-    const char *rule = rights_refuse(s, v->right, call.vm);
-    char *text = (char *)call.out;
+    const char *rule = v->whose == OF_SEVERAL ? rights_refuse_all(&ch->who, v->right)
+                                              : rights_refuse(&ch->who, v->right, ch->call.vm);
 
-    if (rule || v->right == MANIFEST_MAY_LIFE || v->right == MANIFEST_MAY_STORE) {
-        audit_begin(rule ? "refused" : "asked");
-        audit_text("verb", v->name);
-        if (call.vm) audit_text("vm", call.vm->config->name);
-        audit_text("by", s->name);
-        if (rule) audit_text("rule", rule);
-        audit_end();
-    }
-    if (!rule) return true;
-    call.out_bytes = (uint32_t)fmt_buf(text, 64, "%s", rule) + 1u;
-    call.out_bytes += (uint32_t)fmt_buf(text + call.out_bytes, 128, "%s lacks \"%s\"", rule,
-                                        rights_word(v->right)) +
-                      1u;
-    return false;
+    if (rule || (v->right & (MANIFEST_MAY_LIFE | MANIFEST_MAY_STORE))) record(ch, v, rule);
+    if (rule) put_refusal(ch, v, rule);
+    return !rule;
 }
 
 /* @return BH_WIRE_OK and the verb is to be run, or why not. */
-static uint32_t accept(const struct control_verb *v)
+static uint32_t accept(struct channel *ch)
 {
+    struct control_call *call = &ch->call;
+    const struct control_verb *v = control_verbs;
     uint32_t skip = 0;
 
-    while (v->number != 0 && v->number != request.header.verb) v++;
+    while (v->number != 0 && v->number != ch->request.header.verb) v++;
     if (v->number == 0) return BH_WIRE_NO_VERB;
-    call.vm = NULL;
-    if (v->whose != OF_SYSTEM) {
-        if (request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
-        call.vm = find_vm();
-        if (!call.vm) return BH_WIRE_NO_VM;
+    call->vm = NULL;
+    if (v->whose == OF_VM || v->whose == OF_LIVING_VM) {
+        if (ch->request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
+        call->vm = find_vm(ch);
+        if (!call->vm && !ch->line.vm) return BH_WIRE_NO_VM;
         skip = BH_WIRE_NAME_BYTES;
     }
-    if (!allowed(v)) return BH_WIRE_FORBIDDEN;
-    if (v->whose == OF_LIVING_VM && !vm_lives(call.vm)) return BH_WIRE_NOT_RUNNING;
-    call.in = wire_payload(&request) + skip;
-    call.in_bytes = request.header.bytes - skip;
-    call.step = 0;
-    call.at = call.deadline_tsc = call.pause_tsc = 0;
-    verb = v;
+    if (!allowed(ch, v)) return BH_WIRE_FORBIDDEN;
+    if (v->whose == OF_LIVING_VM && !vm_lives(call->vm)) return BH_WIRE_NOT_RUNNING;
+    call->in = wire_payload(&ch->request) + skip;
+    call->in_bytes = ch->request.header.bytes - skip;
+    call->step = 0;
+    call->at = call->deadline_tsc = call->pause_tsc = call->wait_tsc = 0;
+    ch->verb = v;
     return BH_WIRE_OK;
 }
 
-static void begin(void)
+static void begin(struct channel *ch)
 {
-    uint32_t status;
+    uint32_t status = BH_WIRE_BAD_VERSION;
 
-    request = in;
-    verb = NULL;
-    clear_part();
-    status =
-        request.header.version == BH_WIRE_VERSION ? accept(control_verbs) : BH_WIRE_BAD_VERSION;
-    if (status != BH_WIRE_OK) answer(BH_WIRE_END, status, call.out_bytes);
+    drop(ch);
+    ch->request = ch->in;
+    ch->next_tsc = ch->line.vm ? rt_tsc() + ms(GUEST_REQUEST_MS) : 0;
+    clear_part(ch);
+    if (ch->request.header.version == BH_WIRE_VERSION) status = accept(ch);
+    if (status != BH_WIRE_OK) answer(ch, BH_WIRE_END, status, ch->call.out_bytes);
 }
 
 /* Between frames bhctl asks whether somebody listens. */
-static bool enquiry(uint8_t byte)
+static bool enquiry(struct channel *ch, uint8_t byte)
 {
-    if (byte != BH_WIRE_ENQUIRY || (in.used != 0 && !in.whole)) return false;
-    if (serial_room(COM3) != 0) serial_put(COM3, BH_WIRE_READY);
+    if (byte != BH_WIRE_ENQUIRY || (ch->in.used != 0 && !ch->in.whole)) return false;
+    if (line_room(&ch->line) != 0) line_put(&ch->line, BH_WIRE_READY);
     return true;
 }
 
-/* @return true while more may be on its way. */
-static bool take(void)
+static void frame(struct channel *ch, enum wire_event event)
 {
-    bool listening =
-        last_byte_tsc != 0 && rt_tsc() - last_byte_tsc <= (uint64_t)info()->tsc_khz * LISTEN_MS;
-    int byte;
-
-    if (!listening && !in.whole) in.used = 0;
-    /* What is being sent is sent to its end: frames are never cut. */
-    for (unsigned i = 0; i < TAKE_MAX && out_sent == out_bytes; i++) {
-        byte = serial_get(COM3);
-        if (byte < 0) break;
-        last_byte_tsc = rt_tsc();
-        listening = true;
-        if (enquiry((uint8_t)byte)) continue;
-        switch (wire_take(&in, (uint8_t)byte)) {
-        case WIRE_FRAME:
-            if (in.header.kind == BH_WIRE_REQUEST) begin();
-            break;
-        case WIRE_DAMAGED:
-            if (in.header.kind != BH_WIRE_REQUEST) break;
-            request.header = in.header;
-            verb = NULL;
-            answer(BH_WIRE_END, BH_WIRE_DAMAGED, 0);
-            break;
-        default: break;
-        }
+    if (event == WIRE_MORE || ch->in.header.kind != BH_WIRE_REQUEST) return;
+    if (event == WIRE_FRAME) {
+        begin(ch);
+        return;
     }
-    return listening;
+    drop(ch);
+    ch->request.header = ch->in.header;
+    answer(ch, BH_WIRE_END, BH_WIRE_DAMAGED, 0);
 }
 
-static void go_on(void)
+/* @return true while more may be on its way. */
+static bool take(struct channel *ch)
+{
+    bool listening = ch->last_byte_tsc != 0 && rt_tsc() - ch->last_byte_tsc <= ms(LISTEN_MS);
+    unsigned most = ch->line.vm ? TAKE_MAX_GUEST : TAKE_MAX;
+
+    if (!listening && !ch->in.whole) ch->in.used = 0;
+    /* What is being sent is sent to its end: frames are never cut. */
+    for (unsigned i = 0; i < most && ch->out_sent == ch->out_bytes; i++) {
+        int byte = rt_tsc() < ch->next_tsc ? -1 : line_get(&ch->line);
+
+        if (byte < 0) break;
+        ch->last_byte_tsc = rt_tsc();
+        listening = true;
+        if (!enquiry(ch, (uint8_t)byte)) frame(ch, wire_take(&ch->in, (uint8_t)byte));
+    }
+    return listening && !ch->line.vm; /* rings keep what comes until root looks by itself */
+}
+
+int ask_wait(struct control_call *c)
+{
+    if (c->wait_tsc == 0) c->wait_tsc = rt_tsc() + ms(BUSY_MS);
+    return rt_tsc() < c->wait_tsc ? CONTROL_GO_ON : BH_WIRE_BUSY;
+}
+
+static void go_on(struct channel *ch)
 {
     int status;
 
-    clear_part();
-    if (verb->whose == OF_LIVING_VM && !vm_lives(call.vm))
+    clear_part(ch);
+    if (ch->verb->whose == OF_LIVING_VM && !vm_lives(ch->call.vm))
         status = BH_WIRE_NOT_RUNNING;
     else
-        status = verb->run(&call);
+        status = ch->verb->run(&ch->call);
     if (status != CONTROL_GO_ON) {
-        verb = NULL;
-        answer(BH_WIRE_END, (uint32_t)status, call.out_bytes);
-    } else if (call.out_bytes != 0) {
-        answer(BH_WIRE_PART, BH_WIRE_OK, call.out_bytes);
+        drop(ch);
+        answer(ch, BH_WIRE_END, (uint32_t)status, ch->call.out_bytes);
+    } else if (ch->call.out_bytes != 0) {
+        answer(ch, BH_WIRE_PART, BH_WIRE_OK, ch->call.out_bytes);
     }
 }
 
-static void send(void)
+/* @return false: what is to be sent does not go out now */
+static bool send(struct channel *ch)
 {
-    for (unsigned sent = 0; out_sent < out_bytes && sent < SEND_MAX;) {
-        unsigned room = serial_room(COM3);
+    for (unsigned sent = 0; ch->out_sent < ch->out_bytes && sent < SEND_MAX;) {
+        unsigned room = line_room(&ch->line);
 
-        if (room == 0) return;
-        for (; room != 0 && out_sent < out_bytes; room--, sent++)
-            serial_put(COM3, out.bytes[out_sent++]);
+        if (room == 0) {
+            if (ch->line.vm && rt_tsc() - ch->sent_tsc > ms(STUCK_MS)) drop(ch);
+            return false;
+        }
+        ch->sent_tsc = rt_tsc();
+        for (; room != 0 && ch->out_sent < ch->out_bytes; room--, sent++)
+            line_put(&ch->line, ch->out.bytes[ch->out_sent++]);
     }
+    return true;
+}
+
+/* Is somebody at the other end, and the same as before? */
+static bool attended(struct channel *ch)
+{
+    if (!ch->line.vm) return true;
+    if (!line_present(&ch->line)) {
+        drop(ch);
+        return false;
+    }
+    if (ch->starts == ch->line.vm->starts) return true;
+    drop(ch);
+    ch->in.used = 0;
+    ch->in.whole = false;
+    ch->starts = ch->line.vm->starts;
+    return true;
+}
+
+static bool channel_poll(struct channel *ch)
+{
+    bool busy, sent;
+
+    if (!attended(ch)) return false;
+    busy = take(ch);
+    if (ch->verb && ch->out_sent == ch->out_bytes) go_on(ch);
+    sent = send(ch);
+    line_flush(&ch->line);
+    return busy || (sent && (ch->verb || ch->out_sent < ch->out_bytes)) || (!sent && !ch->line.vm);
 }
 
 bool control_poll(void)
 {
-    bool busy;
+    bool busy = false;
 
-    if (!present) return false;
-    busy = take();
-    if (verb && out_sent == out_bytes) go_on();
-    send();
-    return busy || verb != NULL || out_sent < out_bytes;
+    for (unsigned i = 0; i < count; i++) busy = channel_poll(&channels[i]) || busy;
+    return busy;
+}
+
+static bool unsaid(void)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (channels[i].verb || channels[i].out_sent < channels[i].out_bytes) return true;
+    return false;
 }
 
 void control_end(void)
 {
-    uint64_t end = rt_tsc() + (uint64_t)info()->tsc_khz * END_MS;
+    uint64_t end = rt_tsc() + ms(END_MS);
 
-    while (present && (verb || out_sent < out_bytes) && rt_tsc() < end) (void)control_poll();
+    while (unsaid() && rt_tsc() < end) (void)control_poll();
 }

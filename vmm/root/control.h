@@ -1,6 +1,8 @@
 /*
- * The control channel: requests of bhctl on COM3, carried out one at a time while the supervising
- * loop goes on. May call: the serial port, verbs (control_verbs.c). Never waits.
+ * Control channels: requests of bhctl, on COM3 and from guests whose VMs the manifest gives a
+ * channel of their own. Of each channel one request at a time is carried out while the supervising
+ * loop goes on. May call: line.h, verbs (control_verbs.c). Never waits; a client that is slow,
+ * silent or talks nonsense keeps no other from being served.
  */
 #ifndef VMM_ROOT_CONTROL_H
 #define VMM_ROOT_CONTROL_H
@@ -16,7 +18,7 @@ struct control_system {
     unsigned vm_count;
     const void *blob; /* the manifest */
     uint64_t blob_bytes;
-    struct subject host; /* bhctl on COM3 */
+    uint32_t host_may; /* bhctl on COM3: enum manifest_may */
 };
 
 void control_init(const struct control_system *system);
@@ -30,12 +32,13 @@ void control_end(void);
 /** A request while it is carried out. */
 struct control_call {
     const struct control_system *system;
-    struct vm *vm; /* the one that is meant, if the verb is of one */
+    const struct subject *who; /* asks */
+    struct vm *vm;             /* the one that is meant, if the verb is of one */
     const uint8_t *in;
     uint32_t in_bytes;
     /* The verb's own, zero at first. */
     uint32_t step;
-    uint64_t at, deadline_tsc, pause_tsc;
+    uint64_t at, deadline_tsc, pause_tsc, wait_tsc;
     uint64_t words[8];
     /* Of this call: what goes out as a part, at most BH_WIRE_PAYLOAD_BYTES. */
     uint8_t *out;
@@ -48,10 +51,18 @@ struct control_verb {
     uint16_t number;  /* enum bh_wire_verb */
     const char *name; /* in records */
     uint32_t right;   /* enum manifest_may */
-    enum { OF_SYSTEM, OF_VM, OF_LIVING_VM } whose;
+    enum {
+        OF_SYSTEM,
+        OF_VM,
+        OF_LIVING_VM,
+        OF_SEVERAL
+    } whose; /* OF_SEVERAL: those one may ask about */
     /** Called until it returns an enum bh_wire_status. Bounded work per call. */
     int (*run)(struct control_call *c);
 };
+
+/** The VM's monitor is at work for another client: what run() returns then. */
+int ask_wait(struct control_call *c);
 
 /** Verbs with files of their own. */
 int control_list(struct control_call *c);

@@ -106,11 +106,12 @@ static int ask_and_follow(struct control_call *c, enum bh_control_verb what)
     struct ask_answer answer;
 
     if (c->step == LIFE_BEGIN) {
-        ask(c->vm, what, NULL, NULL, 0);
+        if (!ask_free(c->vm)) return ask_wait(c);
+        ask(c->vm, c, what, NULL, NULL, 0);
         c->vm->ask_deadline_tsc = after_ms(PAUSE_MS);
     }
     if (c->step == LIFE_GOES_ON) {
-        if (!ask_answered(c->vm, &answer, NULL, 0)) return CONTROL_GO_ON;
+        if (!ask_answered(c->vm, c, &answer, NULL, 0)) return CONTROL_GO_ON;
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
         c->vm->state = vm_stands(c->vm) ? VM_PAUSED : VM_RUNNING;
     }

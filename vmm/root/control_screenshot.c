@@ -19,13 +19,14 @@ int control_screenshot(struct control_call *c)
 
     switch (c->step) {
     case SHOT_ASK:
-        ask(c->vm, BH_CONTROL_SCREEN, NULL, NULL, 0);
+        if (!ask_free(c->vm)) return ask_wait(c);
+        ask(c->vm, c, BH_CONTROL_SCREEN, NULL, NULL, 0);
         c->step = SHOT_SCREEN;
         return CONTROL_GO_ON;
     case SHOT_SCREEN: {
         struct bh_screen *s = (struct bh_screen *)c->out;
 
-        if (!ask_answered(c->vm, &answer, s, sizeof(*s))) return CONTROL_GO_ON;
+        if (!ask_answered(c->vm, c, &answer, s, sizeof(*s))) return CONTROL_GO_ON;
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
         if (answer.out_bytes != sizeof(*s) || s->pieces > BH_SCREEN_PIECES)
             return BH_WIRE_NO_ANSWER;
@@ -41,12 +42,13 @@ int control_screenshot(struct control_call *c)
                                                 c->words[BH_SCREEN_PIECES + 1u]};
 
         if (piece >= c->words[BH_SCREEN_PIECES]) return BH_WIRE_OK;
-        ask(c->vm, BH_CONTROL_SCREEN_READ, args, NULL, 0);
+        if (!ask_free(c->vm)) return ask_wait(c);
+        ask(c->vm, c, BH_CONTROL_SCREEN_READ, args, NULL, 0);
         c->step = SHOT_PIXELS;
         return CONTROL_GO_ON;
     }
     default:
-        if (!ask_answered(c->vm, &answer, pixels + 1, room)) return CONTROL_GO_ON;
+        if (!ask_answered(c->vm, c, &answer, pixels + 1, room)) return CONTROL_GO_ON;
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
         if (answer.out_bytes == 0 || answer.values[0] <= offset ||
             answer.values[0] > c->words[piece])

@@ -28,11 +28,12 @@ static int type(struct control_call *c)
     if (c->step == TYPE_PAUSE && rt_tsc() >= c->pause_tsc) c->step = TYPE_ASK;
     if (c->step == TYPE_ASK) {
         if (c->at >= count) return BH_WIRE_OK;
+        if (!ask_free(c->vm)) return ask_wait(c);
         if (c->deadline_tsc == 0) c->deadline_tsc = after_us(TYPE_PATIENCE_MS * 1000u);
-        ask(c->vm, BH_CONTROL_INPUT, NULL, c->in + c->at * sizeof(struct bh_input),
+        ask(c->vm, c, BH_CONTROL_INPUT, NULL, c->in + c->at * sizeof(struct bh_input),
             (uint32_t)(count - c->at) * (uint32_t)sizeof(struct bh_input));
         c->step = TYPE_WAIT;
-    } else if (c->step == TYPE_WAIT && ask_answered(c->vm, &answer, NULL, 0)) {
+    } else if (c->step == TYPE_WAIT && ask_answered(c->vm, c, &answer, NULL, 0)) {
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
         if (answer.values[0] > count - c->at) return BH_WIRE_NO_ANSWER;
         c->at += answer.values[0];
@@ -51,13 +52,14 @@ static int save(struct control_call *c)
     struct ask_answer answer;
 
     if (c->step == 0) {
-        ask(c->vm, BH_CONTROL_SAVE, NULL, NULL, 0);
+        if (!ask_free(c->vm)) return ask_wait(c);
+        ask(c->vm, c, BH_CONTROL_SAVE, NULL, NULL, 0);
         c->vm->ask_deadline_tsc = after_us((c->vm->config->memory_mib / 1024u + 2u) * 60000000ull);
         c->vm->saved_bytes = 0; /* what was there is being overwritten */
         c->step = 1;
     }
     if (c->step == 1) {
-        if (!ask_answered(c->vm, &answer, NULL, 0)) {
+        if (!ask_answered(c->vm, c, &answer, NULL, 0)) {
             if (rt_tsc() < c->pause_tsc) return CONTROL_GO_ON;
             c->pause_tsc = after_us(SAVE_PROGRESS_US);
             memset(c->out, 0, sizeof(uint64_t));
@@ -82,22 +84,22 @@ static int restore(struct control_call *c)
 }
 
 const struct control_verb control_verbs[] = {
-    {BH_WIRE_LIST, "list", MANIFEST_MAY_WATCH, OF_SYSTEM, control_list},
-    {BH_WIRE_TYPE, "type", MANIFEST_MAY_INPUT, OF_LIVING_VM, type},
-    {BH_WIRE_SCREENSHOT, "screenshot", MANIFEST_MAY_SCREEN, OF_LIVING_VM, control_screenshot},
-    {BH_WIRE_SAVE, "save", MANIFEST_MAY_STORE, OF_LIVING_VM, save},
-    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_STORE, OF_VM, restore},
-    {BH_WIRE_START, "start", MANIFEST_MAY_LIFE, OF_VM, control_start},
-    {BH_WIRE_STOP, "stop", MANIFEST_MAY_LIFE, OF_VM, control_stop},
-    {BH_WIRE_KILL, "kill", MANIFEST_MAY_LIFE, OF_VM, control_kill},
-    {BH_WIRE_RESTART, "restart", MANIFEST_MAY_LIFE, OF_VM, control_restart},
-    {BH_WIRE_PAUSE, "pause", MANIFEST_MAY_LIFE, OF_LIVING_VM, control_pause},
-    {BH_WIRE_RESUME, "resume", MANIFEST_MAY_LIFE, OF_LIVING_VM, control_resume},
-    {BH_WIRE_SHUTDOWN, "shutdown", MANIFEST_MAY_LIFE, OF_SYSTEM, control_shutdown},
-    {BH_WIRE_PROTECTIONS, "status", MANIFEST_MAY_WATCH, OF_SYSTEM, control_protections},
-    {BH_WIRE_STATS, "stats", MANIFEST_MAY_WATCH, OF_SYSTEM, control_stats},
-    {BH_WIRE_AUDIT, "audit", MANIFEST_MAY_WATCH, OF_SYSTEM, control_audit},
-    {BH_WIRE_MANIFEST, "manifest", MANIFEST_MAY_WATCH, OF_SYSTEM, control_manifest},
-    {BH_WIRE_SYSTEM, "version", MANIFEST_MAY_WATCH, OF_SYSTEM, control_system},
+    {BH_WIRE_LIST, "list", MANIFEST_MAY_LIST, OF_SEVERAL, control_list},
+    {BH_WIRE_TYPE, "type", MANIFEST_MAY_TYPE, OF_LIVING_VM, type},
+    {BH_WIRE_SCREENSHOT, "screenshot", MANIFEST_MAY_SCREENSHOT, OF_LIVING_VM, control_screenshot},
+    {BH_WIRE_SAVE, "save", MANIFEST_MAY_SAVE, OF_LIVING_VM, save},
+    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_RESTORE, OF_VM, restore},
+    {BH_WIRE_START, "start", MANIFEST_MAY_START, OF_VM, control_start},
+    {BH_WIRE_STOP, "stop", MANIFEST_MAY_STOP, OF_VM, control_stop},
+    {BH_WIRE_KILL, "kill", MANIFEST_MAY_KILL, OF_VM, control_kill},
+    {BH_WIRE_RESTART, "restart", MANIFEST_MAY_RESTART, OF_VM, control_restart},
+    {BH_WIRE_PAUSE, "pause", MANIFEST_MAY_PAUSE, OF_LIVING_VM, control_pause},
+    {BH_WIRE_RESUME, "resume", MANIFEST_MAY_RESUME, OF_LIVING_VM, control_resume},
+    {BH_WIRE_SHUTDOWN, "shutdown", MANIFEST_MAY_SHUTDOWN, OF_SYSTEM, control_shutdown},
+    {BH_WIRE_PROTECTIONS, "status", MANIFEST_MAY_STATUS, OF_SYSTEM, control_protections},
+    {BH_WIRE_STATS, "stats", MANIFEST_MAY_LIST, OF_SEVERAL, control_stats},
+    {BH_WIRE_AUDIT, "audit", MANIFEST_MAY_AUDIT, OF_SYSTEM, control_audit},
+    {BH_WIRE_MANIFEST, "manifest", MANIFEST_MAY_MANIFEST, OF_SYSTEM, control_manifest},
+    {BH_WIRE_SYSTEM, "version", MANIFEST_MAY_STATUS, OF_SYSTEM, control_system},
     {0, NULL, 0, OF_SYSTEM, NULL},
 };

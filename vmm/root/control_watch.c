@@ -57,9 +57,18 @@ void control_put_vm(struct control_call *c, const struct vm *vm)
     c->out_bytes = sizeof(*w);
 }
 
+/* On to the next VM that one may ask about. @return false: there is none */
+static bool next_vm(struct control_call *c)
+{
+    while (c->at < c->system->vm_count &&
+           rights_refuse(c->who, MANIFEST_MAY_LIST, &c->system->vms[c->at]))
+        c->at++;
+    return c->at < c->system->vm_count;
+}
+
 int control_list(struct control_call *c)
 {
-    if (c->at == c->system->vm_count) return BH_WIRE_OK;
+    if (!next_vm(c)) return BH_WIRE_OK;
     control_put_vm(c, &c->system->vms[c->at++]);
     return CONTROL_GO_ON;
 }
@@ -94,10 +103,11 @@ static void put_links(struct bh_wire_stats *w, const struct vm *vm)
 int control_stats(struct control_call *c)
 {
     struct bh_wire_stats *w = (struct bh_wire_stats *)c->out;
-    const struct vm *vm = &c->system->vms[c->at];
+    const struct vm *vm;
     uint32_t left_ms;
 
-    if (c->at == c->system->vm_count) return BH_WIRE_OK;
+    if (!next_vm(c)) return BH_WIRE_OK;
+    vm = &c->system->vms[c->at];
     memset(w, 0, sizeof(*w));
     (void)fmt_buf(w->name, sizeof(w->name), "%s", vm->config->name);
     w->state = state_of(vm, &left_ms);
@@ -165,7 +175,7 @@ int control_system(struct control_call *c)
     w->memory_bytes = info()->funtyped_bytes;
     w->pool_bytes = info()->kuntyped_bytes;
     w->now_ns = now_ns();
-    w->may = c->system->host.may;
+    w->may = c->who->system;
     c->out_bytes = sizeof(*w);
     return CONTROL_GO_ON;
 }

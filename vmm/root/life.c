@@ -84,7 +84,7 @@ uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
     plan_of(vm)->stop_tsc = after_ms(wait_ms);
     plan_of(vm)->again = false;
     vm_signal_stop(vm);
-    if (vm->state == VM_PAUSED) ask(vm, BH_CONTROL_RESUME, NULL, NULL, 0);
+    if (vm->state == VM_PAUSED) ask(vm, NULL, BH_CONTROL_RESUME, NULL, NULL, 0);
     return BH_WIRE_OK;
 }
 

@@ -187,7 +187,7 @@ void root_main(void)
     console_init(&manifest, vms);
     control.vms = vms;
     control.vm_count = manifest.vm_count;
-    control.host = (struct subject){"host", "host-may", manifest.host_may};
+    control.host_may = manifest.host_may;
     control_init(&control);
     life_init(vms, manifest.vm_count, ntfn);
     supervise(ntfn);

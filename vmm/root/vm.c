@@ -35,7 +35,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     audit_number("kernel_bytes",
                  vm->kuntyped_bytes - bh_untyped_left(vm->slots + VS_KUNTYPED).value);
     audit_number("table_bytes", vm->table_bytes);
-    audit_number("monitor_bytes", (program_pages() + SHARED_PAGES) * PAGE);
+    audit_number("monitor_bytes", (program_pages() + vm_shared_pages(config)) * PAGE);
     audit_number("host_tables_left", bh_hostspace_tables_left(vm->slots + VS_HOSTSPACE).value);
     audit_number("guest_tables_left", bh_guestspace_tables_left(vm->slots + VS_GUESTSPACE).value);
     audit_end();

@@ -71,10 +71,12 @@ struct vm {
     struct bh_monitor_start *start;          /* root's mappings of the shared pages */
     struct bh_monitor_report *report;
     struct bh_console *console;
+    struct bh_console *channel; /* of its guest's control channel; NULL: it has none */
     struct bh_control *control;
     uint32_t starts; /* how often it has been made */
     uint32_t asked;  /* number of the last question, see ask.h */
     uint64_t ask_deadline_tsc;
+    const void *asker;    /* whose question it is; NULL: nobody waits for an answer */
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
     bool restore;         /* it is made anew to go on from that */
     bool made;            /* the last start has not failed */

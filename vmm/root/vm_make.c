@@ -138,7 +138,7 @@ static bool make_memory(struct vm *vm)
            !vm_failed(vm, "monitor's memory",
                       retype(f, BH_CAP_FRAME, 0, 0, program_pages(), s + VS_CODE)) &&
            !vm_failed(vm, "shared pages",
-                      retype(f, BH_CAP_FRAME, 0, 0, SHARED_PAGES, s + VS_SHARED)) &&
+                      retype(f, BH_CAP_FRAME, 0, 0, vm_shared_pages(vm->config), s + VS_SHARED)) &&
            !vm_failed(vm, "guest RAM: monitor",
                       attach(s + VS_RAM, s + VS_HOSTSPACE, rw, s + VS_RAM_MONITOR)) &&
            !vm_failed(
@@ -160,7 +160,8 @@ static bool share_pages(struct vm *vm)
     if (vm_failed(vm, "shared pages: root",
                   attach(s + VS_SHARED, BH_SLOT_HOSTSPACE, rw, s + VS_SHARED_ROOT)) ||
         vm_failed(vm, "shared pages: root",
-                  map(s + VS_SHARED_ROOT, va, 0, SHARED_PAGES, BH_MAP_READ | BH_MAP_WRITE)) ||
+                  map(s + VS_SHARED_ROOT, va, 0, vm_shared_pages(vm->config),
+                      BH_MAP_READ | BH_MAP_WRITE)) ||
         vm_failed(vm, "shared pages: monitor", attach(s + VS_SHARED, s + VS_HOSTSPACE, rw, m)) ||
         vm_failed(vm, "start block", map(m, BH_MONITOR_START, SHARED_START, 1, BH_MAP_READ)) ||
         vm_failed(vm, "report page",
@@ -178,6 +179,14 @@ static bool share_pages(struct vm *vm)
     vm->console->magic = BH_CONSOLE_MAGIC;
     vm->control = (struct bh_control *)(va + SHARED_CONTROL * PAGE);
     vm->asked = 0;
+    vm->asker = NULL;
+    if (!vm_has_channel(vm->config)) return true;
+    if (vm_failed(vm, "control channel",
+                  map(m, BH_MONITOR_CHANNEL, SHARED_CHANNEL, BH_CONSOLE_PAGES,
+                      BH_MAP_READ | BH_MAP_WRITE)))
+        return false;
+    vm->channel = (struct bh_console *)(va + SHARED_CHANNEL * PAGE);
+    vm->channel->magic = BH_CONSOLE_MAGIC;
     return true;
 }
 
@@ -288,6 +297,7 @@ void vm_take_back(struct vm *vm)
     vm->start = NULL;
     vm->report = NULL;
     vm->console = NULL;
+    vm->channel = NULL;
     vm->control = NULL;
     /* Images belong to the archive, boxes to the wires: their attachments go one by one. */
     err = err ? err : images_unmap(s + VS_IMAGES_MONITOR);

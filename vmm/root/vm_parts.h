@@ -22,12 +22,21 @@ enum {
     SHARED_REPORT = 1,
     SHARED_CONSOLE = 2,
     SHARED_CONTROL = SHARED_CONSOLE + BH_CONSOLE_PAGES,
-    SHARED_PAGES = SHARED_CONTROL + BH_CONTROL_PAGES
+    SHARED_CHANNEL = SHARED_CONTROL + BH_CONTROL_PAGES, /* if it has one */
+    SHARED_PAGES = SHARED_CHANNEL + BH_CONSOLE_PAGES
 };
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
 
 static inline uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1u) / to * to; }
+
+/** Does its guest have a control channel? */
+static inline bool vm_has_channel(const struct manifest_vm *c) { return c->may_texts.text != NULL; }
+
+static inline uint64_t vm_shared_pages(const struct manifest_vm *c)
+{
+    return vm_has_channel(c) ? SHARED_PAGES : SHARED_CHANNEL;
+}
 
 /* ---- vm_size.c ---- */
 

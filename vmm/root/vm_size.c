@@ -35,7 +35,7 @@ uint64_t vm_ram_frame_bytes(const struct manifest_vm *config)
 /* Pages of the VM's own untyped. */
 uint64_t vm_own_pages(const struct manifest_vm *config)
 {
-    return vm_ram_frame_bytes(config) / PAGE + program_pages() + SHARED_PAGES;
+    return vm_ram_frame_bytes(config) / PAGE + program_pages() + vm_shared_pages(config);
 }
 
 /* Where the VM may be saved to: a Frame apart, which outlives it. */

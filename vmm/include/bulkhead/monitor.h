@@ -22,6 +22,7 @@
 #define BH_MONITOR_REPORT        0x5c8000ul /* struct bh_monitor_report, read-write */
 #define BH_MONITOR_CONTROL       0x5cc000ul /* struct bh_control, read-write */
 #define BH_MONITOR_CONSOLE       0x5d0000ul /* struct bh_console, read-write */
+#define BH_MONITOR_CHANNEL       0x5d4000ul /* the same for the guest's control channel, if any */
 #define BH_MONITOR_VCPU          0x5e0000ul /* struct bh_vcpu_page of vCPU n at + n * 4096 */
 #define BH_MONITOR_RAM           0x800000ul /* guest RAM, linear, read-write */
 
@@ -50,6 +51,7 @@ enum bh_monitor_slot {
 #define BH_MONITOR_FLAG_FIRMWARE_LOG 4u  /* port 0x402 is on the console */
 #define BH_MONITOR_FLAG_LOOPBACK     8u  /* a network with a reflector on it */
 #define BH_MONITOR_FLAG_WATCHDOG     16u /* a watchdog timer */
+#define BH_MONITOR_FLAG_CHANNEL      32u /* a control channel: COM2 */
 /** Device memory of the screen: frame buffer, planes, linear view. */
 #define BH_MONITOR_VGA_BYTES 0x1050000u
 
