@@ -327,8 +327,10 @@ static void down_in_order(void **state)
 
 static void rights_name_their_rule(void **state)
 {
-    const struct manifest_vm guest = {.name = "vm", .may_system = MANIFEST_MAY_AUDIT, .may[1] = MANIFEST_MAY_STOP};
-    const struct subject s = rights_host(MANIFEST_MAY_WATCH | MANIFEST_MAY_STORE), g = rights_guest(&guest);
+    const struct manifest_vm guest = {
+        .name = "vm", .may_system = MANIFEST_MAY_AUDIT, .may[1] = MANIFEST_MAY_STOP};
+    const struct subject s = rights_host(MANIFEST_MAY_WATCH | MANIFEST_MAY_STORE),
+                         g = rights_guest(&guest);
 
     (void)state;
     plain_configs();

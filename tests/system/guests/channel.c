@@ -70,7 +70,8 @@ static unsigned answer(unsigned sequence, unsigned *status)
 
     for (unsigned i = 0; i < HEADER; i++) frame[i] = get();
     bytes = frame[8] | (unsigned)frame[9] << 8;
-    if (frame[0] != 0x42 || frame[1] != 0x68 || frame[6] != (uint8_t)sequence || bytes > 2048) return 0;
+    if (frame[0] != 0x42 || frame[1] != 0x68 || frame[6] != (uint8_t)sequence || bytes > 2048)
+        return 0;
     for (unsigned i = 0; i < bytes; i++) frame[HEADER + i] = get();
     for (unsigned i = 0; i < 4; i++) sum |= (uint32_t)get() << 8 * i;
     *status = frame[12];
