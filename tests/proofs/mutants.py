@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Small mistakes put into the proven code: each must be noticed.
 
-Usage: mutants.py [--each=3] [--jobs=2] [--list] [file.c | function ...]
+Usage: mutants.py [--each=3] [--jobs=2] [--list] [--fresh] [file.c | function ...]
 
 Takes some mutants of every function of kernel/core, spread over the kinds and over the function's
 lines: a comparison or an arithmetic operator changed, a constant off by one, a statement dropped. A mutant is
@@ -9,24 +9,39 @@ found if a unit test that is linked with its file fails, or else if a goal of it
 (docs/ASSURANCE.md); the unit tests come first, because they take a second. What survives both is
 listed; EQUIVALENT names mutants that mean the same as the original, with the reason. Fails if anything else
 survives. One that no compiler takes, or that compiles to the same code, is replaced by the next.
+
+What was found of each mutant is kept in build/proofs/mutants.found under the hash of all that it depends on,
+so that a run that was interrupted goes on, and a new unit test costs no proof again; --fresh forgets it.
+A test may take five times the CPU seconds that it takes on the original, an attempt to prove PROOF_LIMIT_S: a mutant
+whose proof did not end is a survivor.
 """
 import concurrent.futures
+import hashlib
+import math
 import os
 import queue
 import re
+import resource
 import shutil
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import prove  # noqa: E402
 
 BUILD = 'build/proofs/mutants'
+FOUND = 'build/proofs/mutants.found'
 SECONDS = '10'
-TEST_LIMIT_S = 60
-PLAIN = ['-std=gnu11', '-O1', '-w', '-c']
-TESTED = PLAIN + ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-pie']
+PROOF_LIMIT_S = 900
+PLAIN = ['-std=gnu11', '-O1', '-w', '-c', '-fno-pie']
+# Most fall to the plain build, which takes a third of the time.
+BUILDS = [[], ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']]
+# The test that takes longest comes last.
+COSTLY_TEST = 'test_core_states.c'
 TREES = []
+KNOWN = None
+CORE_TEXT = None
 
 # What a change looks like. The first group stays, the second is replaced.
 KINDS = [
@@ -130,7 +145,7 @@ def hash_of(m):
 def tests_of(name):
     """Unit tests linked with a file of the core: [(source, all sources, flags)]."""
     found = []
-    for test in sorted(os.listdir('tests/unit')):
+    for test in sorted(os.listdir('tests/unit'), key=lambda test: (test == COSTLY_TEST, test)):
         if not (test.startswith('test_core') and test.endswith('.c')):
             continue
         head = ''.join(prove.read('tests/unit/' + test).splitlines(True)[:5])
@@ -141,13 +156,54 @@ def tests_of(name):
     return found
 
 
-def run(command, limit):
-    """Exit status; 1 when it takes too long."""
+def run(command, limit, cpu=None):
+    """Exit status; 1 when it takes too long. cpu: seconds it may compute, where a busy machine is no excuse."""
+    def bound():
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     try:
         return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              stdin=subprocess.DEVNULL, timeout=limit, check=False).returncode
+                              stdin=subprocess.DEVNULL, timeout=limit, check=False,
+                              preexec_fn=bound if cpu else None).returncode
     except subprocess.TimeoutExpired:
         return 1
+
+
+class Found:
+    """What earlier runs have found out: key -> text, '' for nothing. One line each, never rewritten."""
+
+    def __init__(self, fresh):
+        if fresh and os.path.exists(FOUND):
+            os.remove(FOUND)
+        self.lock = threading.Lock()
+        self.known = {}
+        if os.path.exists(FOUND):
+            for line in prove.read(FOUND).splitlines(True):
+                if line.endswith('\n') and ' ' in line:  # a line that was cut off says nothing
+                    key, text = line[:-1].split(' ', 1)
+                    self.known[key] = text
+
+    def once(self, key, look):
+        """What is known, or what look() says."""
+        if key not in self.known:
+            text = look() or ''
+            with self.lock:
+                self.known[key] = text
+                with open(FOUND, 'a', encoding='utf-8') as f:
+                    f.write('%s %s\n' % (key, text))
+        return self.known[key] or None
+
+
+def digest(*texts):
+    return hashlib.sha256('\0'.join(texts).encode()).hexdigest()[:24]
+
+
+def core_text():
+    """All that a mutant's proof and tests see of the product."""
+    parts = []
+    for place in (prove.CORE, 'kernel/include'):
+        for folder, _, names in sorted(os.walk(place)):
+            parts += [prove.read(os.path.join(folder, n)) for n in sorted(names)]
+    return digest(*parts)
 
 
 def includes(tree):
@@ -170,6 +226,10 @@ class Mutant:
         self.kind, self.line, self.text = kind, line, text
         self.before = prove.read(path)
         self.by = None
+        self.unfinished = False
+
+    def key(self):
+        return '%s:%d:%s:%s' % (self.path, self.line, self.function, self.text)
 
     def put(self, tree):
         """Into a tree."""
@@ -197,54 +257,89 @@ class Tree:
         self.tree = os.path.join(self.place, 'tree')
         for part in ('kernel/include', 'kernel/core'):
             shutil.copytree(part, os.path.join(self.tree, part))
-        self.objects = {}  # (test, source): object file of the original
+        self.objects = {}  # (source, flags): object file of the original
+        self.seconds = {}  # (test, flags): what it may compute
 
     def compile(self, source, flags, out):
         own = os.path.join(self.tree, source) if source.startswith('kernel/') else source
-        command = ['gcc', *TESTED, *includes(self.tree), '-I.', '-Ivmm/include', *flags, '-o', out, own]
-        if run(command, 120) != 0:
+        command = ['gcc', *PLAIN, *includes(self.tree), '-I.', '-Ivmm/include', *flags, '-o', out, own]
+        if run(command, 600) != 0:
             raise RuntimeError('%s does not build' % source)
         return out
 
-    def original(self, test, source, flags):
-        if (test, source) not in self.objects:
+    def original(self, source, flags):
+        key = source, ' '.join(flags)
+        if key not in self.objects:
             out = os.path.join(self.place, '%d.o' % len(self.objects))
-            self.objects[test, source] = self.compile(source, flags, out)
-        return self.objects[test, source]
+            self.objects[key] = self.compile(source, flags, out)
+        return self.objects[key]
+
+    def link(self, test, objects, flags, libs):
+        program = os.path.abspath(os.path.join(self.place, 'test'))
+        if run(['gcc', *flags, '-no-pie', '-o', program, *objects, '-lcmocka', *libs], 600) != 0:
+            raise RuntimeError('%s does not link' % test)
+        return program
+
+    def may_take(self, test, sources, flags, libs):
+        """CPU seconds for a test: five times what it takes when nothing is changed."""
+        key = test, ' '.join(flags)
+        if key not in self.seconds:
+            program = self.link(test, [self.original(s, flags) for s in sources], flags, libs)
+            before = os.times()
+            if run([program], 3600) != 0:
+                raise RuntimeError('%s fails with nothing changed' % test)
+            after = os.times()
+            took = after.children_user - before.children_user
+            self.seconds[key] = 2 + math.ceil(5 * took)
+        return self.seconds[key]
+
+    def failing_test(self, mutant):
+        """Name of the unit test that fails with a mutant, or None."""
+        for build in BUILDS:
+            changed = {}
+            for test, sources, words in tests_of(mutant.name):
+                libs = [f for f in words if f.startswith('-l')]
+                flags = build + [f for f in words if not f.startswith('-l')]
+                seconds = self.may_take(test, sources, flags, libs)
+                objects = []
+                for source in sources:
+                    if source != mutant.path and not mutant.path.endswith('.h'):
+                        objects.append(self.original(source, flags))
+                        continue
+                    key = source, ' '.join(flags)
+                    if key not in changed:
+                        out = os.path.join(self.place, 'changed%d.o' % len(changed))
+                        mutant.put(self.tree)
+                        try:
+                            changed[key] = self.compile(source, flags, out)
+                        finally:
+                            mutant.take_out(self.tree)
+                    objects.append(changed[key])
+                program = self.link(test, objects, flags, libs)
+                if run([program], 3600, seconds) != 0:
+                    return os.path.basename(test)[:-2]
+        return None
 
     def found_by_tests(self, mutant):
-        """Name of the unit test that fails with a mutant, or None."""
-        tests = tests_of(mutant.name)
-        for test, sources, flags in tests:
-            for source in sources:
-                self.original(test, source, [f for f in flags if not f.startswith('-l')])
+        texts = [prove.read(test) for test, _, _ in tests_of(mutant.name)]
+        return KNOWN.once(digest('test', CORE_TEXT, mutant.key(), *texts), lambda: self.failing_test(mutant))
+
+    def lost_goal(self, mutant):
         try:
             mutant.put(self.tree)
-            for test, sources, flags in tests:
-                objects = []
-                for n, source in enumerate(sources):
-                    if source == mutant.path or mutant.path.endswith('.h'):
-                        out = os.path.join(self.place, 'changed%d.o' % n)
-                        objects.append(self.compile(source, [f for f in flags if not f.startswith('-l')], out))
-                    else:
-                        objects.append(self.objects[test, source])
-                program = os.path.join(self.place, 'test')
-                if run(['gcc', '-fsanitize=address,undefined', '-no-pie', '-o', program, *objects,
-                        '-lcmocka', *[f for f in flags if f.startswith('-l')]], 120) != 0:
-                    raise RuntimeError('%s does not link' % test)
-                if run([os.path.abspath(program)], TEST_LIMIT_S) != 0:
-                    return os.path.basename(test)[:-2]
+            return prove.first_open(mutant.name, 'build/proofs/cache', SECONDS, self.tree, mutant.function,
+                                    PROOF_LIMIT_S)
+        except TimeoutError:
+            return 'UNFINISHED'
         finally:
             mutant.take_out(self.tree)
-        return None
 
     def found_by_proof(self, mutant):
         """The first goal that is not proven with a mutant, or None."""
-        try:
-            mutant.put(self.tree)
-            return prove.first_open(mutant.name, 'build/proofs/cache', SECONDS, self.tree, mutant.function)
-        finally:
-            mutant.take_out(self.tree)
+        key = digest('proof', CORE_TEXT, mutant.key(), SECONDS, str(PROOF_LIMIT_S))
+        goal = KNOWN.once(key, lambda: self.lost_goal(mutant))
+        mutant.unfinished = goal == 'UNFINISHED'
+        return None if mutant.unfinished else goal
 
 
 def chosen(have, only, each):
@@ -298,6 +393,7 @@ def shared(jobs, method, mutants, report):
 
 
 def main():
+    global KNOWN, CORE_TEXT
     each, jobs, only = 3, 2, []
     for arg in sys.argv[1:]:
         if arg.startswith('--each='):
@@ -307,6 +403,7 @@ def main():
         elif not arg.startswith('-'):
             only.append(arg)
     shutil.rmtree(BUILD, ignore_errors=True)
+    os.makedirs(BUILD)
     have = prove.contracts()
     mutants, few = chosen(have, only, each)
     if '--list' in sys.argv:
@@ -315,6 +412,8 @@ def main():
         return 0
     prove.config()
     prove.verdicts_unpack('build/proofs/cache', False)
+    KNOWN = Found('--fresh' in sys.argv)
+    CORE_TEXT = core_text()
     TREES.extend(Tree(n) for n in range(jobs))
     print('%d mutants of %d functions: unit tests' % (len(mutants), len({m.function for m in mutants})),
           flush=True)
@@ -324,6 +423,9 @@ def main():
     print('%d found by unit tests; proofs of the others' % tested, flush=True)
     shared(jobs, Tree.found_by_proof, left, Mutant.report)
     survivors = sorted((m.function, m.text.strip()) for m in left if not m.by)
+    for m in left:
+        if m.unfinished:
+            print('its proof did not end: %s: %s' % (m.function, m.text.strip()))
     for s in survivors:
         print('survived: %s: %s%s' % (*s, ' (%s)' % EQUIVALENT[s] if s in EQUIVALENT else ''))
     same = sum(1 for s in survivors if s in EQUIVALENT)

@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 CORE = 'kernel/core'
 ASSURANCE = 'docs/ASSURANCE.md'
@@ -145,19 +146,30 @@ def frama_c(name, log, cache, seconds, **how):
         return f.read()
 
 
-def first_open(name, cache, seconds, tree, function):
-    """The first goal of a function that is not proven, None if all are; one prover at a time."""
+def first_open(name, cache, seconds, tree, function, limit):
+    """The first goal of a function that is not proven, None if all are; one prover at a time. TimeoutError when
+    neither is known after `limit` seconds."""
     said = []
+    late = threading.Event()
     with subprocess.Popen(command(name, cache, seconds, source=tree, only=function, jobs='1'),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                           text=True, errors='replace', env=environment(),
                           start_new_session=True) as process:
+        def stop():
+            late.set()
+            os.killpg(process.pid, signal.SIGTERM)
+        timer = threading.Timer(limit, stop)
+        timer.start()
         for line in process.stdout:
             said.append(line)
             failed = OPEN.search(line) or SURE.search(line)
             if failed:
+                timer.cancel()
                 os.killpg(process.pid, signal.SIGTERM)
                 return failed[1]
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError(function)
     n = counts(''.join(said))
     if not n or n[0] != n[1]:
         raise RuntimeError('Frama-C gave no result:\n' + ''.join(said)[-1500:])
