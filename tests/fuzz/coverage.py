@@ -47,7 +47,7 @@ class Program:
             if match:
                 says.setdefault(match[1], []).extend(shlex.split(match[2]))
         self.restored = [f for p in says.get("restored", []) for f in sorted(glob.glob(p))]
-        self.sources = [f for p in says.get("sources", []) for f in sorted(glob.glob(p)) or [p]]
+        self.sources = [f for p in says.get("sources", []) + says.get("devices", []) for f in sorted(glob.glob(p)) or [p]]
         self.forced = [w for f in says.get("forced", []) for w in ("-include", f)]
         flags = says.get("flags", [])
         self.libs = [f for f in flags if f.startswith(("-l", "-L"))]

@@ -8,6 +8,7 @@
 #   // sources: a.c b.a      // flags: -I... -l...
 #   // restored: c.c         like sources, but their variables are put back before each input
 #   // forced: d.h           included before everything else in those
+#   // devices: e.c          like restored, with nothing forced: compiled as for the target `devices`
 #   // link: symbol=value    symbols that the linker defines
 # A deliberately broken kernel: make FUZZ_OUT=build/broken/fuzz DEFS=-DNAME build/broken/fuzz/bin/invoke
 
@@ -19,37 +20,58 @@ FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -fn
     -fno-pie -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu $(DEFS)
 FUZZ_BINARIES := $(FUZZ_TARGETS:%=$(FUZZ_OUT)/bin/%)
 
+# Variables of what is restored go where restore.h finds them.
+FUZZ_GATHER = $(OBJCOPY) --rename-section .bss=fuzz_bss --rename-section .data=fuzz_data
+
 # The checker judges; what it looks at is no news about the input.
 FUZZ_CFLAGS_kernel/object/check := -O2 -fno-sanitize=all
 
 # $(call fuzz_says,KEYWORD,TARGET)
 fuzz_says = $(shell sed -n '1,8s|^// $(1):||p' tests/fuzz/fuzz_$(2).c)
+# Sources are compiled once for all targets that have the same flags: $(1)_SHARED names their place.
+# What is restored is compiled for its target.
 define fuzz_rule
 $(1)_RESTORED := $$(wildcard $$(call fuzz_says,restored,$(1)))
+$(1)_DEVICES := $$(patsubst %.c,$(FUZZ_OUT)/obj/$(1)/%.o,$$(wildcard $$(call fuzz_says,devices,$(1))))
 $(1)_SOURCES := $$(call fuzz_says,sources,$(1))
 $(1)_LIBS := $$(filter %.a,$$($(1)_SOURCES))
-$(1)_OBJECTS := $$(patsubst %.c,$(FUZZ_OUT)/obj/$(1)/%.o,tests/fuzz/fuzz_$(1).c $$($(1)_RESTORED) \
-    $$(wildcard $$(filter %.c,$$($(1)_SOURCES))))
 $(1)_FLAGS := $$(call fuzz_says,flags,$(1))
+$(1)_SHARED := $$(word 1,$$(shell echo '$$(filter-out -l%,$$($(1)_FLAGS))' | cksum))
+$$($(1)_SHARED)_FLAGS := $$(filter-out -l%,$$($(1)_FLAGS))
+$$($(1)_SHARED)_LIBS := $$($(1)_LIBS)
+FUZZ_SHARED += $$($(1)_SHARED)
 
 $(FUZZ_OUT)/obj/$(1)/%.o: %.c tests/fuzz/fuzz_$(1).c tests/fuzz/fuzz.mk | $$($(1)_LIBS)
 	$$(call say,FUZZCC,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(FUZZ_CC) $$(FUZZ_CFLAGS) $$(filter-out -l%,$$($(1)_FLAGS)) $$(FUZZ_CFLAGS_$$*) \
-	    $$(if $$(filter $$<,$$($(1)_RESTORED)),$$(addprefix -include ,$$(call fuzz_says,forced,$(1)))) \
-	    -MMD -MP -c -o $$@ $$<
-	$$(Q)$$(if $$(filter $$<,$$($(1)_RESTORED)),$$(OBJCOPY) --rename-section .bss=fuzz_bss \
-	    --rename-section .data=fuzz_data $$@)
+	    $$(addprefix -include ,$$(call fuzz_says,forced,$(1))) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(FUZZ_GATHER) $$@
 
-$(FUZZ_OUT)/bin/$(1): $$($(1)_OBJECTS) $$($(1)_LIBS)
+$$($(1)_DEVICES): $(FUZZ_OUT)/obj/$(1)/%.o: $(FUZZ_OUT)/obj/$$(devices_SHARED)/%.o
+	@mkdir -p $$(@D)
+	$$(Q)$$(FUZZ_GATHER) $$< $$@
+
+$(FUZZ_OUT)/bin/$(1): $$($(1)_DEVICES) $$(patsubst %.c,$(FUZZ_OUT)/obj/$(1)/%.o,$$($(1)_RESTORED)) \
+    $$(patsubst %.c,$(FUZZ_OUT)/obj/$$($(1)_SHARED)/%.o,tests/fuzz/fuzz_$(1).c \
+        $$(wildcard $$(filter %.c,$$($(1)_SOURCES)))) $$($(1)_LIBS)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -no-pie -Wl,-Ttext-segment=0x60000000 -o $$@ $$^ \
 	    $$(addprefix -Wl$$(comma)--defsym=,$$(call fuzz_says,link,$(1))) $$(filter -l%,$$($(1)_FLAGS))
 endef
+define fuzz_shared_rule
+$(FUZZ_OUT)/obj/$(1)/%.o: %.c tests/fuzz/fuzz.mk | $$($(1)_LIBS)
+	$$(call say,FUZZCC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(FUZZ_CC) $$(FUZZ_CFLAGS) $$($(1)_FLAGS) $$(FUZZ_CFLAGS_$$*) -MMD -MP -c -o $$@ $$<
+endef
 comma := ,
+# `devices` first: others name its place.
+FUZZ_TARGETS := devices $(filter-out devices,$(FUZZ_TARGETS))
 ifneq ($(filter fuzz% coverage %/bin/invoke,$(GOALS)),)
 $(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(target))))
+$(foreach shared,$(sort $(FUZZ_SHARED)),$(eval $(call fuzz_shared_rule,$(shared))))
 endif
 
 SECONDS ?= 600

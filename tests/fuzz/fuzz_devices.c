@@ -1,5 +1,5 @@
 // sources: vmm/monitor/dev/*.c vmm/rt/wire_ring.c
-// flags: -I. -iquote vmm/rt
+// flags: -I. -Ivmm/monitor/dev -iquote vmm/rt
 /*
  * Device models: any sequence of accesses, time, input and interrupt acknowledgements, all devices
  * on one bus. FUZZ_DEVICE=name keeps the accesses to one of them. What must hold: lines change when

@@ -1,7 +1,7 @@
-// restored: vmm/monitor/*.c vmm/monitor/dev/*.c vmm/rt/fmt.c vmm/rt/crc32c.c vmm/rt/rle.c
-// restored: vmm/rt/wire_ring.c
+// restored: vmm/monitor/*.c
+// devices: vmm/monitor/dev/*.c vmm/rt/fmt.c vmm/rt/crc32c.c vmm/rt/rle.c vmm/rt/wire_ring.c
 // forced: tests/fuzz/monitor_host.h
-// sources: build/vmm/libzydis.a vmm/rt/crc32c.c
+// sources: build/vmm/libzydis.a
 // flags: -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 // flags: -isystem build/third-party/zydis/include
 /*

@@ -66,6 +66,11 @@ EQUIVALENT = {
     ('sat_sub', 'static uint64_t sat_sub(uint64_t x, uint64_t d) { return d >= x ? 0u : x - d; }'):
         'both give 0 there',
     ('sc_pace', 'if (t->floor_left >= most) t->floor_left = most;'): 'the same value is written again',
+    ('cnode_commit_copy',
+     'uint64_t word = cap_pack(cap_type(w), rights_meet(cap_rights((w + 1u)), rights), cap_obj(w));'):
+        'no type is all ones: adding to it does not reach the rights',
+    ('frame_check', 'if (cap_frozen((w + 1u)) != 0u) return BH_ERR_STATE;'):
+        'the type is BH_CAP_FRAME there: adding to it does not reach the frozen bit',
     ('heap_place', 'if (i > 0u && h->item[(i - 1u) / 2u].key >= key)'):
         'with equal keys both ways end at place i',
 }

@@ -3,7 +3,7 @@ import os
 
 from case import case, check
 
-SECONDS_EACH = 2
+SECONDS_EACH = 1
 # Test-only switches of the kernel whose faults the target `invoke` sees.
 FAULTS = ["BREAK_WATERMARK", "BREAK_NTFN_USERS", "BREAK_QUEUE", "BREAK_SC_RETURN", "BREAK_WAITER",
           "BREAK_SAVE_SLOT", "BREAK_COPY_RIGHTS", "BREAK_QUEUED_TWICE", "BREAK_DETACH",
@@ -19,7 +19,7 @@ def make(t, *goals):
 @case(cost=60, limit=900)
 def seeds(t):
     """All targets over their seeds; longer runs are `make fuzz`."""
-    make(t, "fuzz-build")
+    make(t, "-j2", "fuzz-build")
     t.command("tests/fuzz/run.py", f"--each={SECONDS_EACH}")
 
 

@@ -49,6 +49,7 @@ static void small_exhaustive(void **state)
         for (uint32_t i = 0; i < 6; i++) {
             assert_int_equal(h.pos[h.item[i].id], i + 1);
             assert_true(h.item[(i - (i > 0)) / 2].key <= h.item[i].key);
+            assert_int_equal(heap_has(&h, h.item[i].id), 1);
         }
         assert_int_equal(h.count, 6);
         assert_int_equal(heap_has(&h, out), 0);
