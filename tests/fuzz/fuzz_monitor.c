@@ -420,6 +420,7 @@ static void set_up(struct input *i)
     st->kernel_va = (uint64_t)image;
     st->kernel_bytes = how & 4u ? 40 : how & 0x10u ? 7 : IMAGE_BYTES;
     st->wall_clock_s = how & 8u ? 1700000000 : 0;
+    st->cpu_model = how >> 6; /* three, and one that there is not */
     memcpy(st->cmdline, "x", 2);
     tables();
     tsc = 1000000;

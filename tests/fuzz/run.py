@@ -23,7 +23,7 @@ PROGRESS_S = 15
 # Loading seeds and stopping take their time, too.
 MARGIN_S = 8
 DEVICES = ["acpi_pm", "debug_exit", "i8042", "ioapic", "lapic", "mch", "pci", "pic", "pit", "rtc",
-           "uart16550"]
+           "uart16550", "watchdog"]
 
 
 class Target:
