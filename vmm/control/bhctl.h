@@ -48,6 +48,9 @@ void json_string(const char *text);
 /** Connect, or die with EXIT_NO_LINK. */
 void link_open(const struct options *o);
 
+/** Let another bhctl have the line for a while; link_open() takes it again. */
+void link_close(void);
+
 /** Takes one part of an answer. @return false: it makes no sense */
 typedef bool link_part(void *ctx, const uint8_t *payload, uint32_t bytes);
 
@@ -115,6 +118,8 @@ verb_run verb_stats, verb_top;
 verb_run verb_audit;
 /* manifest.c */
 verb_run verb_manifest;
+/* console.c */
+verb_run verb_console;
 
 /** Is there a NUL in a text of the wire? */
 bool text_ends(const char *text, size_t room);

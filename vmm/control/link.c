@@ -163,6 +163,16 @@ void link_open(const struct options *o)
     }
 }
 
+static uint8_t buffer[65536];
+static size_t buffer_used, buffer_at;
+
+void link_close(void)
+{
+    close(fd);
+    fd = -1;
+    buffer_used = buffer_at = 0;
+}
+
 static void send_all(const uint8_t *bytes, size_t n)
 {
     while (n != 0) {
@@ -178,11 +188,9 @@ static void send_all(const uint8_t *bytes, size_t n)
 /* @return -1: nothing has come for so long. */
 static int next_byte(int timeout_ms)
 {
-    static uint8_t buffer[65536];
-    static size_t used, at;
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    while (at == used) {
+    while (buffer_at == buffer_used) {
         ssize_t n;
         int ready = poll(&p, 1, timeout_ms);
 
@@ -191,10 +199,10 @@ static int next_byte(int timeout_ms)
         n = read(fd, buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) die(EXIT_BAD_LINK, "the system has ended");
-        used = (size_t)n;
-        at = 0;
+        buffer_used = (size_t)n;
+        buffer_at = 0;
     }
-    return buffer[at++];
+    return buffer[buffer_at++];
 }
 
 /* Root has to be told to listen before more than a few bytes are sent to it. */

@@ -251,7 +251,9 @@ void verb_top(const struct options *o, int argc, char **argv)
     for (uint64_t n = 1; o->count == 0 || n <= o->count; n++) {
         struct sample *now = &samples[n & 1u];
 
+        link_close(); /* others may use the line meanwhile */
         wait_ms(o->interval_ms);
+        link_open(o);
         fetch(now);
         if (o->json) {
             printf("%s\n  [", n > 1u ? "," : "");

@@ -123,6 +123,12 @@ const struct verb verbs[] = {
      "The store is the manifest's save-mib.\n", PAST("save work"), "bytes"},
     {"restore", "VM", "make the VM anew as it was saved; what it has done since is lost", 1, 1,
      restore, "", "", PAST("restore work"), "null"},
+    {"console", "VM", "the VM's console on this terminal, until Ctrl-\\ is typed", 1, 1,
+     verb_console, "--timeout=S",
+     "What the console has said is shown first, as far as it is kept (64 KiB). Without a terminal\n"
+     "standard input is typed, and it ends when that has ended and the VM has said nothing for a\n"
+     "second (or --timeout). Others can use bhctl meanwhile.\n",
+     PAST("console work") "    echo reboot | bhctl console work\n", "text"},
     {"version", "", "versions of bhctl and of the system, and the machine", 0, 0, verb_version, "",
      "", PAST("version"),
      "wire, abi, backend, cpus, tsc_khz, memory_bytes, pool_bytes, now_ns, may"},

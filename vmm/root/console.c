@@ -144,11 +144,19 @@ static bool send_some(unsigned max)
     return true;
 }
 
+static bool put_key(struct vm *vm, uint8_t byte)
+{
+    struct bh_console *c = vm->console;
+
+    if (c->in_put - __atomic_load_n(&c->in_get, __ATOMIC_ACQUIRE) >= BH_CONSOLE_IN_BYTES)
+        return false;
+    c->in[c->in_put % BH_CONSOLE_IN_BYTES] = byte;
+    __atomic_store_n(&c->in_put, c->in_put + 1u, __ATOMIC_RELEASE);
+    return true;
+}
+
 static void key(uint8_t byte, bool *signal)
 {
-    struct vm *vm;
-    struct bh_console *c;
-
     if (several() && byte == KEY_SWITCH) {
         shown = (shown + 1u) % nvms;
         announce();
@@ -156,14 +164,28 @@ static void key(uint8_t byte, bool *signal)
         kept[shown].sent = kept[shown].put > KEPT_BYTES ? kept[shown].put - KEPT_BYTES : 0;
         return;
     }
-    vm = &vms[shown];
-    if (!vm_lives(vm)) return;
-    c = vm->console;
-    if (c->in_put - __atomic_load_n(&c->in_get, __ATOMIC_ACQUIRE) >= BH_CONSOLE_IN_BYTES)
-        return; /* full: like a line without flow control */
-    c->in[c->in_put % BH_CONSOLE_IN_BYTES] = byte;
-    __atomic_store_n(&c->in_put, c->in_put + 1u, __ATOMIC_RELEASE);
-    *signal = true;
+    /* Without room a byte is lost: like a line without flow control. */
+    if (vm_lives(&vms[shown]) && put_key(&vms[shown], byte)) *signal = true;
+}
+
+uint32_t console_type(struct vm *vm, const uint8_t *bytes, uint32_t count)
+{
+    uint32_t done = 0;
+
+    if (!vm_lives(vm)) return count; /* nobody hears it */
+    while (done < count && put_key(vm, bytes[done])) done++;
+    if (done) vm_signal_console(vm);
+    return done;
+}
+
+uint32_t console_read(const struct vm *vm, uint32_t *from, uint8_t *out, uint32_t room)
+{
+    const struct kept *k = &kept[vm->number];
+    uint32_t most = k->put < KEPT_BYTES ? k->put : KEPT_BYTES, n = 0;
+
+    if (k->put - *from > most) *from = k->put - most;
+    while (n < room && *from != k->put) out[n++] = k->bytes[(*from)++ % KEPT_BYTES];
+    return n;
 }
 
 bool console_poll(void)

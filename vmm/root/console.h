@@ -18,6 +18,15 @@ void console_init(const struct manifest *m, struct vm *vms);
  *  take yet: call again soon. */
 bool console_poll(void);
 
+/**
+ * What a VM has said, for somebody else than COM1.
+ * @param from position of the first byte, modulo 2^32; what is not kept any more is left out
+ * @return bytes put into @out, at most @room; *from is behind them
+ */
+uint32_t console_read(const struct vm *vm, uint32_t *from, uint8_t *out, uint32_t room);
+/** Type on a VM's console. @return bytes that there was room for */
+uint32_t console_type(struct vm *vm, const uint8_t *bytes, uint32_t count);
+
 /** Take what the VM said last, before its pages go. */
 void console_vm_ends(struct vm *vm);
 

@@ -79,6 +79,7 @@ int control_pause(struct control_call *c);
 int control_resume(struct control_call *c);
 int control_shutdown(struct control_call *c);
 int control_screenshot(struct control_call *c);
+int control_console(struct control_call *c);
 
 /** A VM as it is now becomes this call's part. */
 void control_put_vm(struct control_call *c, const struct vm *vm);

@@ -101,5 +101,6 @@ const struct control_verb control_verbs[] = {
     {BH_WIRE_AUDIT, "audit", MANIFEST_MAY_AUDIT, OF_SYSTEM, control_audit},
     {BH_WIRE_MANIFEST, "manifest", MANIFEST_MAY_MANIFEST, OF_SYSTEM, control_manifest},
     {BH_WIRE_SYSTEM, "version", MANIFEST_MAY_STATUS, OF_SYSTEM, control_system},
+    {BH_WIRE_CONSOLE, "console", MANIFEST_MAY_CONSOLE, OF_VM, control_console},
     {0, NULL, 0, OF_SYSTEM, NULL},
 };

@@ -71,6 +71,9 @@ enum bh_wire_verb {
     BH_WIRE_MANIFEST = 15,    /* parts: the next bytes of the blob */
     BH_WIRE_SYSTEM = 16,      /* one part: struct bh_wire_system */
     BH_WIRE_SHUTDOWN = 17,    /* parts as list, each second; it is down when the end comes */
+    /* Then struct bh_wire_console and bytes to be typed. One part: struct bh_wire_said, and what
+     * the VM's console has said */
+    BH_WIRE_CONSOLE = 18,
 };
 
 #define BH_WIRE_NAME_BYTES 32u
@@ -129,6 +132,17 @@ struct bh_wire_stats {
     uint64_t exits[BH_WIRE_EXITS]; /* enum bh_exit */
     uint32_t links, reserved;
     struct bh_wire_link link[BH_WIRE_LINKS];
+};
+
+struct bh_wire_console {
+    uint32_t from; /* counts the bytes that the console has said, modulo 2^32; what is not kept any
+                      more is left out */
+    uint32_t reserved;
+};
+
+struct bh_wire_said {
+    uint32_t next;  /* from there on next time */
+    uint32_t taken; /* of the bytes to be typed: the VM has no room for more now */
 };
 
 struct bh_wire_protection {
