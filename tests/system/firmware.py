@@ -194,7 +194,7 @@ def tables_seabios(t):
         tables_right(t, to_the_end(system))
 
 
-@case(("qemu",), cost=90, limit=900)
+@case(("qemu",), cost=90, limit=900, full=True)
 def tables_ovmf(t):
     """Tables as OVMF has placed them, on two CPUs."""
     with start_guest(t, firmware="ovmf", screen="none", cpus=2, host_cpus=2, timeout=850,
@@ -239,7 +239,7 @@ def saved(t):
     check(result.status == 0 and "vm guest: power-off" in result.log, "it powers off", result)
 
 
-@case(("qemu",), cost=60, limit=900)
+@case(("qemu",), cost=60, limit=900, full=True)
 def ovmf_kernel(t):
     """OVMF starts a kernel of the boot archive by its EFI entry."""
     result = run_guest(t, KERNEL, initrd=INITRD, firmware="ovmf", screen="none", timeout=850,

@@ -23,9 +23,9 @@ PAIRS = {
     "fpu": (("fpu_state", "seed=1"), ("fpu_state", "seed=2")),
 }
 for name, guests in PAIRS.items():
-    for cpus in (1, 2):
-        case(("qemu", "bochs"), cost=30, limit=420, name=f"{name}_on_{cpus}", guests=guests,
-             host_cpus=cpus)(both_pass)
+    for emulator, cpus in ("qemu", 1), ("qemu", 2), ("bochs", 2), ("bochs", 1):
+        case((emulator,), cost=30, limit=420, full=(emulator, cpus) == ("bochs", 1),
+             name=f"{name}_on_{cpus}", guests=guests, host_cpus=cpus)(both_pass)
 
 
 @case(("qemu", "bochs"), cost=15, limit=200)

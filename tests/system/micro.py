@@ -62,7 +62,7 @@ def rsb_fill(t):
     check(result.status == 33, "the guest passes", result)
 
 
-@case(cost=40, limit=400)
+@case(full=True, cost=40, limit=400)
 def reference(t):
     """What the guests claim holds in QEMU alone, but for the gaps we know; those are still there."""
     t.command("tests/system/guests/reference.py")

@@ -57,7 +57,7 @@ def read_back(path, lines):
 
 
 @case(("qemu",), cost=30, limit=400)
-@case(("bochs",), cost=130, limit=1000)
+@case(("bochs",), cost=130, limit=1000, full=True)
 def text(t):
     """What Linux' own VGA driver writes is on the screen: as text, and as a picture."""
     picture = os.path.join(t.dir, "screen.png")
@@ -98,7 +98,7 @@ def keyboard(t):
     check(result.status == 0, "power-off, typed", result)
 
 
-@case(("bochs",), cost=120, limit=900, name="keyboard")
+@case(("bochs",), cost=120, limit=900, full=True, name="keyboard")
 def keyboard_slow(t):
     """The same line through a UART without flow control."""
     with linux(t, timeout=850) as system:

@@ -41,7 +41,7 @@ def two_guests(t, host_cpus, timeout):
 
 
 for cpus in (1, 2):
-    case(("qemu",), cost=60, limit=600, name=f"two_guests_on_{cpus}", host_cpus=cpus, timeout=550)(two_guests)
+    case(("qemu",), cost=60, limit=600, full=cpus == 1, name=f"two_guests_on_{cpus}", host_cpus=cpus, timeout=550)(two_guests)
 
 
 ROUNDS = 8

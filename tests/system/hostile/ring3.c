@@ -351,6 +351,13 @@ static void invoke_something(struct worker *w)
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
     learn_home(m, slot, args, r);
+    /* A thread that the arena itself has started can empty the slot between the two as well. CAP
+     * has changed nothing: if it is about the slot, the slot still says so. */
+    if (SHARED->strict != 0 && right && r.err == BH_ERR_CAP) {
+        struct bh_result now = bh_cnode_type(HOSTILE_SLOT_CNODE, slot);
+
+        right = now.err == BH_OK && (mask >> (now.value & 0xff) & 1u) != 0;
+    }
     if (SHARED->strict != 0 && right && SHARED->clearing == clearing) count_hit(m, r.err);
     if (m == HOSTILE_kernel_check && number == x->number && w->invoked_type == BH_CAP_KERNEL &&
         r.err == BH_OK && r.value != 0)
