@@ -590,10 +590,11 @@ void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t co
     must("retype", bh_untyped_retype(from, BH_DESC(type, bits, cpu), count, BH_SLOT_CNODE, slot));
 }
 
-/* Call it until it is neither preempted nor waits for other CPUs' flushes. */
+/* Call it until it is neither preempted nor waits for other CPUs' flushes: 10 s, for the emulator
+ * may leave one of its CPUs alone for long. */
 void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a, uint64_t b)
 {
-    uint64_t give_up = rt_tsc() + info()->tsc_khz * 500ull;
+    uint64_t give_up = rt_tsc() + info()->tsc_khz * 10000ull;
     struct bh_result r;
 
     do r = call(a, b);
