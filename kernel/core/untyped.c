@@ -119,8 +119,8 @@ static uint64_t retype_max(uint32_t type, uint64_t units)
 {
     switch (type) {
     case BH_CAP_KUNTYPED: return POOL_PAGES_MAX;
-    case BH_CAP_FUNTYPED: return PFN_MAX;
-    case BH_CAP_FRAME: return FRAME_PAGES_MAX;
+    case BH_CAP_FUNTYPED:
+    case BH_CAP_FRAME: return PFN_MAX;
     case BH_CAP_HOSTSPACE:
     case BH_CAP_GUESTSPACE: return BH_SPACE_MAX_PAGES;
     case BH_CAP_CNODE: /* so that setting up the cells stays bounded */

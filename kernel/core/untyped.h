@@ -12,8 +12,7 @@
 #include "cnode.h"
 #include "epoch.h"
 
-#define RETYPE_ALIGN_BITS_MAX 18u      /* Frames: 1 GiB */
-#define FRAME_PAGES_MAX       0x40000u /* 1 GiB */
+#define RETYPE_ALIGN_BITS_MAX 18u /* 1 GiB */
 
 /** What untyped_commit_retype() will do. Made by untyped_decode_retype() only. */
 struct retype_plan {
@@ -56,8 +55,8 @@ struct retype_plan {
   logic integer u_min(integer t) = t == BH_CAP_HOSTSPACE ? BH_HOSTSPACE_MIN_PAGES :
       t == BH_CAP_GUESTSPACE ? BH_GUESTSPACE_MIN_PAGES : 1;
   logic integer u_max(integer t, integer units) =
-      t == BH_CAP_KUNTYPED ? POOL_PAGES_MAX : t == BH_CAP_FUNTYPED ? PFN_MAX :
-      t == BH_CAP_FRAME ? FRAME_PAGES_MAX :
+      t == BH_CAP_KUNTYPED ? POOL_PAGES_MAX :
+      t == BH_CAP_FUNTYPED || t == BH_CAP_FRAME ? PFN_MAX :
       t == BH_CAP_HOSTSPACE || t == BH_CAP_GUESTSPACE ? BH_SPACE_MAX_PAGES :
       t == BH_CAP_CNODE && CNODE_SLOTS_MAX / units < RETYPE_MAX ? CNODE_SLOTS_MAX / units :
       RETYPE_MAX;
@@ -117,7 +116,7 @@ struct retype_plan {
  * @param size_bits CNODE: log2 slots; FUNTYPED, FRAME: log2 of the alignment in pages (0..18);
  *                  else 0
  * @param count     objects (1..RETYPE_MAX; all CNodes together <= CNODE_SLOTS_MAX slots), or pages
- *                  of the one FRAME (<= FRAME_PAGES_MAX), FUNTYPED, KUNTYPED, HOSTSPACE
+ *                  of the one FRAME, FUNTYPED, KUNTYPED, HOSTSPACE
  *                  (BH_HOSTSPACE_MIN_PAGES..BH_SPACE_MAX_PAGES) or GUESTSPACE
  *                  (from BH_GUESTSPACE_MIN_PAGES)
  * @param dst       first destination cell, @dst_avail = cells there up to the CNode's end

@@ -87,15 +87,16 @@ uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
 
 uint64_t vm_guestspace_pages(const struct manifest_vm *c)
 {
-    /* Third level, and second level for each GiB: the hole below 4 GiB begins on one. Small entries
-     * around the hole below 1 MiB, or everywhere. */
+    /* Third level, and second level for each GiB, of which the hole below 4 GiB cuts one in two.
+     * Small entries around the hole below 1 MiB, or everywhere. */
+    uint64_t ram = c->memory_mib * MIB;
     uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
 
     uint64_t devices = vm_device_bytes(c) ? DEVICE_TABLES : 0;
 
     if ((info()->prot_on & BH_PROT_EXEC_4K) != 0) devices += vm_device_bytes(c) / LARGE_BYTES;
 
-    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(c->memory_mib * MIB) + small + devices;
+    return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(ram) + (ram > 2u * GIB) + small + devices;
 }
 
 /* Page tables among the pages of both spaces: all but two headers and the save areas. */
