@@ -34,21 +34,13 @@ void memory_init(void)
     guest_mem.size_bytes = start_block()->ram_bytes;
 }
 
-/* Pages of one call: it ends where the next can go on with large entries. */
-static uint64_t pages_of_call(uint64_t gpa, uint64_t bytes)
-{
-    uint64_t most = BH_MAP_MAX_PAGES - gpa / PAGE_BYTES % BH_MAP_MAX_PAGES;
-
-    return bytes / PAGE_BYTES < most ? bytes / PAGE_BYTES : most;
-}
-
 /* @return bytes mapped: less than @bytes when the rest cannot be. */
 static uint64_t map(uint64_t gpa, uint64_t offset, uint64_t bytes, uint64_t flags)
 {
     uint64_t done = 0;
 
     while (done < bytes) {
-        uint64_t pages = pages_of_call(gpa + done, bytes - done);
+        uint64_t pages = rt_map_pages(gpa + done, (bytes - done) / PAGE_BYTES);
         struct bh_result r =
             bh_attach_map(BH_MONITOR_SLOT_RAM, gpa + done, (offset + done) | flags, pages);
 
@@ -64,7 +56,7 @@ static uint64_t map(uint64_t gpa, uint64_t offset, uint64_t bytes, uint64_t flag
 static bool unmap(uint64_t gpa, uint64_t bytes)
 {
     for (uint64_t done = 0; done < bytes;) {
-        uint64_t pages = pages_of_call(gpa + done, bytes - done);
+        uint64_t pages = rt_map_pages(gpa + done, (bytes - done) / PAGE_BYTES);
         struct bh_result r = bh_attach_unmap(BH_MONITOR_SLOT_RAM, gpa + done, pages);
 
         if (r.err == BH_ERR_PREEMPTED)

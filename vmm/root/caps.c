@@ -141,7 +141,7 @@ uint64_t map(uint64_t attachment, uint64_t va, uint64_t offset_pages, uint64_t p
              uint64_t flags)
 {
     while (pages) {
-        uint64_t n = pages < BH_MAP_MAX_PAGES ? pages : BH_MAP_MAX_PAGES;
+        uint64_t n = rt_map_pages(va, pages);
         struct bh_result r = bh_attach_map(attachment, va, offset_pages << 12 | flags, n);
 
         if (r.err == BH_ERR_PREEMPTED)

@@ -104,6 +104,15 @@ static inline struct bh_result bh_vcpu_run(uint64_t deadline, uint64_t flags)
     return r;
 }
 
+/** Pages of the next attach_map or attach_unmap, out of @pages from @va on: as many as one call takes, up to
+ * an address where the call after it can go on with large entries. */
+static inline uint64_t rt_map_pages(uint64_t va, uint64_t pages)
+{
+    uint64_t most = BH_MAP_MAX_PAGES - va / 4096u % BH_MAP_MAX_PAGES;
+
+    return pages < most ? pages : most;
+}
+
 /** A message: words in, words out; badge of the caller out. */
 struct bh_message {
     uint64_t word[4];
