@@ -1,14 +1,15 @@
 # Other images that show the virtual PC at work: Debian's i386 and real-time kernels, Debian's
 # installer, memtest86+. Fetched like the Linux guests (guests.mk), never installed, unmodified.
-# Owns the goals guests-images, guests-i386, guests-rt, guests-installer, guests-memtest.
+# Owns the goals guests-images, guests-i386, guests-rt, guests-installer, guests-memtest, guests-debian.
 IMAGES_OUT := build/guests/images
 
-.PHONY: guests-images guests-i386 guests-rt guests-installer guests-memtest
-guests-images: guests-i386 guests-rt guests-installer guests-memtest
+.PHONY: guests-images guests-i386 guests-rt guests-installer guests-memtest guests-debian
+guests-images: guests-i386 guests-rt guests-installer guests-memtest guests-debian
 guests-i386: $(addprefix $(IMAGES_OUT)/,vmlinuz-686 vmlinuz-686-pae initrd-i386.cpio)
 guests-rt: $(IMAGES_OUT)/vmlinuz-rt $(LINUX_INITRD)
 guests-installer: $(addprefix $(IMAGES_OUT)/,installer-linux installer-initrd.gz)
 guests-memtest: $(IMAGES_OUT)/memtest86+x64.bin
+guests-debian: $(IMAGES_OUT)/debian.img
 
 $(eval $(call linux_fetch,686,linux-image-686:i386,'linux-image-*-686'))
 $(eval $(call linux_fetch,686-pae,linux-image-686-pae:i386,'linux-image-*-686-pae'))
@@ -50,3 +51,9 @@ $(IMAGES_OUT)/installer-initrd.gz: $(LINUX_FETCHED)/installer-kernel/PACKAGE \
 $(IMAGES_OUT)/memtest86+%: $(LINUX_FETCHED)/memtest/PACKAGE
 	@mkdir -p $(@D)
 	$(Q)cp $(LINUX_FETCHED)/memtest/boot/memtest86+$* $@
+
+# Minutes, and the network.
+$(IMAGES_OUT)/debian.img: guests/debian/mkdisk.sh
+	$(call say,DISK,$@)
+	@mkdir -p $(@D)
+	$(Q)$< $@

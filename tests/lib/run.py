@@ -145,6 +145,8 @@ class System:
         self.mem = sum(int(size, 0) for size in sizes_mib) + HOST_MEM_EXTRA
         self.mem += 3 * os.path.getsize(self.boot) // (1024 * 1024)
         self.mem = (self.mem + 127) // 128 * 128
+        # The emulators' RAM has a hole from 2 or 3 GiB to 4 GiB, and a VM's lies in one piece.
+        self.mem += 2048 if self.mem > 1536 else 0
 
 
 # Of one_vm(), by the names that `make run` has for them.

@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-from case import bhctl, build, case, check, run_guest, start_guest
+from case import bhctl, build, case, check, run_guest, start_guest, to_the_end
 
 IMAGES = "build/guests/images"
 
@@ -106,3 +106,24 @@ def installer(t):
         screen.wait("built-in shell[^#]*~ # ", 60, b"\r")
         screen.wait("/dev/sda", 60, b"list-devices disk\r")
         screen.wait(hashlib.sha256(data).hexdigest(), 60, b"sha256sum /dev/sda\r")
+
+
+@case(("qemu",), cost=300, limit=1800, full=True)
+def debian(t):
+    """A disk as people have it: SeaBIOS, GRUB, Debian with systemd to its login; a file is written and read
+    back from the disk, and the machine powers off."""
+    build(t, "guests-debian")
+    with start_guest(t, firmware="seabios", disk=f"{IMAGES}/debian.img", mem=512, screen="none", cpus=2,
+                     host_cpus=2, timeout=1500) as system:
+        screen = Screen(system)
+        screen.wait("debian login: ", 1000)
+        screen.wait("Password: ", 60, b"root\r")
+        screen.wait("root@debian:~# ", 200, b"bulkhead\r")
+        screen.wait("(?s)running.*# ", 300, b"systemctl is-system-running --wait\r")
+        screen.wait("# ", 60, b"seq 100000 | tee /root/numbers | sha256sum; sync\r")
+        screen.wait("# ", 60, b"echo 3 >/proc/sys/vm/drop_caches\r")
+        digest = hashlib.sha256("".join(f"{n}\n" for n in range(1, 100001)).encode()).hexdigest()
+        screen.wait(digest, 60, b"sha256sum /root/numbers\r")
+        screen.wait("Power down", 300, b"systemctl poweroff\r")
+        result = to_the_end(system)
+    check(result.status == 0, "a power-off ends with 0", result)

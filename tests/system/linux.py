@@ -10,9 +10,9 @@ INITRD = "build/guests/linux/initrd.cpio"
 
 
 
-def boots(t, host_cpus, timeout, cpus=1):
+def boots(t, host_cpus, timeout, cpus=1, mem=192):
     # Virtual time (Bochs has no other): a clock in the guest is right or wrong, however busy we are.
-    result = run_guest(t, KERNEL, initrd=INITRD, append="console=ttyS0 quiet bh.test=boot", mem=192,
+    result = run_guest(t, KERNEL, initrd=INITRD, append="console=ttyS0 quiet bh.test=boot", mem=mem,
                        cpus=cpus, host_cpus=host_cpus, timeout=timeout, icount=True)
     check("BH-DONE boot pass" in result.console, "the guest is not content", result)
     check(f"BH-PASS boot.cpus {cpus} of" in result.console, "not all CPUs are there", result)
@@ -22,6 +22,7 @@ def boots(t, host_cpus, timeout, cpus=1):
 
 for cpus in (1, 2, 4):
     case(("qemu",), cost=25, limit=400, name=f"boot_on_{cpus}", host_cpus=cpus, timeout=350)(boots)
+case(("qemu",), cost=40, limit=400, full=True, name="boot_above_4g", mem=5120, host_cpus=1, timeout=350)(boots)
 case(("bochs",), cost=120, limit=900, name="boot_on_1", host_cpus=1, timeout=850)(boots)
 # Several vCPUs: with a CPU each, and with fewer.
 for cpus, host_cpus in ((2, 2), (4, 4), (4, 2)):

@@ -54,6 +54,16 @@ def pci_functions(t):
         print(result.console)
 
 
+@case(("qemu",), cost=10, limit=200)
+def large(t):
+    """More memory than a GiB, and an image of more than 256 MiB."""
+    image = os.path.join(t.dir, "disk.img")
+    with open(image, "wb") as f:
+        f.truncate(260 << 20)
+    result = run_guest(t, "build/tests/guests/hello.elf", mem=1100, timeout=150, disk=image)
+    check(result.status == PASS, "the guest's verdict", result)
+
+
 @case(("qemu",), cost=15, limit=200)
 def rsb_fill(t):
     """The emulated CPU has no return predictor to overwrite after an exit; the code that does it runs."""
