@@ -4,10 +4,11 @@
 # usage: mkdisk.sh OUT.img; writes OUT.img and files next to it only.
 set -eu
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-out=$1 part=$1.part
+out=$(realpath -m "$1")
+part=$out.part
 grub=/usr/lib/grub/i386-pc
 mib=700
-trap 'rm -f "$part" "$out.core" "$out.new"' EXIT
+trap 'rm -f "$part" "$out".{core,hook,new}' EXIT
 
 mode=root
 [ "$(id -u)" = 0 ] || mode=unshare
