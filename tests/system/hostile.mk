@@ -33,6 +33,22 @@ build/tests/hostile/monitor.elf: build/vmm/obj/vmm/rt/monitor_start.o $(VMM_MONI
 build/tests/hostile/monitor: build/tests/hostile/monitor.elf
 	$(Q)$(OBJCOPY) -S $< $@
 
+# The shipped monitor that faults where it is told to.
+FAULTY := $(patsubst build/vmm/obj/%,build/tests/faulty/%,$(VMM_MONITOR) $(VMM_RT))
+build/tests/faulty/%.o: %.c build/.toolchain
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) $(VMM_CFLAGS_$(*F)) -finstrument-functions -MMD -MP -c -o $@ $<
+
+build/tests/faulty/monitor.elf: build/vmm/obj/vmm/rt/monitor_start.o $(FAULTY) \
+    build/vmm/obj/tests/system/hostile/faulty.o build/vmm/libzydis.a vmm/rt/monitor.lds
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,-T,vmm/rt/monitor.lds -o $@ $(filter %.o %.a,$^)
+
+build/tests/faulty/monitor: build/tests/faulty/monitor.elf
+	$(Q)$(OBJCOPY) -S $< $@
+
 .PHONY: hostile
-hostile: build/tests/hostile/ring3.bin build/tests/hostile/root.bin build/tests/hostile/monitor
+hostile: build/tests/hostile/ring3.bin build/tests/hostile/root.bin build/tests/hostile/monitor \
+    build/tests/faulty/monitor
 test-programs: hostile

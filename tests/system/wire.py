@@ -1,6 +1,8 @@
 """Wires between VMs: two unmodified Linux guests talk to each other (guests/linux/init, bh.test=wire)."""
+import collections
 import os
 import re
+import subprocess
 
 import run
 from case import SWITCH_CONSOLE, ask, bhctl, case, check, start_vms, to_the_end
@@ -44,6 +46,119 @@ for cpus in (1, 2):
     case(("qemu",), cost=60, limit=600, full=cpus == 1, name=f"two_guests_on_{cpus}", host_cpus=cpus, timeout=550)(two_guests)
 
 
+# ---- Small guests that talk as fast as they can (guests/talk.c) -----------------------------------------
+
+PASSED = 33  # EXIT_PASS of guests/rt/guest.h, as the emulator's status
+
+
+def talker(words="", **more):
+    return {"memory-mib": 8, "kernel": "talk.elf", "append": words, "debug-exit": True, **more}
+
+
+def wires_of(system, vm):
+    """{wire: its figures}"""
+    return {wire["name"]: wire for row in ask(system, "stats") if row["name"] == vm for wire in row["wires"]}
+
+
+def until_more(system, vm, wire, frames=200, seconds=60):
+    """So many frames more have come to a VM."""
+    before = wires_of(system, vm)[wire]["received_frames"]
+    for _ in range(seconds * 5):
+        if wires_of(system, vm)[wire]["received_frames"] >= before + frames:
+            return
+        system.step(0.2)
+    check(False, f"nothing comes to {vm} by {wire} any more: {wires_of(system, vm)[wire]}")
+
+
+@case(("qemu",), cost=8, limit=120)
+@case(("bochs",), cost=20, limit=600, full=True)
+def talks(t):
+    """All that is sent arrives, whole and in order, while both ends send as much as the wire takes."""
+    vms = {"a": talker("least=200 ms=400"), "b": talker("least=200 ms=600")}
+    with start_vms(t, vms, {"lan": ("a", "b")}, icount=t.emu == "qemu", timeout=500) as system:
+        result = to_the_end(system)
+    print(result.console)
+    check(result.ends() == {"a": PASSED >> 1, "b": PASSED >> 1}, result.ends(), result)
+
+
+@case(("qemu",), cost=12, limit=200)
+def saved(t):
+    """A VM that talks is saved, and later taken back to that moment: its wire goes down and up, and on; other
+    wires of its peer notice nothing."""
+    vms = {"a": talker("loose=1", **{"save-mib": 12}), "b": talker("loose=1"), "c": talker()}
+    wires = {"moved": ("a", "b"), "still": ("b", "c")}
+    with start_vms(t, vms, wires, system={"log": "com2"}, timeout=180) as system:
+        check(system.expect('"vm-started", "vm": "c"', 100, log=True), "all are started")
+        until_more(system, "b", "moved")
+        ask(system, "save", "a")
+        until_more(system, "b", "moved")
+        check(wires_of(system, "b")["moved"]["ups"] == 1, "to be saved is nothing that a peer sees")
+        for ups in (2, 3):
+            ask(system, "restore", "a")
+            until_more(system, "b", "moved")
+            until_more(system, "a", "moved")
+            check(wires_of(system, "b")["moved"]["ups"] == ups, wires_of(system, "b"))
+        until_more(system, "c", "still")
+        check(wires_of(system, "b")["still"]["ups"] == 1, "the other wire has stayed up")
+        bhctl(system, "shutdown")
+        result = to_the_end(system)
+    check(result.ends() == {name: PASSED >> 1 for name in "abc"}, result.ends(), result)
+
+
+def functions(addresses):
+    """Names of the monitor's functions at these addresses."""
+    names = {}
+    for line in subprocess.run(["nm", "build/tests/faulty/monitor.elf"], capture_output=True, text=True,
+                               check=True).stdout.splitlines():
+        names[int(line.split()[0], 16)] = line.split()[2]
+    return collections.Counter(names.get(address, hex(address)) for address in addresses)
+
+
+@case(cost=60, limit=2400, full=True)
+def records_10m(t):
+    """10^7 records between two threads, and 10^7 taken from a peer that rewrites its box all the time."""
+    t.command("build/tests/unit/test_wire_ring", env={"WIRE_RECORDS": "10000000"})
+
+
+def faults(t, rounds):
+    """A monitor faults at any place while its VM talks, again and again: the VM is started anew by its rule; the
+    peer's wire goes down and up, its other wire does neither; all memory and capabilities come back."""
+    run.MONITOR, run.ROOT = "build/tests/faulty/monitor", "build/tests/hostile/root.bin"
+    in_row = 4
+    vms = {"a": talker("fault_calls=50000", restart="limited", **{"restart-count": in_row, "restart-wait-ms": 1}),
+           "b": talker("loose=1"), "c": talker()}
+    with start_vms(t, vms, {"bad": ("a", "b"), "good": ("b", "c")}, system={"log": "com2"},
+                   timeout=rounds * 100 + 100) as system:
+        for n in range(1, rounds + 1):
+            check(system.expect(r'(?s)("vm-given-up", "vm": "a".*?){%d}' % n, 200, log=True), "enough in a row")
+            if n < rounds:
+                check(ask(system, "start", "a")["state"] == "running", "started by hand")
+        until_more(system, "b", "good")
+        found = wires_of(system, "b")
+        bhctl(system, "shutdown")
+        result = to_the_end(system)
+    times = rounds * (in_row + 1)
+    faults_of = result.audit("monitor-fault")
+    names = functions(int(fault["address"], 16) for fault in faults_of)
+    print(names, found)
+    check(len(faults_of) == times and {fault["vm"] for fault in faults_of} == {"a"}, f"{len(faults_of)} faults", result)
+    check(len(names) > min(times // 4, 20) and not any(name.startswith("0x") for name in names), names)
+    check(len(result.audit("vm-restart")) == rounds * in_row, "its rule has started it anew", result)
+    check(found["good"]["ups"] == 1 and found["good"]["up"], found)
+    check(times // 2 <= found["bad"]["ups"] <= times and not found["bad"]["up"], found)
+    said = re.findall(r"after a: broken invariants (\d+), root has (.*)", result.log)
+    check(len(said) == times and {row[0] for row in said} == {"0"}, "no invariant is broken", result)
+    check(len({row[1] for row in said[1:]}) == 1, "the same is free each time", result)
+    check(all(freed["kernel_bytes"] == freed["kernel_bytes_free"] and freed["frame_bytes"] == freed["frame_bytes_free"]
+              for freed in result.audit("vm-freed")), "each VM's own is free", result)
+    check({name: end for name, end in result.ends().items() if name != "a"} == {"b": PASSED >> 1, "c": PASSED >> 1},
+          "the others are content", result)
+
+
+case(("qemu",), cost=15, limit=300, name="faults_few", rounds=1)(faults)
+case(("qemu",), cost=300, limit=5000, full=True, name="faults_many", rounds=40)(faults)
+
+
 ROUNDS = 8
 
 
@@ -65,6 +180,7 @@ def hostile_peer(t):
     faults = result.audit("monitor-fault")
     check(len(faults) == ROUNDS + 1 and {(f["vm"], f["vector"]) for f in faults} == {("evil", 14)},
           "the peer's box is read-only", result)
+    check("box is not clean" not in result.log, "what it has sent before is gone", result)
     check(result.log.count("broken invariants 0,") >= ROUNDS + 3 and "PANIC" not in result.log,
           "no invariant is broken", result)
     freed = [f for f in result.audit("vm-freed") if f["vm"] == "evil"]

@@ -3,7 +3,9 @@
 /*
  * A wire's ring: what is put is taken, in order and unchanged, whatever the sizes and wherever the
  * positions wrap; who is to be told, and that nobody waits for ever; sessions; a peer that writes
- * anything into its box, at rest and all the time from a second thread.
+ * anything into its box, at rest and all the time from a second thread. WIRE_RECORDS in the
+ * environment: how many records the two threads pass on, and how many are taken from a hostile
+ * peer.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -48,6 +50,13 @@ static int teardown(void **state)
     free(box[1]);
     box[0] = box[1] = NULL;
     return 0;
+}
+
+static unsigned records(unsigned otherwise)
+{
+    const char *text = getenv("WIRE_RECORDS");
+
+    return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
 static struct bh_ring_header *header(unsigned i) { return (struct bh_ring_header *)box[i]; }
@@ -223,6 +232,25 @@ static void test_session(void **state)
     assert_true(wire_ring_up(&b));
 }
 
+static bool clean(unsigned i)
+{
+    for (uint32_t at = BH_RING_HEADER_BYTES; at < BOX; at++)
+        if (box[i][at]) return false;
+    return true;
+}
+
+/* What was sent to a peer is not there any more for the next one. */
+static void test_wiped(void **state)
+{
+    bool told;
+
+    (void)state;
+    assert_true(put(&a, &plain, MAX, 1, &told) && put(&a, &plain, 60, 2, &told));
+    assert_false(clean(0));
+    wire_ring_begin(&a, 0);
+    assert_true(clean(0));
+}
+
 /* Queues of one wire do not touch each other. */
 static void test_queues(void **state)
 {
@@ -334,14 +362,14 @@ static void test_hostile(void **state)
 {
     static uint8_t buffer[MAX];
     struct bh_ring_record got;
-    unsigned looked = 0, placed = 0;
+    unsigned looked = 0, placed = 0, wanted = records(100);
     pthread_t thread;
 
     (void)state;
     stop = false;
     assert_int_equal(pthread_create(&thread, NULL, scribble, box[0]), 0);
     srand(2);
-    for (unsigned i = 0; i < 200000 || looked < 100 || placed < 100; i++) {
+    for (unsigned i = 0; i < 200000 || looked < wanted || placed < 100; i++) {
         uint32_t bytes = 14u + (uint32_t)rand() % (rand() % 8 ? 2000u : MAX - 13u);
         const uint8_t *at = wire_ring_look(&b, &got);
         uint8_t *to;
@@ -370,8 +398,6 @@ static void test_hostile(void **state)
 
 /* ---- two ends that run at the same time ---- */
 
-#define FRAMES 300000u
-
 static sem_t told_a, told_b;
 static unsigned tells_a, tells_b;
 
@@ -384,7 +410,7 @@ static uint32_t size_of(uint32_t n)
 
 static void *sender(void *arg)
 {
-    for (uint32_t n = 0; n < FRAMES; n++) {
+    for (uint32_t n = 0; n < *(const unsigned *)arg; n++) {
         uint32_t bytes = size_of(n);
         uint8_t *at;
 
@@ -404,6 +430,7 @@ static void *sender(void *arg)
 
 static void test_threads(void **state)
 {
+    unsigned frames = records(300000);
     struct bh_ring_record got;
     pthread_t thread;
 
@@ -411,8 +438,8 @@ static void test_threads(void **state)
     (void)sem_init(&told_a, 0, 0);
     (void)sem_init(&told_b, 0, 0);
     tells_a = tells_b = 0;
-    assert_int_equal(pthread_create(&thread, NULL, sender, NULL), 0);
-    for (uint32_t n = 0; n < FRAMES;) {
+    assert_int_equal(pthread_create(&thread, NULL, sender, &frames), 0);
+    for (uint32_t n = 0; n < frames;) {
         const uint8_t *at = wire_ring_look(&b, &got);
 
         if (!at) {
@@ -430,7 +457,7 @@ static void test_threads(void **state)
         n++;
     }
     (void)pthread_join(thread, NULL);
-    assert_true(tells_a < FRAMES / 2 && tells_b < FRAMES);
+    assert_true(tells_a < frames / 2 && tells_b < frames);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -438,9 +465,9 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_frame),    test(test_told),    test(test_full),
-        test(test_any_size), test(test_session), test(test_queues),
-        test(test_broken),   test(test_hostile), test(test_threads),
+        test(test_frame),   test(test_told),    test(test_full),   test(test_any_size),
+        test(test_session), test(test_wiped),   test(test_queues), test(test_broken),
+        test(test_hostile), test(test_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

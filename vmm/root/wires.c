@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include "bulkhead/wire_ring.h"
 #include "caps.h"
+#include "layout.h"
 #include "log.h"
+#include "string.h"
 #include "vm_parts.h"
 
 #define BOX_BYTES  BH_RING_BOX_BYTES(1u)
@@ -11,11 +13,13 @@
 #define CARD_BYTES (2u * BOX_BYTES) /* its own box, then the peer's */
 
 _Static_assert(MANIFEST_WIRE_BYTES == CARD_BYTES, "rule memory-fits-host");
+_Static_assert(BOX_BYTES <= ROOT_LOAD_BYTES, "the window takes all of it");
 _Static_assert(MANIFEST_MAX_VM_WIRES == BH_MONITOR_WIRES, "rule wire-count");
 
 static const struct manifest *manifest;
 static struct vm *vms;
-static uint64_t boxes; /* slots: Frame of end e of wire n at + 2n + e */
+static uint64_t boxes;  /* slots: Frame of end e of wire n at + 2n + e */
+static uint64_t window; /* slot: root's own sight of a box that is wiped */
 
 uint64_t wires_memory_bytes(const struct manifest *m)
 {
@@ -33,6 +37,7 @@ bool wires_make(const struct manifest *m, struct vm *of)
     vms = of;
     if (m->wire_count == 0) return true;
     boxes = slots_take(2u * m->wire_count);
+    window = slots_take(1);
     for (unsigned n = 0; boxes && n < 2u * m->wire_count; n++) {
         uint64_t err = BH_ERR_MEMORY;
 
@@ -43,7 +48,7 @@ bool wires_make(const struct manifest *m, struct vm *of)
             return false;
         }
     }
-    return boxes != 0;
+    return boxes != 0 && window != 0;
 }
 
 /* Card @n of a VM: which wire, which end of it. */
@@ -92,6 +97,17 @@ bool wires_map(struct vm *vm, uint64_t va)
     return true;
 }
 
+/* Nothing of what the VM has sent outlives it. What was sent to it is in its peer's box, where the
+ * peer's monitor wipes it. */
+static uint64_t wipe(unsigned box)
+{
+    uint64_t err = attach(boxes + box, BH_SLOT_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE, window);
+
+    if (!err) err = map(window, ROOT_LOAD, 0, BOX_PAGES, BH_MAP_READ | BH_MAP_WRITE);
+    if (!err) memset((void *)ROOT_LOAD, 0, BOX_BYTES);
+    return err ? err : slot_delete(window);
+}
+
 uint64_t wires_unmap(struct vm *vm)
 {
     uint64_t err = BH_OK;
@@ -100,6 +116,11 @@ uint64_t wires_unmap(struct vm *vm)
         uint64_t e = slot_delete(vm->slots + VS_WIRES + n);
 
         err = err ? err : e;
+    }
+    for (unsigned n = 0; n < vm->config->wire_count && !err; n++) {
+        const struct end e = end_of(vm, n);
+
+        err = wipe(2u * e.wire + e.end);
     }
     return err;
 }

@@ -31,7 +31,7 @@ void wires_fill_start(struct vm *vm, uint64_t va);
 void wires_up(struct vm *vm);
 /** It does not run any more: its peers are told. */
 void wires_down(struct vm *vm);
-/** Take the attachments back. @return BH_OK or the kernel's error */
+/** Take the attachments back, wipe the VM's boxes. @return BH_OK or the kernel's error */
 uint64_t wires_unmap(struct vm *vm);
 
 #endif

@@ -1,5 +1,6 @@
 /* One end of a wire; see wire_ring.h. */
 #include "wire_ring.h"
+#include "string.h"
 
 static struct bh_ring_header *own_header(const struct wire_ring *r)
 {
@@ -64,6 +65,8 @@ void wire_ring_begin(struct wire_ring *r, uint32_t other)
     struct bh_ring_queue *q = own_queue(r);
     struct bh_ring_header *h = own_header(r);
 
+    /* Nobody but the peer that it was for gets to see what was sent. */
+    if (r->put) memset(r->own + data_offset(r, 0), 0, BH_RING_DATA_BYTES);
     r->put = r->get = r->skip = r->taken = 0;
     r->other = other;
     r->broken = false;

@@ -271,6 +271,8 @@ static void wire(void)
     uint64_t ms = start()->tsc_khz * argument("ms");
     uint32_t peer;
 
+    for (unsigned i = 0; i < BH_RING_BOX_BYTES(1u) / 8u; i++)
+        if (((const uint64_t *)(const void *)box())[i]) report("box is not clean");
     while ((peer = __atomic_load_n(&start()->wires[0].peer, __ATOMIC_ACQUIRE)) == 0)
         (void)bh_wait(BH_MONITOR_SLOT_NTFN, rt_tsc() + ms);
     memset(box()->queue, 0, sizeof(box()->queue));
