@@ -1,5 +1,5 @@
 // restored: vmm/monitor/*.c
-// devices: vmm/monitor/dev/*.c vmm/rt/fmt.c vmm/rt/crc32c.c vmm/rt/rle.c vmm/rt/wire_ring.c
+// devices: vmm/monitor/dev/*.c vmm/rt/fmt.c vmm/rt/crc32c.c vmm/rt/r*.c vmm/rt/wire_ring.c
 // forced: tests/fuzz/monitor_host.h
 // sources: build/vmm/libzydis.a
 // flags: -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev

@@ -1,4 +1,4 @@
-// sources: vmm/monitor/dev/random.c
+// sources: vmm/rt/random.c
 /* ChaCha20's block function by RFC 8439's example; a stream that does not repeat. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/monitor/dev/random.h"
+#include "vmm/rt/random.h"
 
 static void test_block(void **state)
 {

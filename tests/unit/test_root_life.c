@@ -182,6 +182,24 @@ static void rules_for_ends(void **state)
     }
 }
 
+/* A guest that ends at once, with no wait in the manifest: once more at once, then by and by. */
+static void storm(void **state)
+{
+    (void)state;
+    plain_configs();
+    configs[0].restart = MANIFEST_RESTART_ALWAYS;
+    configs[0].restart_wait_ms = 0;
+    begin(1);
+    poll(1);
+    for (unsigned i = 0; i < 10000; i++, now_us += 1000u) {
+        if (vm_lives(&all[0])) ends(0, VM_CRASHED);
+        poll(1);
+    }
+    assert_in_range(started, 3, 10);
+    plans[0].in_row = UINT32_MAX - 1u; /* however long it goes on */
+    assert_int_equal(restart_wait_ms(&all[0]), WAIT_MAX_MS);
+}
+
 /* 1, 2, 4 s, then it is given up; after a good run it begins anew. */
 static void waits_double(void **state)
 {
@@ -366,11 +384,17 @@ static int info_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(order_is_kept),     cmocka_unit_test(who_is_needed_does_not_come),
-        cmocka_unit_test(rules_for_ends),    cmocka_unit_test(waits_double),
-        cmocka_unit_test(waits_are_bounded), cmocka_unit_test(deadline),
-        cmocka_unit_test(restored),          cmocka_unit_test(start_is_cancelled),
-        cmocka_unit_test(down_in_order),     cmocka_unit_test(rights_name_their_rule),
+        cmocka_unit_test(order_is_kept),
+        cmocka_unit_test(who_is_needed_does_not_come),
+        cmocka_unit_test(rules_for_ends),
+        cmocka_unit_test(storm),
+        cmocka_unit_test(waits_double),
+        cmocka_unit_test(waits_are_bounded),
+        cmocka_unit_test(deadline),
+        cmocka_unit_test(restored),
+        cmocka_unit_test(start_is_cancelled),
+        cmocka_unit_test(down_in_order),
+        cmocka_unit_test(rights_name_their_rule),
     };
     return cmocka_run_group_tests(tests, info_page, NULL);
 }

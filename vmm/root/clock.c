@@ -1,4 +1,4 @@
-/* Wall clock and seeds; see clock.h. */
+/* Wall clock; see clock.h. */
 #include "clock.h"
 #include <stdbool.h>
 #include "caps.h"
@@ -56,25 +56,4 @@ uint64_t wall_clock_s(uint64_t *tsc)
         v[4] > 12u || v[5] > 99u)
         return 0;
     return days_from_civil(2000u + v[5], v[4], v[3]) * 86400u + v[2] * 3600u + v[1] * 60u + v[0];
-}
-
-/* One step of a permutation-based mixer (the finaliser of SplitMix64): not a cipher. The guest uses
- * the seed as one of its entropy sources only. */
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= 0xbf58476d1ce4e5b9ull;
-    x ^= x >> 27;
-    x *= 0x94d049bb133111ebull;
-    return x ^ x >> 31;
-}
-
-void seed_vm(unsigned number, uint64_t seed[4])
-{
-    static uint64_t state[4];
-
-    for (unsigned i = 0; i < 4u; i++) {
-        state[i] = mix(state[i] ^ info()->entropy[i] ^ rt_tsc() ^ ((uint64_t)number << 32));
-        seed[i] = mix(state[i] ^ info()->entropy[4u + i]);
-    }
 }

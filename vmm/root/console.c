@@ -5,6 +5,7 @@
 #include "log.h"
 #include "syscall.h"
 #include "caps.h"
+#include "terminal.h"
 
 #define KEPT_BYTES 65536u /* per VM, a power of two */
 #define KEY_SWITCH 0x1du  /* Ctrl-] */
@@ -22,8 +23,14 @@ struct kept {
 static struct kept kept[VMS_MAX];
 static struct vm *vms;
 static unsigned nvms, shown;
+static const char *mark;
 static char note[NOTE_BYTES]; /* root's own words, between the VMs' */
 static unsigned note_len, note_sent;
+
+/* What the VM shown has said, as far as it passes: never half a sequence between root's words. */
+static struct terminal terminal;
+static uint8_t ready[TERMINAL_HELD_BYTES];
+static unsigned ready_len, ready_sent;
 
 static bool several(void) { return nvms > 1u; }
 
@@ -33,6 +40,10 @@ static void note_add(const char *format, ...)
     va_list args;
 
     if (note_sent == note_len) note_sent = note_len = 0;
+    if (terminal.styled)
+        note_len +=
+            (unsigned)fmt_buf(note + note_len, sizeof(note) - note_len, "%s", terminal_reset);
+    terminal.styled = false;
     va_start(args, format);
     note_len += (unsigned)fmt_vbuf(note + note_len, sizeof(note) - note_len, format, args);
     va_end(args);
@@ -52,9 +63,11 @@ static void note_label(const struct vm *vm)
         note_add("\033[0;1;%um%s\033[0m", 30u + vm->config->colour, label(vm));
 }
 
+static void note_begin(void) { note_add("\r\n--- [%s] ", mark); }
+
 static void announce(void)
 {
-    note_add("\r\n--- ");
+    note_begin();
     note_label(&vms[shown]);
     note_add(" (%u of %u)%s; Ctrl-] switches to the next console ---\r\n", shown + 1u, nvms,
              vms[shown].state == VM_STOPPED || vms[shown].state == VM_CRASHED ? ", ended" : "");
@@ -63,11 +76,12 @@ static void announce(void)
 /* Who is there, and who reaches whom. */
 static void greet(const struct manifest *m)
 {
-    note_add("\r\n--- Bulkhead: %u VMs on this terminal ---\r\n", nvms);
+    note_begin();
+    note_add("Bulkhead: %u VMs on this terminal ---\r\n", nvms);
     for (unsigned i = 0; i < nvms; i++) {
         const struct manifest_vm *vm = vms[i].config;
 
-        note_add("--- %u ", i + 1u);
+        note_add("--- [%s] %u ", mark, i + 1u);
         note_label(&vms[i]);
         note_add(", %u MiB, %s", vm->memory_mib, vm->wire_count ? "wired to " : "no wire");
         for (unsigned k = 0; k < vm->wire_count; k++) {
@@ -80,8 +94,9 @@ static void greet(const struct manifest *m)
     }
 }
 
-void console_init(const struct manifest *m, struct vm *all)
+void console_init(const struct manifest *m, struct vm *all, const char *word)
 {
+    mark = word;
     vms = all;
     nvms = m->vm_count;
     shown = 0;
@@ -120,12 +135,27 @@ static int next_byte(void)
 {
     struct kept *k = &kept[shown];
 
+    if (ready_sent < ready_len) return ready[ready_sent++];
     if (note_sent < note_len) return (uint8_t)note[note_sent++];
-    if (k->sent != k->put) return k->bytes[k->sent++ % KEPT_BYTES];
+    while (k->sent != k->put) {
+        ready_len = terminal_put(&terminal, k->bytes[k->sent++ % KEPT_BYTES], ready);
+        ready_sent = 0;
+        if (ready_len) return ready[ready_sent++];
+    }
     return -1;
 }
 
-static bool pending(void) { return note_sent < note_len || kept[shown].sent != kept[shown].put; }
+static bool pending(void)
+{
+    return ready_sent < ready_len || note_sent < note_len || kept[shown].sent != kept[shown].put;
+}
+
+/* Another VM's words follow: half a sequence of this one's is forgotten. */
+static void show(unsigned number)
+{
+    shown = number;
+    terminal = (struct terminal){.styled = terminal.styled};
+}
 
 /* @return false when the port takes no more now. */
 static bool send_some(unsigned max)
@@ -158,7 +188,7 @@ static bool put_key(struct vm *vm, uint8_t byte)
 static void key(uint8_t byte, bool *signal)
 {
     if (several() && byte == KEY_SWITCH) {
-        shown = (shown + 1u) % nvms;
+        show((shown + 1u) % nvms);
         announce();
         /* From the start of what is kept, so that the screen makes sense. */
         kept[shown].sent = kept[shown].put > KEPT_BYTES ? kept[shown].put - KEPT_BYTES : 0;
@@ -213,9 +243,19 @@ void console_vm_ends(struct vm *vm)
     if (vm->number == shown) flush_shown();
     if (vm->console) (void)take_output(vm);
     if (!several()) return;
-    note_add("\r\n--- ");
+    note_begin();
     note_label(vm);
     note_add(" has ended: %s ---\r\n", vm->reason);
+}
+
+void console_interrupted(void)
+{
+    const char *c = terminal.styled ? terminal_reset : "";
+
+    for (unsigned i = 0; i < FLUSH_MAX && (ready_sent < ready_len || *c); i++)
+        if (serial_room(COM1))
+            serial_put(COM1, ready_sent < ready_len ? ready[ready_sent++] : (uint8_t)*c++);
+    terminal.styled = false;
 }
 
 void console_end(void)
@@ -225,11 +265,11 @@ void console_end(void)
     for (unsigned i = 0; i < nvms; i++) {
         struct vm *vm = &vms[(first + i) % nvms];
 
-        shown = vm->number;
+        if (i) show(vm->number);
         if (i == 0) flush_shown();               /* makes room for what is in the ring */
         if (vm_lives(vm)) (void)take_output(vm); /* once: it may go on talking */
         if (i && pending()) {
-            note_add("\r\n--- ");
+            note_begin();
             note_label(vm);
             note_add(", not shown until now ---\r\n");
         }

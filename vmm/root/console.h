@@ -1,9 +1,9 @@
 /*
- * The consoles of the VMs on one serial port. One VM: its bytes and nothing else. Several: one is
- * shown, Ctrl-] switches to the next; what the others say is kept and shown when their turn comes.
- * Root's own words say first who is there and who reaches whom, labels in their colours. A guest
- * can write the same words: they help people who look, and prove nothing. May call: the log's
- * serial port, vm_signal_console().
+ * The consoles of the VMs on one serial port. One VM: what it says and nothing else. Several: one
+ * is shown, Ctrl-] switches to the next; what the others say is kept and shown when their turn
+ * comes. What VMs say passes terminal.h. Root's own words say first who is there and who reaches
+ * whom, labels in their colours; they carry a mark that no VM knows. May call: the log's serial
+ * port, vm_signal_console().
  */
 #ifndef VMM_ROOT_CONSOLE_H
 #define VMM_ROOT_CONSOLE_H
@@ -11,8 +11,12 @@
 #include <stdbool.h>
 #include "vm.h"
 
-/** @param vms the manifest's, in its order; both live on */
-void console_init(const struct manifest *m, struct vm *vms);
+/** @param vms the manifest's, in its order; both live on @param mark a word, lives on */
+void console_init(const struct manifest *m, struct vm *vms, const char *mark);
+
+/** Somebody else is about to write a line to the port: what is half sent is sent to its end, and
+ *  the terminal is put right. */
+void console_interrupted(void);
 
 /** Move bytes both ways. @return true while something is left to be sent that the port does not
  *  take yet: call again soon. */

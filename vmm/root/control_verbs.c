@@ -8,6 +8,7 @@
 #include "control.h"
 #include "life.h"
 #include "string.h"
+#include "vm_parts.h"
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
@@ -67,6 +68,7 @@ static int save(struct control_call *c)
             return CONTROL_GO_ON;
         }
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
+        if (answer.values[0] > vm_store_bytes(c->vm->config)) return BH_WIRE_NO_ANSWER;
         c->vm->saved_bytes = answer.values[0];
         memcpy(c->out, &answer.values[0], sizeof(answer.values[0]));
         c->out_bytes = sizeof(answer.values[0]);

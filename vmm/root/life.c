@@ -7,6 +7,7 @@
 
 #define RUN_GOOD_MS 60000u /* a run this long ends a row of restarts */
 #define WAIT_MAX_MS 60000u
+#define WAIT_MIN_MS 100u /* but for the first of a row */
 
 /* Beside struct vm: what is meant to become of it. */
 static struct plan {
@@ -151,13 +152,14 @@ static bool rule_restarts(const struct vm *vm)
     return false;
 }
 
-/* Each wait of a row is twice the last one. */
+/* Each wait of a row is twice the last one, and none but the first is nothing: making a VM anew is
+ * root's work, and a guest that ends at once must not keep it busy. */
 static uint64_t restart_wait_ms(const struct vm *vm)
 {
     uint64_t ms = vm->config->restart_wait_ms;
     uint64_t most = ms > WAIT_MAX_MS ? ms : WAIT_MAX_MS;
 
-    for (uint32_t i = 0; i < plan_of(vm)->in_row && ms < most; i++) ms *= 2u;
+    for (uint32_t i = 0; i < plan_of(vm)->in_row && ms < most; i++) ms = ms ? ms * 2u : WAIT_MIN_MS;
     return ms < most ? ms : most;
 }
 

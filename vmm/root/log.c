@@ -21,8 +21,9 @@ enum {
 /* A transmitter that is not ready after this many polls is not there. */
 #define POLLS_MAX 20000u
 
-/* COM2 always; COM1 too when the manifest says so. */
-static bool log_com1;
+/* COM2 always; COM1 too when the manifest says so: then there is a mark. */
+static const char *com1_mark;
+static void (*com1_begin)(void);
 static unsigned log_room[2];
 
 uint8_t port_in8(unsigned port) { return (uint8_t)bh_ioports_in(BH_SLOT_IOPORTS, port, 1).value; }
@@ -82,13 +83,30 @@ static void log_byte_to(unsigned port, unsigned *room, uint8_t byte)
     }
 }
 
+static void com1_byte(uint8_t byte)
+{
+    log_room[1] = 0; /* the consoles use this port, too */
+    log_byte_to(COM1, &log_room[1], byte);
+}
+
+static void com1_line_begin(void)
+{
+    com1_begin();
+    com1_byte('[');
+    for (const char *c = com1_mark; *c; c++) com1_byte((uint8_t)*c);
+    com1_byte(']');
+    com1_byte(' ');
+}
+
 static void log_byte(uint8_t byte)
 {
+    static bool inside; /* a line */
+
     log_byte_to(COM2, &log_room[0], byte);
-    if (log_com1) {
-        log_room[1] = 0; /* the consoles use this port, too */
-        log_byte_to(COM1, &log_room[1], byte);
-    }
+    if (!com1_mark) return;
+    if (!inside) com1_line_begin();
+    inside = byte != '\n';
+    com1_byte(byte);
 }
 
 static void log_put(void *ctx, char c)
@@ -128,4 +146,8 @@ void log_end(int status, const char *reason)
     serial_drain(COM1);
 }
 
-void log_to_com1_too(void) { log_com1 = true; }
+void log_to_com1_too(const char *mark, void (*begin)(void))
+{
+    com1_begin = begin;
+    com1_mark = mark;
+}

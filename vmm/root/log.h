@@ -37,7 +37,9 @@ void log_line(const char *prefix, const char *text);
 /** The line that tells the launcher how the system ended. */
 void log_end(int status, const char *reason);
 
-/** Show the log on COM1, between the consoles, from now on. */
-void log_to_com1_too(void);
+/** Show the log on COM1, between the consoles, from now on: each line behind a mark that no VM
+ * knows.
+ *  @param begin called before each, since VMs write there too */
+void log_to_com1_too(const char *mark, void (*begin)(void));
 
 #endif

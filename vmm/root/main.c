@@ -14,6 +14,7 @@
 #include "log.h"
 #include "manifest.h"
 #include "program.h"
+#include "seeds.h"
 #include "service.h"
 #include "status.h"
 #include "string.h"
@@ -31,6 +32,7 @@ enum { STATUS_BROKEN = 121 }; /* root cannot start: bad module or manifest */
 static struct manifest manifest;
 static struct vm vms[VMS_MAX];
 static struct control_system control;
+static char mark[SEED_WORD_CHARS + 1u]; /* of what root says on COM1 */
 
 static bool image_size(void *ctx, const char *name, uint64_t *size_bytes)
 {
@@ -174,7 +176,9 @@ void root_main(void)
     if (!archive_open()) system_end(STATUS_BROKEN, "the boot module cannot be read");
     if (!program_open()) system_end(STATUS_BROKEN, "the monitor cannot be loaded");
     read_manifest();
-    if (manifest.log == MANIFEST_LOG_COM1) log_to_com1_too();
+    seed_word(mark);
+    if (manifest.log == MANIFEST_LOG_COM1) log_to_com1_too(mark, console_interrupted);
+    say("consoles: where VMs write as well, what root says begins with [%s]", mark);
     clean_memory();
     ntfn = slots_take(1);
     if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))
@@ -184,7 +188,7 @@ void root_main(void)
         vms[i].config = &manifest.vms[i];
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
-    console_init(&manifest, vms);
+    console_init(&manifest, vms, mark);
     control.vms = vms;
     control.vm_count = manifest.vm_count;
     control.host_may = manifest.host_may;

@@ -2,6 +2,7 @@
 #include "caps.h"
 #include "clock.h"
 #include "fmt.h"
+#include "seeds.h"
 #include "vm_parts.h"
 #include "wires.h"
 
@@ -69,8 +70,6 @@ void vm_fill_start(struct vm *vm, const struct images *m)
         st->restore_bytes = vm->saved_bytes;
     }
     st->wall_clock_s = wall_clock_s(&st->wall_clock_tsc);
-    /* Each VM gets a seed that tells nothing of another's: the kernel's seed through a mixer with
-     * the VM's number and the time. */
-    seed_vm(vm->number, st->seed);
+    seed_vm(st->seed);
     (void)fmt_buf(st->cmdline, sizeof(st->cmdline), "%s", c->append ? c->append : "");
 }

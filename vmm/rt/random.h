@@ -3,8 +3,8 @@
  * was given out before cannot be found from what is in memory now. Calls memcpy and memset only. Is
  * never saved: a VM that goes on twice must not draw the same bytes twice.
  */
-#ifndef VMM_MONITOR_DEV_RANDOM_H
-#define VMM_MONITOR_DEV_RANDOM_H
+#ifndef VMM_RT_RANDOM_H
+#define VMM_RT_RANDOM_H
 
 #include <stdint.h>
 

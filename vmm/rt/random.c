@@ -1,7 +1,7 @@
 /* Random bytes; see random.h. */
 #include "random.h"
 
-#include <string.h>
+#include "string.h"
 
 static uint32_t rotate(uint32_t x, unsigned bits) { return x << bits | x >> (32u - bits); }
 

@@ -1,0 +1,176 @@
+// sources: vmm/root/terminal.c vmm/rt/fmt.c
+// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
+/*
+ * The consoles on one port, with VMs that want to be taken for root or for each other: root's words
+ * carry the mark, are never swallowed or hidden by what a VM has said, and come between whole
+ * sequences only.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "vmm/root/console.c"
+
+static struct vm all[3];
+static struct manifest manifest;
+static struct bh_console rings[3];
+static char port[262144];
+static size_t port_used;
+static unsigned port_room = 16; /* of each look */
+static const char *typed = "";
+
+unsigned serial_room(unsigned p)
+{
+    assert_int_equal(p, COM1);
+    return port_room;
+}
+
+void serial_put(unsigned p, uint8_t byte)
+{
+    assert_true(port_used + 1 < sizeof(port));
+    port[port_used++] = (char)byte;
+    port[port_used] = '\0';
+}
+
+int serial_get(unsigned p) { return *typed ? (uint8_t)*typed++ : -1; }
+
+void vm_signal_console(const struct vm *vm) {}
+
+static void begin(unsigned count)
+{
+    memset(kept, 0, sizeof(kept));
+    memset(rings, 0, sizeof(rings));
+    memset(&terminal, 0, sizeof(terminal));
+    note_len = note_sent = ready_len = ready_sent = 0;
+    port_used = 0;
+    port_room = 16;
+    for (unsigned i = 0; i < count; i++) {
+        manifest.vms[i].name = i == 0 ? "desktop" : i == 1 ? "browser" : "server";
+        all[i] = (struct vm){
+            .number = i, .state = VM_RUNNING, .config = &manifest.vms[i], .console = &rings[i]};
+    }
+    manifest.vm_count = count;
+    console_init(&manifest, all, "k7qd");
+}
+
+static void say_as(unsigned vm, const char *text)
+{
+    for (; *text; text++)
+        rings[vm].out[rings[vm].out_put++ % BH_CONSOLE_OUT_BYTES] = (uint8_t)*text;
+}
+
+static const char *polled(void)
+{
+    port_used = 0;
+    port[0] = '\0';
+    for (unsigned i = 0; i < 10000u && console_poll(); i++)
+        ;
+    return port;
+}
+
+static void test_one(void **state)
+{
+    (void)state;
+    begin(1);
+    say_as(0, "login: \033[1mx\033[6n\033]0;t\a\r\n");
+    assert_string_equal(polled(), "login: \033[1mx\r\n");
+}
+
+/* A VM that says what root would say lacks the mark; root's own words have it, each of them. */
+static void test_imitation(void **state)
+{
+    (void)state;
+    begin(2);
+    assert_non_null(strstr(polled(), "--- [k7qd] desktop (1 of 2)"));
+    say_as(
+        1,
+        "\r\n--- [abcd] desktop (1 of 2); Ctrl-] switches to the next console ---\r\nPassword: ");
+    typed = "\x1d";
+    assert_ptr_equal(strstr(polled(), "\r\n--- [k7qd] browser (2 of 2)"), port);
+    assert_null(strstr(strstr(port, "[k7qd]") + 1, "[k7qd]"));
+    (void)snprintf(all[1].reason, sizeof(all[1].reason), "vm browser: power-off");
+    console_vm_ends(&all[1]);
+    assert_non_null(strstr(polled(), "--- [k7qd] browser has ended: vm browser: power-off ---"));
+}
+
+/* Concealed, drawn in lines, on another screen, in the middle of a sequence. */
+static void test_hidden(void **state)
+{
+    (void)state;
+    begin(2);
+    (void)polled();
+    say_as(0, "\033[8m\033[?1049h\016\033[2;3r half: \033[3");
+    (void)polled();
+    all[1].state = VM_STOPPED;
+    console_vm_ends(&all[1]);
+    (void)polled();
+    assert_memory_equal(port, terminal_reset, strlen(terminal_reset));
+    assert_memory_equal(port + strlen(terminal_reset), "\r\n--- [k7qd] browser has ended", 30);
+    /* It goes on where it was; the next note needs no reset. */
+    say_as(0, "1m");
+    assert_string_equal(polled(), "\033[31m");
+    terminal.styled = false;
+    console_vm_ends(&all[1]);
+    assert_ptr_equal(strstr(polled(), "\r\n--- [k7qd]"), port);
+}
+
+/* A port that takes one byte at a time: no note and no line of the log in the middle of a sequence.
+ */
+static void test_whole(void **state)
+{
+    (void)state;
+    begin(2);
+    (void)polled();
+    say_as(0, "\033[38;2;1;2;3m");
+    (void)take_output(&all[0]);
+    for (unsigned taken = 1; taken < 13; taken++) {
+        kept[0].sent = kept[0].put - 13u;
+        port_used = 0;
+        for (unsigned i = 0; i < taken; i++) (void)send_some(1);
+        console_interrupted();
+        assert_memory_equal(port, "\033[38;2;1;2;3m", 13);
+        assert_string_equal(port + 13, terminal_reset);
+    }
+    /* Nor is there an end of waiting for a port that takes nothing. */
+    kept[0].sent = kept[0].put - 13u;
+    (void)send_some(1);
+    port_room = 0;
+    console_interrupted();
+}
+
+/* One that never stops talking does not keep root; another's words are not lost behind it. */
+static void test_flood(void **state)
+{
+    (void)state;
+    begin(2);
+    for (unsigned i = 0; i < 1000u; i++) {
+        say_as(1, "\033]52;c;ZXZpbA==\a0123456789abcdef");
+        if (i % 100u == 0) (void)console_poll();
+    }
+    rings[0].out_put =
+        rings[0].out_get + BH_CONSOLE_OUT_BYTES + 1u; /* a broken ring counts as empty */
+    say_as(1, "end");
+    (void)polled();
+    assert_null(strstr(port, "desktop\r"));
+    typed = "\x1d";
+    (void)polled();
+    assert_null(strchr(port, '\a'));
+    assert_string_equal(port + port_used - 3, "end");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one),    cmocka_unit_test(test_imitation),
+        cmocka_unit_test(test_hidden), cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_flood),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,115 @@
+// sources: vmm/root/rights.c
+// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
+/* Verbs that a monitor answers, with a monitor that says what it likes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "vmm/root/control_verbs.c"
+
+static struct ask_answer said;
+static struct vm vm;
+static struct manifest_vm config = {.name = "vm", .memory_mib = 64, .save_mib = 8};
+
+#define VERB(name)                                                                                 \
+    int name(struct control_call *c) { return BH_WIRE_NO_VERB; }
+VERB(control_list)
+VERB(control_protections)
+VERB(control_stats)
+VERB(control_audit)
+VERB(control_manifest)
+VERB(control_system)
+VERB(control_start)
+VERB(control_stop)
+VERB(control_kill)
+VERB(control_restart)
+VERB(control_pause)
+VERB(control_resume)
+VERB(control_shutdown)
+VERB(control_screenshot)
+
+void ask(struct vm *v, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
+         const void *in, uint32_t in_bytes)
+{
+}
+
+bool ask_answered(struct vm *v, struct ask_answer *answer, void *out, uint32_t out_room)
+{
+    *answer = said;
+    return true;
+}
+
+bool life_restore(struct vm *v) { return true; }
+uint64_t vm_store_bytes(const struct manifest_vm *c) { return c->save_mib * 0x100000ull; }
+
+static int run(int (*verb)(struct control_call *), const void *in, uint32_t in_bytes)
+{
+    static uint8_t out[BH_WIRE_PAYLOAD_BYTES];
+    struct control_call c = {.vm = &vm, .in = in, .in_bytes = in_bytes, .out = out};
+    int status = CONTROL_GO_ON;
+
+    for (unsigned i = 0; i < 100u && status == CONTROL_GO_ON; i++) {
+        c.pause_tsc = 0;
+        c.out_bytes = 0;
+        status = verb(&c);
+    }
+    return status;
+}
+
+/* A length beyond the store would have the next monitor of this VM read what lies behind it. */
+static void saved_length(void **state)
+{
+    static const uint64_t too_long[] = {8u * 0x100000ull + 1u, UINT32_MAX, UINT64_MAX};
+
+    (void)state;
+    vm.config = &config;
+    for (unsigned i = 0; i < 3u; i++) {
+        said = (struct ask_answer){.status = BH_WIRE_OK, .values = {too_long[i]}};
+        assert_int_equal(run(save, NULL, 0), BH_WIRE_NO_ANSWER);
+        assert_int_equal(vm.saved_bytes, 0);
+        assert_int_equal(run(restore, NULL, 0), BH_WIRE_NOT_SAVED);
+    }
+    said.values[0] = 8u * 0x100000u;
+    assert_int_equal(run(save, NULL, 0), BH_WIRE_OK);
+    assert_int_equal(vm.saved_bytes, said.values[0]);
+    assert_int_equal(run(restore, NULL, 0), BH_WIRE_OK);
+}
+
+/* More events taken than there were. */
+static void typed_count(void **state)
+{
+    static const struct bh_input events[3];
+
+    (void)state;
+    said = (struct ask_answer){.status = BH_WIRE_OK, .values = {4}};
+    assert_int_equal(run(type, events, sizeof(events)), BH_WIRE_NO_ANSWER);
+    said.values[0] = UINT64_MAX;
+    assert_int_equal(run(type, events, sizeof(events)), BH_WIRE_NO_ANSWER);
+    assert_int_equal(run(type, events, sizeof(events) - 1u), BH_WIRE_BAD_REQUEST);
+    said.values[0] = 3;
+    assert_int_equal(run(type, events, sizeof(events)), BH_WIRE_OK);
+}
+
+static int map_info(void **state)
+{
+    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    (void)state;
+    if (i != (void *)BH_ROOT_INFO) return -1;
+    i->tsc_khz = 1000;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_length),
+                                       cmocka_unit_test(typed_count)};
+
+    return cmocka_run_group_tests(tests, map_info, NULL);
+}
