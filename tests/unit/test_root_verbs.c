@@ -1,4 +1,4 @@
-// sources: vmm/root/rights.c
+// sources: vmm/root/rights.c policy/manifest/may_words.c
 // flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /* Verbs that a monitor answers, with a monitor that says what it likes. */
 #include <setjmp.h>
@@ -33,12 +33,16 @@ VERB(control_resume)
 VERB(control_shutdown)
 VERB(control_screenshot)
 
-void ask(struct vm *v, enum bh_control_verb verb, const uint64_t args[BH_CONTROL_ARGS],
-         const void *in, uint32_t in_bytes)
+bool ask_free(const struct vm *v) { return true; }
+int ask_wait(struct control_call *c) { return BH_WIRE_BUSY; }
+
+void ask(struct vm *v, const void *asker, enum bh_control_verb verb,
+         const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes)
 {
 }
 
-bool ask_answered(struct vm *v, struct ask_answer *answer, void *out, uint32_t out_room)
+bool ask_answered(struct vm *v, const void *asker, struct ask_answer *answer, void *out,
+                  uint32_t out_room)
 {
     *answer = said;
     return true;

@@ -233,13 +233,39 @@ static void test_malformed(void **state)
     assert_int_equal(request(IN, 0, 0, 512), OK);
 }
 
+/* As much at once as 16 MiB of buffers, however often it is asked for; the rest by and by. */
+static void test_bounded(void **state)
+{
+    const uint32_t piece = RAM_BYTES - BUFFER;
+    const uint64_t header[2] = {IN, 0};
+    unsigned done;
+
+    (void)state;
+    setup(0);
+    memcpy(ram + REQUEST, header, 16);
+    vf_desc(0, 0, REQUEST, 16, NEXT, 1);
+    for (unsigned n = 1; n < QSIZE - 1u; n++) vf_desc(0, n, BUFFER, piece, NEXT | WRITE, n + 1);
+    vf_desc(0, QSIZE - 1u, STATUS, 1, WRITE, 0);
+    for (unsigned i = 0; i < QSIZE; i++) vf_offer(0, QSIZE, 0);
+    for (unsigned i = 0; i < 3u; i++) {
+        vf_kick(0);
+        done = used_idx(0);
+        assert_int_equal(done, (16u << 20) / (piece * (QSIZE - 2u)) + 1u);
+    }
+    now = blk.virtio.deadline_ns;
+    virtio_tick(&blk.virtio, now);
+    assert_int_equal(used_idx(0), QSIZE);
+    assert_int_equal(ram[STATUS], IOERR);
+    assert_int_equal(request(IN, 0, 0, 512), OK); /* notifications count again */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),    cmocka_unit_test(test_read_write),
         cmocka_unit_test(test_framing),   cmocka_unit_test(test_id),
         cmocka_unit_test(test_ranges),    cmocka_unit_test(test_read_only),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_malformed), cmocka_unit_test(test_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,8 @@ static void vcpu_unsettle(void)
 }
 
 /* What else of the VM is saved. */
-static const struct state_member vm_members[] = {{"kvm_wall_msr", 0, sizeof(kvm_wall_msr)}};
+static const struct state_member vm_members[] = {
+    {.name = "kvm_wall_msr", .bytes = sizeof(kvm_wall_msr)}};
 static const struct dev_state vm_state = DEV_STATE("vm", 1, vm_members, NULL);
 
 /* ---- standing still ---- */

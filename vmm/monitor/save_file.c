@@ -216,6 +216,13 @@ static bool section_next(struct save_file *f, const char *name, uint32_t instanc
     return true;
 }
 
+static bool switches_valid(const struct state_member *m, const uint8_t *p)
+{
+    for (uint32_t i = 0; m->switches && i < m->bytes; i++)
+        if (p[i] > 1u) return false;
+    return true;
+}
+
 bool save_load_state(struct save_file *f, const struct dev_state *state, void *dev,
                      uint32_t instance)
 {
@@ -227,6 +234,8 @@ bool save_load_state(struct save_file *f, const struct dev_state *state, void *d
     if (s.bytes != bytes_of(state)) return wrong(f, "the section has another size");
     if (s.data_crc != crc32c(0, p, s.bytes)) return wrong(f, "the section is damaged");
     for (uint32_t i = 0; i < state->count; i++) {
+        if (!switches_valid(&state->members[i], p))
+            return wrong(f, "a switch is neither on nor off");
         memcpy((uint8_t *)dev + state->members[i].offset, p, state->members[i].bytes);
         p += state->members[i].bytes;
     }

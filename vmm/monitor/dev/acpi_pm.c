@@ -140,7 +140,13 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct acpi_pm, apm),
 };
 
-const struct dev_state acpi_pm_state = DEV_STATE("acpi_pm", 2, members, NULL);
+/* The rest is written by the guest, or goes no further than its registers. */
+static bool loaded(void *dev)
+{
+    return ((const struct acpi_pm *)dev)->timer_seen >> 62 == 0; /* room for a deadline behind it */
+}
+
+const struct dev_state acpi_pm_state = DEV_STATE("acpi_pm", 2, members, loaded);
 
 /* APM_CNT and APM_STS (13.7.3): what the SMI handler would do, at once. */
 static uint8_t apm_read(void *dev, unsigned reg) { return ((const struct acpi_pm *)dev)->apm[reg]; }

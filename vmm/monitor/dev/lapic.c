@@ -747,17 +747,16 @@ void lapic_virtual_wire(struct lapic *l)
 static const struct state_member members[] = {
     STATE_MEMBER(struct lapic, deadline_ns),   STATE_MEMBER(struct lapic, tsc_deadline),
     STATE_MEMBER(struct lapic, base_msr),      STATE_MEMBER(struct lapic, timer_start_ns),
-    STATE_MEMBER(struct lapic, icr),           STATE_MEMBER(struct lapic, id),
-    STATE_MEMBER(struct lapic, ldr),           STATE_MEMBER(struct lapic, dfr),
-    STATE_MEMBER(struct lapic, svr),           STATE_MEMBER(struct lapic, lvt),
-    STATE_MEMBER(struct lapic, divide),        STATE_MEMBER(struct lapic, initial_count),
-    STATE_MEMBER(struct lapic, esr),           STATE_MEMBER(struct lapic, esr_pending),
-    STATE_MEMBER(struct lapic, irr.map),       STATE_MEMBER(struct lapic, isr.map),
-    STATE_MEMBER(struct lapic, tmr),           STATE_MEMBER(struct lapic, tpr),
-    STATE_MEMBER(struct lapic, timer_running), STATE_MEMBER(struct lapic, lint_level),
-    STATE_MEMBER(struct lapic, nmi_pending),   STATE_MEMBER(struct lapic, smi_pending),
-    STATE_MEMBER(struct lapic, init_pending),  STATE_MEMBER(struct lapic, sipi_pending),
-    STATE_MEMBER(struct lapic, sipi_vector),
+    STATE_MEMBER(struct lapic, icr),           STATE_MEMBER(struct lapic, ldr),
+    STATE_MEMBER(struct lapic, dfr),           STATE_MEMBER(struct lapic, svr),
+    STATE_MEMBER(struct lapic, lvt),           STATE_MEMBER(struct lapic, divide),
+    STATE_MEMBER(struct lapic, initial_count), STATE_MEMBER(struct lapic, esr),
+    STATE_MEMBER(struct lapic, esr_pending),   STATE_MEMBER(struct lapic, irr.map),
+    STATE_MEMBER(struct lapic, isr.map),       STATE_MEMBER(struct lapic, tmr),
+    STATE_MEMBER(struct lapic, tpr),           STATE_MEMBER(struct lapic, timer_running),
+    STATE_MEMBER(struct lapic, lint_level),    STATE_MEMBER(struct lapic, nmi_pending),
+    STATE_MEMBER(struct lapic, smi_pending),   STATE_MEMBER(struct lapic, init_pending),
+    STATE_MEMBER(struct lapic, sipi_pending),  STATE_MEMBER(struct lapic, sipi_vector),
 };
 
 static bool loaded(void *dev)
@@ -768,7 +767,7 @@ static bool loaded(void *dev)
     return true;
 }
 
-const struct dev_state lapic_state = DEV_STATE("lapic", 1, members, loaded);
+const struct dev_state lapic_state = DEV_STATE("lapic", 2, members, loaded);
 
 bool lapic_init(struct lapic *l, struct bus *bus, const struct dev_host *host,
                 const struct lapic_host *lhost, uint32_t id, bool bsp, uint64_t tsc_hz)

@@ -87,7 +87,13 @@ static void deliver(struct net_wire *w)
         }
         if (!frame) {
             if (wire_ring_await(&w->ring)) return;
-            continue; /* one has come meanwhile */
+            /* One has come meanwhile; or a peer takes turns with saying so. */
+            if (budget <= BH_RING_ALIGN) {
+                later(w);
+                return;
+            }
+            budget -= BH_RING_ALIGN;
+            continue;
         }
         if (!receive(w, &r, frame)) {
             w->receiver_waits = true;

@@ -13,8 +13,9 @@ struct pic_chip {
     uint8_t vector_base;
     uint8_t lowest; /* input with the lowest priority, 0..7 */
     uint8_t icw_next;
-    bool icw4_expected, single, level_mode, auto_eoi, rotate_aeoi, special_mask, special_nested;
-    bool read_isr, poll, slave;
+    /* Switches are bytes: see state.h. */
+    uint8_t icw4_expected, single, level_mode, auto_eoi, rotate_aeoi, special_mask, special_nested;
+    uint8_t read_isr, poll, slave;
 };
 
 struct pic {

@@ -20,8 +20,8 @@ struct pit_channel {
     uint8_t lsb;         /* first byte of a two-byte write */
     uint8_t status;
     uint16_t latch;
-    bool bcd, loaded, suspended, gate;
-    bool write_msb, read_msb, count_latched, status_latched;
+    uint8_t bcd, loaded, suspended, gate; /* switches are bytes: see state.h */
+    uint8_t write_msb, read_msb, count_latched, status_latched;
 };
 
 struct pit {

@@ -14,7 +14,7 @@ struct ps2_keyboard {
     uint8_t scan_set;  /* 1 or 2 */
     uint8_t leds;      /* bits 0..2: scroll, num, caps */
     uint8_t typematic; /* as set: delay in bits 5..6, rate in bits 0..4 */
-    bool scanning;     /* the host wants keys */
+    uint8_t scanning;  /* the host wants keys */
     uint8_t held;      /* usage of the key pressed last, still down; 0: none */
     uint64_t deadline_ns;
 };

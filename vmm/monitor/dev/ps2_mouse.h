@@ -13,11 +13,11 @@ struct ps2_mouse {
     uint8_t command; /* whose parameter is awaited, 0: none */
     uint8_t id;      /* 0 standard, 3 wheel, 4 wheel and five buttons */
     uint8_t rate, resolution;
-    uint8_t rates[2];                    /* the two sample rates set before, latest first */
-    bool reporting, remote, wrap, twice; /* twice: scaling 2:1 */
-    uint8_t buttons;                     /* as they are: left, right, middle, 4th, 5th */
-    uint8_t told;                        /* buttons as last reported */
-    int32_t dx, dy, dz;                  /* movement not yet reported; up and away is positive */
+    uint8_t rates[2];                       /* the two sample rates set before, latest first */
+    uint8_t reporting, remote, wrap, twice; /* twice: scaling 2:1 */
+    uint8_t buttons;                        /* as they are: left, right, middle, 4th, 5th */
+    uint8_t told;                           /* buttons as last reported */
+    int32_t dx, dy, dz;                     /* movement not yet reported; up and away is positive */
 };
 
 /** As firmware leaves it: the self-test is over, and its result has been taken. */

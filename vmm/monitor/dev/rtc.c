@@ -54,6 +54,7 @@ enum {
 #define HZ_32K       32768u
 #define DAY_S        86400
 #define RTC_IRQ      8u
+#define TIME_MAX_S   1000000000000 /* what the guest can set, and centuries that the clock runs */
 
 struct civil {
     unsigned year, month, day, weekday, hour, minute, second; /* month, day, weekday from 1 */
@@ -410,7 +411,8 @@ static bool loaded(void *dev)
 {
     const struct rtc *r = dev;
 
-    return r->phase_ns < NS_PER_S && r->index < RTC_CMOS_BYTES;
+    return r->phase_ns < NS_PER_S && r->index < RTC_CMOS_BYTES && r->base_s >= -TIME_MAX_S &&
+           r->base_s <= TIME_MAX_S && r->seen_s >= -TIME_MAX_S && r->seen_s <= TIME_MAX_S;
 }
 
 static const struct state_member members[] = {

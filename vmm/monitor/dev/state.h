@@ -14,11 +14,14 @@
 struct state_member {
     const char *name;
     uint32_t offset, bytes;
+    bool switches; /* one or more bool: what comes back must be 0 or 1 (C11, 6.2.6.1) */
 };
 
-#define STATE_MEMBER(type, member)                                                                 \
-    {                                                                                              \
-#member, offsetof(type, member), sizeof(((type *)0)->member)                               \
+/* Switches inside of structures are uint8_t, of which any value will do. */
+#define STATE_MEMBER(type, member)                                                                   \
+    {                                                                                                \
+        .name = #member, .offset = offsetof(type, member), .bytes = sizeof(((type *)0)->member),   \
+        .switches = _Generic(((type *)0)->member, bool: true, bool *: true, default: false) \
     }
 
 /** Times are absolute guest nanoseconds (dev_host.now_ns), which go on after a restore where they

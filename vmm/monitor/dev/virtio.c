@@ -6,6 +6,7 @@
 #define ISR_CONFIG 2u
 
 #define BUSY_RETRY_NS 1000000u
+#define SERVE_BYTES   (16u << 20) /* of buffers at once, or one chain */
 
 /* 2.1: what a driver may set: FAILED, FEATURES_OK, DRIVER_OK, DRIVER, ACKNOWLEDGE */
 #define STATUS_DRIVER 0x8fu
@@ -95,8 +96,11 @@ void virtio_serve(struct virtio *v, unsigned queue,
 {
     struct virtq *q = &v->queue[queue];
     unsigned budget = q->size;
+    uint64_t left = SERVE_BYTES;
 
+    v->again &= (uint8_t) ~(1u << queue);
     while (virtio_take(v, queue, &v->chain)) {
+        uint64_t all = v->chain.out.left + v->chain.in.left;
         uint32_t bytes = handle(v->dev, &v->chain);
 
         if (v->status & VIRTIO_NEEDS_RESET) break;
@@ -106,10 +110,11 @@ void virtio_serve(struct virtio *v, unsigned queue,
             break;
         }
         virtio_put(v, queue, &v->chain, bytes);
-        if (--budget == 0) {
+        if (--budget == 0 || all >= left) {
             later(v, queue, TIMER_MIN_REARM_NS);
             break;
         }
+        left -= all;
         if (q->event_index && !virtq_waiting(q, v->host->mem))
             virtq_want_kick(q, v->host->mem, true);
     }

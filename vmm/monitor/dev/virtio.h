@@ -93,7 +93,7 @@ void virtio_show(struct virtio *v, unsigned queue);
 
 /**
  * Take every chain that is available, have it handled, give it back; as many at once as the queue
- * has entries, the rest later. @handle returns the bytes it has written to the chain's front,
+ * has entries, and until their buffers are 16 MiB, the rest later. @handle returns the bytes it has written to the chain's front,
  * VIRTIO_BUSY or VIRTIO_BLOCKED.
  */
 void virtio_serve(struct virtio *v, unsigned queue,

@@ -9,9 +9,9 @@
 
 enum { INFLATE = 0, DEFLATE = 1, STATS = 2 };
 
-#define ACTUAL     4u     /* offset in the configuration space, 5.5.4 */
-#define PAGES_MAX  16384u /* of one chain: what it may take of the monitor's time */
-#define STAT_BYTES 10u    /* 5.5.6.3: tag and value, packed */
+#define ACTUAL     4u    /* offset in the configuration space, 5.5.4 */
+#define PAGES_MAX  1024u /* of one chain: what it may take of the monitor's time */
+#define STAT_BYTES 10u   /* 5.5.6.3: tag and value, packed */
 
 static uint32_t inflate(void *dev, struct virtq_chain *c)
 {

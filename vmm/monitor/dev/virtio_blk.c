@@ -33,6 +33,7 @@ _Static_assert(sizeof(struct request) == 16 && sizeof(struct range) == 16, "virt
 #define SECTOR        512u
 #define QUEUE_SIZE    128u
 #define ID_BYTES      20u
+#define REQUEST_BYTES (1u << 30) /* no driver asks for more: EDK2's VirtioBlkDxe for so much */
 #define RANGES_MAX    16u
 #define RANGE_SECTORS 131072u /* 64 MiB: what one range may take of the monitor's time */
 
@@ -124,9 +125,9 @@ static uint32_t handle(void *dev, struct virtq_chain *c)
     struct request r;
     uint8_t status, *to;
 
-    if (in_bytes == 0 || in_bytes > UINT32_MAX ||
+    if (in_bytes == 0 || in_bytes > REQUEST_BYTES || c->out.left > REQUEST_BYTES ||
         virtq_copy_out(&c->out, &r, sizeof(r)) != sizeof(r)) {
-        virtio_break(&b->virtio); /* nowhere for a status, or no request (5.2.6) */
+        virtio_break(&b->virtio); /* nowhere for a status, or no request (5.2.6); or too long */
         return 0;
     }
     status = do_request(b, c, &r);

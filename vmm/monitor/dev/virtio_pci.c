@@ -194,7 +194,11 @@ static uint64_t notify_read(void *dev, uint64_t offset, unsigned size_bytes) { r
 
 static void notify_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
 {
-    virtio_notified(dev, (unsigned)offset / NOTIFY_STEP);
+    const struct virtio *v = dev;
+    unsigned queue = (unsigned)offset / NOTIFY_STEP;
+
+    /* What is left for later comes by itself: notifications do not make it more at once. */
+    if (!(v->again >> queue & 1u)) virtio_notified(dev, queue);
 }
 
 /* ---- the way through configuration space (4.1.4.9) ---- */
