@@ -58,7 +58,7 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wn
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
 # $(call unit_says,KEYWORD,FILE)
-unit_says = $(shell sed -n '1,8s|^// $(1):||p' $(2))
+unit_says = $(shell sed -n '1,12s|^// $(1):||p' $(2))
 # $(call headers_of,SOURCES): all headers next to them; a compiler run over several sources lists no more.
 headers_of = $(wildcard $(addsuffix *.h,$(sort $(dir $(1)) tests/unit/ kernel/include/bulkhead/)))
 # $(call unit_includes,FILE): the .c files that it includes, for what is static in them.

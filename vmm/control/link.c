@@ -48,7 +48,8 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_FORBIDDEN] = "the manifest forbids this",
     [BH_WIRE_NOT_STARTED] = "the VM was not started; 'bhctl list' and 'bhctl audit' say why",
     [BH_WIRE_SHUTTING_DOWN] = "the system is being shut down",
-    [BH_WIRE_BUSY] = "the VM's monitor is at work for another bhctl; try again",
+    [BH_WIRE_BUSY] = "the VM's monitor is at work for another bhctl, or this one asks "
+                     "too often; try again",
     [BH_WIRE_NOT_TAKEN] = "the guest does not read its keyboard; the rest was not typed",
 };
 

@@ -16,9 +16,12 @@
 /* A frame whose bytes stop coming is no frame; so long the line is looked at often. */
 #define LISTEN_MS 1000u
 /* What is to be said at the end of the system has so long. */
-#define END_MS 300u
-/* A guest's requests leave records: it makes so many at most. */
+#define END_MS           300u
 #define GUEST_REQUEST_MS 50u
+/* Of a guest's requests those that leave a record: so many at once, then one in so long. Otherwise
+ * it could push those of others out of the ring. */
+#define GUEST_RECORDS   16u
+#define GUEST_RECORD_MS 5000u
 /* A guest that takes nothing for so long has gone: its request is dropped. */
 #define STUCK_MS 5000u
 /* So long a request waits for a VM's monitor that is at work for another. */
@@ -33,7 +36,9 @@ static struct channel {
     const struct control_verb *verb; /* being carried out; NULL: none */
     struct control_call call;
     uint64_t last_byte_tsc, sent_tsc, next_tsc;
-    uint32_t starts; /* of the VM: another one's guest knows nothing of what was here before */
+    uint64_t records_tsc; /* the records so far take until then, at the rate that is allowed */
+    uint64_t left_out;    /* requests that found no record left */
+    uint32_t starts;      /* of the VM: another one's guest knows nothing of what was here before */
 } channels[1u + VMS_MAX];
 static unsigned count;
 
@@ -101,7 +106,22 @@ static void clear_part(struct channel *ch)
     ch->call.out_bytes = 0;
 }
 
-static void record(const struct channel *ch, const struct control_verb *v, const char *rule)
+/* Is there a record left for this channel? */
+static bool record_left(struct channel *ch)
+{
+    uint64_t now = rt_tsc(), all = ms(GUEST_RECORDS * (uint64_t)GUEST_RECORD_MS);
+
+    if (!ch->line.vm) return true;
+    if (ch->records_tsc < now) ch->records_tsc = now;
+    if (ch->records_tsc - now > all - ms(GUEST_RECORD_MS)) {
+        ch->left_out++;
+        return false;
+    }
+    ch->records_tsc += ms(GUEST_RECORD_MS);
+    return true;
+}
+
+static void record(struct channel *ch, const struct control_verb *v, const char *rule)
 {
     audit_begin(rule ? "refused" : "asked");
     audit_text("verb", v->name);
@@ -109,6 +129,8 @@ static void record(const struct channel *ch, const struct control_verb *v, const
     audit_text("by", ch->who.name);
     if (ch->line.vm) audit_text("from", "guest");
     if (rule) audit_text("rule", rule);
+    if (ch->left_out) audit_number("left_out", ch->left_out);
+    ch->left_out = 0;
     audit_end();
 }
 
@@ -126,15 +148,28 @@ static void put_refusal(struct channel *ch, const struct control_verb *v, const 
     ch->call.out_bytes = n;
 }
 
-/* Does the manifest allow it? What changes something leaves a record in either case. */
-static bool allowed(struct channel *ch, const struct control_verb *v)
+static bool of_vm(const struct control_verb *v)
 {
-    const char *rule = v->whose == OF_SEVERAL ? rights_refuse_all(&ch->who, v->right)
-                                              : rights_refuse(&ch->who, v->right, ch->call.vm);
+    return v->whose == OF_VM || v->whose == OF_LIVING_VM;
+}
 
-    if (rule || (v->right & (MANIFEST_MAY_LIFE | MANIFEST_MAY_STORE))) record(ch, v, rule);
+/* Does the manifest allow it? What changes something leaves a record, or is not done; what is
+ * refused leaves one too, or is counted in the next. Of a VM that there is not, nothing is allowed.
+ */
+static uint32_t allowed(struct channel *ch, const struct control_verb *v)
+{
+    const char *rule = v->whose == OF_SEVERAL     ? rights_refuse_all(&ch->who, v->right)
+                       : of_vm(v) && !ch->call.vm ? ch->who.rule
+                                                  : rights_refuse(&ch->who, v->right, ch->call.vm);
+
+    if (rule || (v->right & (MANIFEST_MAY_LIFE | MANIFEST_MAY_STORE))) {
+        if (record_left(ch))
+            record(ch, v, rule);
+        else if (!rule)
+            return BH_WIRE_BUSY;
+    }
     if (rule) put_refusal(ch, v, rule);
-    return !rule;
+    return rule ? BH_WIRE_FORBIDDEN : BH_WIRE_OK;
 }
 
 /* @return BH_WIRE_OK and the verb is to be run, or why not. */
@@ -142,18 +177,19 @@ static uint32_t accept(struct channel *ch)
 {
     struct control_call *call = &ch->call;
     const struct control_verb *v = control_verbs;
-    uint32_t skip = 0;
+    uint32_t skip = 0, status;
 
     while (v->number != 0 && v->number != ch->request.header.verb) v++;
     if (v->number == 0) return BH_WIRE_NO_VERB;
     call->vm = NULL;
-    if (v->whose == OF_VM || v->whose == OF_LIVING_VM) {
+    if (of_vm(v)) {
         if (ch->request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
         call->vm = find_vm(ch);
         if (!call->vm && !ch->line.vm) return BH_WIRE_NO_VM;
         skip = BH_WIRE_NAME_BYTES;
     }
-    if (!allowed(ch, v)) return BH_WIRE_FORBIDDEN;
+    status = allowed(ch, v);
+    if (status != BH_WIRE_OK) return status;
     if (v->whose == OF_LIVING_VM && !vm_lives(call->vm)) return BH_WIRE_NOT_RUNNING;
     call->in = wire_payload(&ch->request) + skip;
     call->in_bytes = ch->request.header.bytes - skip;
