@@ -32,6 +32,7 @@ VERB(control_pause)
 VERB(control_resume)
 VERB(control_shutdown)
 VERB(control_screenshot)
+VERB(control_console)
 
 bool ask_free(const struct vm *v) { return true; }
 int ask_wait(struct control_call *c) { return BH_WIRE_BUSY; }

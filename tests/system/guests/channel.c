@@ -7,7 +7,16 @@
 #include "guest.h"
 
 enum { COM2 = 0x2f8, LSR = COM2 + 5, READY = 1, EMPTY = 0x20 };
-enum { ENQUIRY = 5, ANSWER = 6, REQUEST = 1, PART = 2, END = 3, HEADER = 16, NAME = 32 };
+enum {
+    ENQUIRY = 5,
+    ANSWER = 6,
+    REQUEST = 1,
+    PART = 2,
+    END = 3,
+    HEADER = 16,
+    NAME = 32,
+    VERSION = 3
+};
 enum { LIST = 1, KILL = 8, AUDIT = 14, MANIFEST = 15, FORBIDDEN = 17 };
 
 static uint64_t seed = 1;
@@ -51,7 +60,7 @@ static void request(unsigned verb, unsigned sequence, const char *vm, unsigned b
     for (unsigned i = 0; i < HEADER + NAME; i++) frame[i] = 0;
     frame[0] = 0x42;
     frame[1] = 0x68;
-    frame[2] = 2;
+    frame[2] = VERSION;
     frame[3] = REQUEST;
     frame[4] = (uint8_t)verb;
     frame[6] = (uint8_t)sequence;
