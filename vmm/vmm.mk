@@ -54,7 +54,7 @@ ALL_TARGETS += vmm
 BHCTL_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
     -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt \
     -iquote vmm/display -iquote policy/manifest
-BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/rle.c \
+BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/rle.c vmm/rt/terminal.c \
     policy/manifest/may_words.c $(wildcard vmm/display/*.c)
 BHCTL_HEADERS := $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) policy/manifest/manifest.h
 

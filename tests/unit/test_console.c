@@ -1,4 +1,4 @@
-// sources: vmm/root/terminal.c vmm/rt/fmt.c
+// sources: vmm/rt/terminal.c vmm/rt/fmt.c
 // flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * The consoles on one port, with VMs that want to be taken for root or for each other: root's words

@@ -10,6 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include "bhctl.h"
+#include "terminal.h"
 
 #define KEY_DETACH 0x1c /* control and backslash; Ctrl-] and Ctrl-A are make run's */
 #define POLL_MS    50
@@ -71,8 +72,35 @@ static uint32_t exchange(const struct options *o, const char *vm, uint32_t typed
     return typed;
 }
 
+/* A VM must not do to this terminal what it may not do to the one that root shows it on. */
+static struct terminal terminal;
+
+static void show_on_terminal(void)
+{
+    for (uint32_t i = 0; i < view.said; i++) {
+        uint8_t out[TERMINAL_HELD_BYTES];
+
+        (void)fwrite(out, 1, terminal_put(&terminal, view.bytes[i], out), stdout);
+    }
+}
+
+static void terminal_right(void)
+{
+    if (terminal.styled) (void)fputs(terminal_reset, stdout);
+    (void)fflush(stdout);
+}
+
 static void show(const struct options *o)
 {
+    static bool begun;
+
+    if (!o->json && isatty(1)) {
+        if (!begun) (void)atexit(terminal_right);
+        begun = true;
+        show_on_terminal();
+        (void)fflush(stdout);
+        return;
+    }
     if (!o->json) {
         (void)fwrite(view.bytes, 1, view.said, stdout);
         (void)fflush(stdout);

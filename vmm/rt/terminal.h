@@ -5,8 +5,8 @@
  * is half a sequence, which would swallow root's own words. Default deny: by ECMA-48 and xterm's
  * control sequences. Calls nothing.
  */
-#ifndef VMM_ROOT_TERMINAL_H
-#define VMM_ROOT_TERMINAL_H
+#ifndef VMM_RT_TERMINAL_H
+#define VMM_RT_TERMINAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
