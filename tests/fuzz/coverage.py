@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Lines of the kernel's core and of the monitor that unit tests and fuzz seeds reach (gcov).
 
-Builds every unit test and every fuzz target once more, with gcc's counters instead of sanitizers,
-runs the tests and the seeds, and prints a table per file. Exit status 1 when one of the two parts
+Builds every unit test and every fuzz target once more, with gcc's counters instead of sanitizers (a source
+once for all that compile it alike: their counts add up), runs the tests and the seeds, and prints a table per file. Exit status 1 when one of the two parts
 is below LEAST_PERCENT.
 usage: coverage.py [--missed=FILE]     FILE: print its lines that were not reached
 """
@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run  # noqa: E402
@@ -26,7 +27,8 @@ LEAST_PERCENT = 90.0
 # What the exit status depends on, then what is shown beside it.
 PARTS = [("kernel/core", True), ("vmm/monitor", True), ("kernel/object", False),
          ("kernel/arch/x86", False), ("policy/manifest", False)]
-CFLAGS = ("-std=gnu11 -O0 -g --coverage -fprofile-update=atomic -fno-strict-aliasing -fno-pie -w -I. "
+CFLAGS = ("-std=gnu11 -O0 -g --coverage -fprofile-update=atomic -fno-strict-aliasing -fno-pie -w "
+          "-ffunction-sections -I. "
           "-Ikernel/include -Ivmm/include -Ikernel -Iiommu").split()
 JOBS = 2
 
@@ -52,22 +54,27 @@ class Program:
         flags = says.get("flags", [])
         self.libs = [f for f in flags if f.startswith(("-l", "-L"))]
         self.flags = [f for f in flags if f not in self.libs]
-        self.link = [f"-Wl,--defsym={s}" for s in says.get("link", [])]
+        self.link_words = [f"-Wl,--defsym={s}" for s in says.get("link", [])]
 
-    def build(self):
-        shutil.rmtree(self.out, ignore_errors=True)
-        objects = [s for s in self.sources if s.endswith((".a", ".o"))]
+    def objects(self):
+        """[(source, flags, object)]; objects that are built alike are the same file."""
         compiled = [self.path] + self.restored + [s for s in self.sources if s.endswith((".c", ".S"))]
         if self.fuzz:
             compiled.append("tests/fuzz/replay.c")
+        found = []
         for source in compiled:
-            to = f"{self.out}/{source}.o"
-            os.makedirs(os.path.dirname(to), exist_ok=True)
-            forced = self.forced if source in self.restored else []
-            subprocess.run(["gcc"] + CFLAGS + self.flags + forced + ["-c", "-o", to, source], check=True)
-            objects.insert(0, to)
-        subprocess.run(["gcc", "--coverage", "-no-pie", "-Wl,-Ttext-segment=0x60000000", "-o", f"{self.out}/program"] + objects +
-                       self.link + self.libs + ([] if self.fuzz else ["-lcmocka"]), check=True)
+            flags = self.flags + (self.forced if source in self.restored else [])
+            place = zlib.crc32(" ".join(flags).encode())
+            found.append((source, flags, f"{OUT}/{place:x}/{source}.o"))
+        return found
+
+    def link(self):
+        os.makedirs(self.out, exist_ok=True)
+        objects = [to for _, _, to in self.objects()] + [s for s in self.sources if s.endswith((".a", ".o"))]
+        # functions of a test's header that it does not use refer to what it is not linked with
+        subprocess.run(["gcc", "--coverage", "-no-pie", "-Wl,--gc-sections,-Ttext-segment=0x60000000", "-o",
+                        f"{self.out}/program"] + objects + self.link_words + self.libs +
+                       ([] if self.fuzz else ["-lcmocka"]), check=True)
 
     def run(self):
         inputs = [[]]
@@ -86,27 +93,41 @@ class Program:
                 if status:
                     raise SystemExit(f"{self.name}: exit status {status}, see {self.out}/log")
 
-    def lines(self):
-        """{(file, line): count}"""
-        counters = glob.glob(f"{self.out}/**/*.gcda", recursive=True)
-        if not counters: # a target without seeds
-            return {}
-        done = subprocess.run(["gcov", "--json-format", "--stdout"] + counters, capture_output=True,
-                              text=True, check=True)
-        found = {}
-        for text in done.stdout.splitlines():
-            for file in json.loads(text)["files"]:
-                path = os.path.relpath(file["file"])
-                for line in file["lines"]:
-                    key = path, line["line_number"]
-                    found[key] = max(found.get(key, 0), line["count"])
-        return found
+
+def compile_one(job):
+    to, (source, flags) = job
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    subprocess.run(["gcc"] + CFLAGS + flags + ["-c", "-o", to, source], check=True)
 
 
-def measure(program):
-    program.build()
+def link_and_run(program):
+    program.link()
     program.run()
-    return program.lines()
+
+
+def lines():
+    """{(file, line): count}"""
+    counters = glob.glob(f"{OUT}/**/*.gcda", recursive=True)
+    done = subprocess.run(["gcov", "--json-format", "--stdout"] + counters, capture_output=True,
+                          text=True, check=True)
+    found = {}
+    for text in done.stdout.splitlines():
+        for file in json.loads(text)["files"]:
+            path = os.path.relpath(file["file"])
+            for line in file["lines"]:
+                key = path, line["line_number"]
+                found[key] = max(found.get(key, 0), line["count"])
+    return found
+
+
+def measure(programs):
+    """Build, run, and read the counters of everything."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    objects = {to: (source, flags) for p in programs for source, flags, to in p.objects()}
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        list(pool.map(compile_one, objects.items()))
+        list(pool.map(link_and_run, programs))
+    return lines()
 
 
 def part_of(path):
@@ -130,11 +151,7 @@ def main():
     args = parser.parse_args()
     programs = [Program(p) for p in sorted(glob.glob("tests/fuzz/fuzz_*.c")) +
                 sorted(glob.glob("tests/unit/test_*.c"))]
-    total = {}
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        for found in pool.map(measure, programs):
-            for key, count in found.items():
-                total[key] = max(total.get(key, 0), count)
+    total = measure(programs)
     files = {}
     for (path, line), count in total.items():
         if part_of(path):

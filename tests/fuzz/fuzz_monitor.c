@@ -16,6 +16,7 @@
 #include "monitor_host.h"
 #include "monitor.h"
 #include "restore.h"
+#include "bulkhead/control.h"
 
 #define RAM_BYTES   0x400000u
 #define TABLES_GPA  0x200000u
@@ -23,6 +24,8 @@
 #define EXITS       400u
 #define WAITS       64u
 #define IMAGE_BYTES 64u
+#define DISK_BYTES  0x2000u
+#define STORE_BYTES 0x40000u
 
 void monitor_main(unsigned number);
 
@@ -34,7 +37,7 @@ static jmp_buf the_end;
 static uint64_t tsc;
 static bool page_mapped[RAM_BYTES / 4096u]; /* guest RAM at its guest-physical address */
 static unsigned exits, waits;
-static uint8_t image[IMAGE_BYTES];
+static uint8_t image[IMAGE_BYTES], disk[DISK_BYTES], store[STORE_BYTES];
 static bool mapped;
 
 static struct bh_monitor_report *report(void)
@@ -93,7 +96,19 @@ uint64_t bh_signal(uint64_t ntfn)
     return BH_OK;
 }
 
-/* What root does between two looks: take output, type, ask for the end. */
+/* A question, also before the last one is answered, with any words. */
+static void root_asks(void)
+{
+    struct bh_control *c = (struct bh_control *)BH_MONITOR_CONTROL;
+    uint8_t how = (uint8_t)take(in, 1);
+
+    c->verb = how & 15u;
+    c->in_bytes = how & 0x10u ? (uint32_t)take_value(in) : 0;
+    c->args[how >> 5 & 3u] = how & 0x20u ? take_value(in) : 0;
+    c->request++;
+}
+
+/* What root does between two looks: take output, type, ask for the end, ask questions. */
 static uint64_t root_acts(uint8_t how)
 {
     struct bh_console *c = (struct bh_console *)BH_MONITOR_CONSOLE;
@@ -104,7 +119,9 @@ static uint64_t root_acts(uint8_t how)
         c->in_put += how >> 4;
     }
     if (how == 0xf7u) c->in_put = c->out_get = 0x12345678u; /* a root gone mad */
-    return how >> 2 & (BH_MONITOR_SIGNAL_CONSOLE | BH_MONITOR_SIGNAL_STOP);
+    if (how >> 2 & BH_MONITOR_SIGNAL_CONTROL) root_asks();
+    return how >> 2 &
+           (BH_MONITOR_SIGNAL_CONSOLE | BH_MONITOR_SIGNAL_STOP | BH_MONITOR_SIGNAL_CONTROL);
 }
 
 struct bh_result bh_wait(uint64_t ntfn, uint64_t deadline)
@@ -333,6 +350,7 @@ struct bh_result bh_vcpu_run(uint64_t deadline, uint64_t flags)
     unsigned reason;
 
     CHECK((flags & ~(uint64_t)BH_RUN_ALL) == 0);
+    CHECK(((const struct bh_control *)BH_MONITOR_CONTROL)->stands == 0);
     if (flags & BH_RUN_INJECT) check_event(p->inject);
     CHECK(p->state.tsc_offset == vcpus[0].tsc_offset);
     tsc += 500;
@@ -395,6 +413,25 @@ static void tables(void)
     entry(TABLES_GPA + 0x5000, 0x1003 | 0x2003ull << 32);
 }
 
+/* A CD-ROM drive on either controller, a network, a watchdog, a place to be saved to. */
+static void set_up_more(struct bh_monitor_start *st, uint8_t how)
+{
+    st->flags |= how & (BH_MONITOR_FLAG_LOOPBACK | BH_MONITOR_FLAG_WATCHDOG);
+    st->balloon_pages = how & 1u ? 0x100 : 0;
+    st->ndisks = how >> 5 & 3u;
+    for (unsigned n = 0; n < st->ndisks; n++)
+        st->disks[n] = (struct bh_monitor_disk){
+            .name = "disk",
+            .bytes = DISK_BYTES,
+            .image_va = (uint64_t)disk,
+            .image_bytes = DISK_BYTES,
+            .flags = BH_DISK_READ_ONLY | (n == 0 && how & 2u ? BH_DISK_CDROM : 0) |
+                     (n == 0 && how & 4u ? BH_DISK_AHCI : 0),
+        };
+    st->store_va = (uint64_t)store;
+    st->store_bytes = how & 0x80u ? 4096 : STORE_BYTES;
+}
+
 static void set_up(struct input *i)
 {
     /* A multiboot image that says itself where it lies (multiboot 0.6.96, 3.1.3). */
@@ -405,6 +442,7 @@ static void set_up(struct input *i)
 
     memset((void *)BH_MONITOR_START, 0, 0x1000);
     memset((void *)BH_MONITOR_REPORT, 0, 0x1000);
+    memset((void *)BH_MONITOR_CONTROL, 0, sizeof(struct bh_control));
     memset((void *)BH_MONITOR_CONSOLE, 0, sizeof(struct bh_console));
     memset(vcpus, 0, sizeof(vcpus));
     memset((void *)BH_MONITOR_VCPU, 0, 4096);
@@ -421,6 +459,7 @@ static void set_up(struct input *i)
     st->kernel_bytes = how & 4u ? 40 : how & 0x10u ? 7 : IMAGE_BYTES;
     st->wall_clock_s = how & 8u ? 1700000000 : 0;
     st->cpu_model = how >> 6; /* three, and one that there is not */
+    if ((how & 0x14u) == 0x14u) set_up_more(st, (uint8_t)take(i, 1));
     memcpy(st->cmdline, "x", 2);
     tables();
     tsc = 1000000;
