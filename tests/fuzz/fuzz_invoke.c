@@ -379,11 +379,20 @@ static const struct method {
 static uint8_t before[HOST_POOL_PAGES * 4096ul];
 
 /* Those that do a complete part of their work and say that there is more, or name what is in the
- * way only after some of it. */
-static bool piecemeal(const struct method *m)
+ * way only after some of it. By what the slot holds, which need not be what was looked for. */
+static bool piecemeal(uint64_t slot, uint32_t number)
 {
-    return strcmp(m->name, "cnode_delete") == 0 || strcmp(m->name, "cnode_revoke") == 0 ||
-           strcmp(m->name, "untyped_scrub") == 0;
+    const struct thread *t = percpu()->current;
+    uint32_t type =
+        slot < t->cnode_count ? cell_type(t->cnode_first + (uint32_t)slot) : BH_CAP_NULL;
+
+    if (type == BH_CAP_FUNTYPED) type = BH_CAP_KUNTYPED;
+    for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (methods[i].type == type && methods[i].number == number)
+            return strcmp(methods[i].name, "cnode_delete") == 0 ||
+                   strcmp(methods[i].name, "cnode_revoke") == 0 ||
+                   strcmp(methods[i].name, "untyped_scrub") == 0;
+    return false;
 }
 
 static void invoke(struct input *in, bool strict)
@@ -393,14 +402,16 @@ static void invoke(struct input *in, bool strict)
     uint64_t cap, arg[4];
     struct thread *t = percpu()->current;
     struct sysret r;
+    bool parts;
 
     if (m->type == BH_CAP_KUNTYPED) mask |= MASK(FUNTYPED);
     cap = slot_of(in, mask);
     for (unsigned i = 0; i < 4u; i++) arg[i] = argument(in, m->arg[i]);
+    parts = piecemeal(cap, m->number);
     if (strict) memcpy(before, host_pool(), sizeof(before));
     r = system_call(BH_SYS_invoke, cap, m->number, arg[0], arg[1], arg[2], arg[3]);
     if (strict && percpu()->current == t && r.err != BH_OK && r.err != BH_ERR_PREEMPTED &&
-        host.tsc < percpu()->armed && !piecemeal(m))
+        host.tsc < percpu()->armed && !parts)
         CHECK(memcmp(before, host_pool(), sizeof(before)) == 0);
 }
 
