@@ -107,9 +107,12 @@ void manifest_check_may(struct report *r, struct manifest *m)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
         struct manifest_vm *vm = &m->vms[i];
-        const char *const end = vm->may_texts.text + vm->may_texts.bytes;
-        for (const char *text = vm->may_texts.text; text < end; text += strlen(text) + 1) {
+        size_t next; /* a VM without texts has no pointer to count on from */
+        for (size_t at = 0; at < vm->may_texts.bytes; at = next) {
+            const char *text = vm->may_texts.text + at;
             const char *colon = strchr(text, ':');
+
+            next = at + strlen(text) + 1;
             if (colon != NULL) {
                 about_vm(r, m, vm, text, (size_t)(colon - text));
             } else {
