@@ -113,6 +113,26 @@ def read(path):
         raise Unusable(f"{path}: {error.strerror}{hint}") from None
 
 
+# Disk images that are files with a structure of their own, by their first bytes.
+FORMATS = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx", b"<<< Oracle": "vdi"}
+
+
+def raw_image(path):
+    """The path of an image that has a disk's bytes and nothing else; none stays none."""
+    if not path:
+        return path
+    try:
+        with open(path, "rb") as f:
+            begin = f.read(16)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    for magic, name in FORMATS.items():
+        if begin.startswith(magic):
+            raise argparse.ArgumentTypeError(f"{path}: is a {name} image, wanted is a raw one: "
+                                             f"qemu-img convert -f {name} -O raw {path} {path}.img")
+    return path
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with the name that one gives to make: MEM, not --mem."""
 
@@ -204,9 +224,9 @@ def main():
     parser.add_argument("--append", default="")
     parser.add_argument("--firmware", choices=["seabios", "ovmf"], help="starts instead of an image")
     parser.add_argument("--firmware-log", action="store_true", help="port 0x402 is on the console")
-    parser.add_argument("--disk", help="the VM's disk: an image, which is not written to")
+    parser.add_argument("--disk", type=raw_image, help="the VM's disk: an image, which is not written to")
     parser.add_argument("--diskbus", choices=["virtio", "ahci"], help="default: virtio")
-    parser.add_argument("--cdrom", help="an ISO image in the VM's CD-ROM drive")
+    parser.add_argument("--cdrom", type=raw_image, help="an ISO image in the VM's CD-ROM drive")
     parser.add_argument("--net", choices=["none", "loopback"], help="what the VM's network card is on")
     parser.add_argument("--cpus", type=int, default=1, help="of the VM")
     parser.add_argument("--mem", type=mebibytes, default=256, help="of the VM: 256M, 1G")

@@ -69,6 +69,16 @@ def missing_image(t):
     check(status == 2 and "/nowhere/kernel" in err, "status 2, and the file is named")
 
 
+@case(cost=3)
+def wrong_format(t):
+    """A disk image that is not raw is named, with what to do."""
+    path = os.path.join(t.new_dir(), "disk.qcow2")
+    with open(path, "wb") as f:
+        f.write(b"QFI\xfb\0\0\0\3" + bytes(504))
+    status, _, err = make_run("FIRMWARE=seabios", f"DISK={path}")
+    check(status == 2 and f"DISK: {path}: is a qcow2 image" in err and "qemu-img convert" in err, "status 2, and the way")
+
+
 @case(("qemu",), cost=10)
 def not_started(t):
     """A VM that root does not start: status 122, and root's reason."""
