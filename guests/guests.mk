@@ -80,7 +80,7 @@ include guests/images.mk
 # tests/system/guests/NAME.c and tests/bench/guest_NAME.c -> build/tests/guests/NAME.elf. Nothing in
 # the flags depends on the checkout's place, so two builds give the same bytes.
 MICRO_OUT := build/tests/guests
-MICRO_CFLAGS := -std=gnu11 -O2 $(WARNINGS) -ffreestanding -Iguests/rt -mno-red-zone \
+MICRO_CFLAGS := -std=gnu11 -O2 $(WARNINGS) -ffreestanding -Iguests/rt -Ivmm/include -mno-red-zone \
     -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fcf-protection=none -fno-strict-aliasing
 MICRO_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
@@ -90,7 +90,7 @@ MICRO_CFLAGS += $(GUEST_CLANG)
 MICRO_LDFLAGS += -fuse-ld=bfd $(GUEST_CLANG)
 endif
 MICRO_RT := $(patsubst guests/rt/%,$(MICRO_OUT)/rt/%.o,$(sort $(wildcard guests/rt/*.c guests/rt/*.S)))
-MICRO_DEPENDS := $(wildcard guests/rt/*.h tests/system/guests/*.h) guests/guests.mk build/.toolchain
+MICRO_DEPENDS := $(wildcard guests/rt/*.h tests/system/guests/*.h vmm/include/bulkhead/*.h) guests/guests.mk build/.toolchain
 MICRO_NAMES := $(sort $(basename $(notdir $(wildcard tests/system/guests/*.c tests/bench/guest_*.c))))
 MICRO_ELFS := $(MICRO_NAMES:%=$(MICRO_OUT)/%.elf) $(MICRO_OUT)/hello-pvh.elf
 ALL_TARGETS += guests-micro

@@ -9,7 +9,10 @@ BHMANIFEST ?= build/policy/bhmanifest
 export ROOT_BIN MONITOR BHMANIFEST
 
 # ---- Running -------------------------------------------------------------------------------------
-.PHONY: run run-now debug iso
+.PHONY: run run-now debug iso pictures
+# README's, of real runs.
+pictures: all guests-linux
+	@tests/lib/pictures.py
 # $(call quoted,TEXT): for the shell, whatever quotes the text has.
 quoted = '$(subst ','\'',$(1))'
 RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='$(INITRD)' \

@@ -6,18 +6,10 @@
  */
 #include "guest.h"
 
+#include "bulkhead/wire.h"
+
 enum { COM2 = 0x2f8, LSR = COM2 + 5, READY = 1, EMPTY = 0x20 };
-enum {
-    ENQUIRY = 5,
-    ANSWER = 6,
-    REQUEST = 1,
-    PART = 2,
-    END = 3,
-    HEADER = 16,
-    NAME = 32,
-    VERSION = 3
-};
-enum { LIST = 1, KILL = 8, AUDIT = 14, MANIFEST = 15, FORBIDDEN = 17 };
+enum { HEADER = sizeof(struct bh_wire_header), NAME = BH_WIRE_NAME_BYTES };
 
 static uint64_t seed = 1;
 
@@ -60,8 +52,8 @@ static void request(unsigned verb, unsigned sequence, const char *vm, unsigned b
     for (unsigned i = 0; i < HEADER + NAME; i++) frame[i] = 0;
     frame[0] = 0x42;
     frame[1] = 0x68;
-    frame[2] = VERSION;
-    frame[3] = REQUEST;
+    frame[2] = BH_WIRE_VERSION;
+    frame[3] = BH_WIRE_REQUEST;
     frame[4] = (uint8_t)verb;
     frame[6] = (uint8_t)sequence;
     frame[8] = (uint8_t)bytes;
@@ -94,11 +86,11 @@ static unsigned ask(unsigned verb, const char *vm, unsigned bytes, unsigned *par
     unsigned kind, status = 0;
 
     *parts = 0;
-    put(ENQUIRY);
-    if (get() != ANSWER) return 256;
+    put(BH_WIRE_ENQUIRY);
+    if (get() != BH_WIRE_READY) return 256;
     request(verb, ++sequence, vm, bytes);
-    while ((kind = answer(sequence, &status)) == PART) ++*parts;
-    return kind == END ? status : 256;
+    while ((kind = answer(sequence, &status)) == BH_WIRE_PART) ++*parts;
+    return kind == BH_WIRE_END ? status : 256;
 }
 
 static void orderly(void)
@@ -106,10 +98,10 @@ static void orderly(void)
     unsigned parts, wrong = 0;
 
     for (unsigned i = 1;; i++) {
-        wrong += ask(LIST, NULL, 0, &parts) != 0 || parts != 1;
-        wrong += ask(KILL, "other", NAME, &parts) != FORBIDDEN || parts != 0;
-        wrong += ask(KILL, "nobody", NAME, &parts) != FORBIDDEN || parts != 0;
-        wrong += ask(AUDIT, NULL, 8, &parts) != FORBIDDEN || parts != 0;
+        wrong += ask(BH_WIRE_LIST, NULL, 0, &parts) != 0 || parts != 1;
+        wrong += ask(BH_WIRE_KILL, "other", NAME, &parts) != BH_WIRE_FORBIDDEN || parts != 0;
+        wrong += ask(BH_WIRE_KILL, "nobody", NAME, &parts) != BH_WIRE_FORBIDDEN || parts != 0;
+        wrong += ask(BH_WIRE_AUDIT, NULL, 8, &parts) != BH_WIRE_FORBIDDEN || parts != 0;
         if (i % 5 == 0) print("asked %u times, %u wrong\n", i * 4, wrong);
     }
 }
@@ -128,9 +120,9 @@ void guest_main(void)
         if (mode == 1)
             put(random_byte());
         else if (mode == 2)
-            put(n % 16 == 0 ? 0x42 : n % 16 == 1 ? 0x68 : n % 16 == 3 ? REQUEST : 2);
+            put(n % 16 == 0 ? 0x42 : n % 16 == 1 ? 0x68 : n % 16 == 3 ? BH_WIRE_REQUEST : 2);
         else if (mode == 3)
-            request(n & 1 ? MANIFEST : LIST, n, NULL, 0);
+            request(n & 1 ? BH_WIRE_MANIFEST : BH_WIRE_LIST, n, NULL, 0);
         else
             orderly();
     }
