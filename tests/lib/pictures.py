@@ -69,8 +69,8 @@ def svg(panes):
     for title, data in panes:
         lines = cells(data.strip(b"\r\n"))
         height = (len(lines) + 2.5) * CELL_H
-        out.append(f'<rect x="{PAD}" y="{y}" width="{width - 2 * PAD:.0f}" height="{height}" rx="6" fill="{GROUND}"/>')
-        out.append(f'<rect x="{PAD}" y="{y}" width="{width - 2 * PAD:.0f}" height="{CELL_H * 1.4}" rx="6" fill="{BAR}"/>')
+        for tall, colour in ((height, GROUND), (CELL_H * 1.4, BAR)):
+            out.append(f'<rect x="{PAD}" y="{y}" width="{width - 2 * PAD:.0f}" height="{tall}" rx="6" fill="{colour}"/>')
         out.append(f'<text x="{2 * PAD}" y="{y + CELL_H}" fill="{INK}">{html.escape(title)}</text>')
         out += [svg_line(line, 2 * PAD, y + (n + 2.6) * CELL_H) for n, line in enumerate(lines) if line]
         y += height + PAD

@@ -31,7 +31,8 @@ def checker(t):
     run.compile_manifest(path, path + ".dtb")
     check(t.command(CHECKER, "graph", path + ".dtb") == blocks("graph")[0], "the graph is the tutorial's")
     path = manifest(t, blocks("dts")[0].replace('ends = "alice", "bob"', 'ends = "alice", "bop"'))
-    done = subprocess.run(["tests/lib/run.py", f"--manifest={path}", "--dry"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["tests/lib/run.py", f"--manifest={path}", "--dry"], capture_output=True, text=True,
+                          check=False)
     said = done.stderr.replace(os.path.dirname(path) + "/", "")
     check((done.returncode, said) == (2, blocks("error")[0]), f"the mistake is found as in the tutorial: {said}")
 
@@ -54,7 +55,8 @@ def commands(t):
             check(squeezed(said) == squeezed(wanted), f"bhctl {words}: {said}")
         demo.say(system, "until ping -c 1 -W 1 bob >/dev/null; do sleep 1; done; wget -qO- http://bob/",
                  "\nHello from bob", 150)
-        answers = ["bob +running", "bob: stopped, vm bob: power-off", "bob: running", 'may: /vms/alice: may lacks "pause"']
+        answers = ["bob +running", "bob: stopped, vm bob: power-off", "bob: running",
+                   'may: /vms/alice: may lacks "pause"']
         for command, answer in zip(blocks("alice")[0].splitlines(), answers, strict=True):
             demo.say(system, command, answer)
         check('"by": "alice", "from": "guest", "rule": "may"' in bhctl(system, "audit"), "the refusal is recorded")
