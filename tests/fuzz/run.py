@@ -100,6 +100,7 @@ def targets():
     return [Target("invoke", 5, 1500), Target("monitor", 4, 1500), Target("manifest", 2, 4096),
             Target("loader", 2, 4096), Target("boot_tables", 1, 2048), Target("decode", 1, 600),
             Target("devices", 2, 1500), Target("virtio", 2, 1500), Target("wire", 1, 1500), Target("ahci", 1, 1500),
+            Target("control", 1, 1500),
             Target("firmware", 1, 1000), Target("vga", 1, 1500)] + [
                 Target(f"devices.{name}", 0.5, 800, "devices", FUZZ_DEVICE=name)
                 for name in DEVICES]
