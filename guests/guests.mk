@@ -125,6 +125,9 @@ $(MICRO_OUT)/hello-pvh.elf: $(MICRO_OUT)/hello.o $(MICRO_OUT)/rt/boot-pvh.o \
 $(MICRO_OUT)/%.elf: $(MICRO_OUT)/%.o $(MICRO_RT) guests/rt/guest.ld
 	$(Q)$(CC) $(MICRO_LDFLAGS) -o $@ $(filter %.o,$^)
 
+# For VMs of 1 MiB: below the hole.
+$(MICRO_OUT)/guest_still.elf: MICRO_LDFLAGS := -Wl,--defsym=GUEST_BASE=0x20000 $(MICRO_LDFLAGS)
+
 .SECONDARY: $(MICRO_NAMES:%=$(MICRO_OUT)/%.o) $(MICRO_RT) $(MICRO_OUT)/rt/boot-pvh.o
 
 # The micro guests on the emulator alone: what they claim about a PC holds without us in between,

@@ -52,7 +52,7 @@ struct cell {
 #define CNODE_SLOTS_MIN 16u
 #define CNODE_SLOTS_MAX 65536u
 #define RETYPE_MAX      256u
-#define ATTACH_MAX      64u /* attachments of one Frame */
+#define ATTACH_MAX      1024u /* attachments of one Frame */
 
 /*
  * cells[].w0 and badge are read without the lock (object/lookup.h). So a cell's word is 0 before

@@ -42,8 +42,8 @@ struct sysret inv_untyped_retype(const struct invocation *in)
  * guest does, reads memory itself, where the old contents would still be. */
 static void scrub_page(void *page)
 {
-    for (uint64_t *p = page, *end = p + 512; p < end; p += 4)
-        __asm__ volatile("movnti %1, (%0); movnti %1, 8(%0); movnti %1, 16(%0); movnti %1, 24(%0)"
+    for (uint64_t *p = page, *end = p + 512; p < end; p += 64)
+        __asm__ volatile(".set at, 0; .rept 64; movnti %1, at(%0); .set at, at + 8; .endr"
                          :
                          : "r"(p), "r"(0ull)
                          : "memory");

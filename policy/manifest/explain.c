@@ -9,7 +9,7 @@ static void explain_start(const struct manifest *m, const struct manifest_vm *vm
 
     printf("  It is started %s", vm->start == MANIFEST_START_BOOT ? "at boot" : "by hand only");
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        if ((vm->after >> i & 1u) != 0) {
+        if (manifest_in_set(vm->after, i)) {
             printf("%s%s", between, m->vms[i].name);
             between = ", ";
         }

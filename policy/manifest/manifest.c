@@ -501,7 +501,7 @@ static void parse_vm(struct report *r, const void *blob, int offset, struct mani
 
     if (m->vm_count == MANIFEST_MAX_VMS) {
         report_begin(r, "/vms/", name, NULL);
-        report_text(r, "is one VM too many; give 64 at most");
+        report_text(r, "is one VM too many; give 512 at most");
         report_end(r, RULE_VM_COUNT);
         return;
     }

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define MANIFEST_COMPATIBLE "bulkhead,manifest-v1"
-#define MANIFEST_MAX_VMS    64u
+#define MANIFEST_MAX_VMS    512u
+#define MANIFEST_VM_WORDS   (MANIFEST_MAX_VMS / 64u) /* of a set of VMs */
 #define MANIFEST_MAX_VCPUS  8u
 #define MANIFEST_MAX_CPUS   64u
 #define MANIFEST_MAX_FLOORS                                                                        \
@@ -158,7 +159,7 @@ struct manifest_vm {
     uint32_t restart_wait_ms;              /* before the first of a row; then twice as long each */
     uint32_t stop_wait_s;                  /* for a guest that is asked to stop */
     struct manifest_list after_names;      /* VMs that run before this one is started */
-    uint64_t after;                        /* the same, a bit for each VM's number */
+    uint64_t after[MANIFEST_VM_WORDS];     /* the same, a bit for each VM's number */
     struct manifest_list may_texts;        /* what the guest may ask root for */
     uint32_t may_system;                   /* the same: enum manifest_may, of the system */
     uint32_t may[MANIFEST_MAX_VMS];        /* and of each VM */
@@ -169,6 +170,17 @@ struct manifest_vm {
     uint32_t disk_count;
     struct manifest_disk disks[MANIFEST_MAX_DISKS]; /* in the order they are written */
 };
+
+/** Is VM @number in the set? */
+static inline bool manifest_in_set(const uint64_t *set, uint32_t number)
+{
+    return (set[number / 64u] >> (number % 64u) & 1u) != 0;
+}
+
+static inline void manifest_add_to_set(uint64_t *set, uint32_t number)
+{
+    set[number / 64u] |= 1ull << (number % 64u);
+}
 
 struct manifest {
     uint32_t log;           /* enum manifest_log */

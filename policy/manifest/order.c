@@ -42,10 +42,10 @@ static void resolve(struct report *r, const struct manifest *m, struct manifest_
             name_error(r, vm, name,
                        "\" is not a VM of this manifest; correct the name, or remove it",
                        RULE_AFTER_KNOWN);
-        } else if ((vm->after >> i & 1u) != 0) {
+        } else if (manifest_in_set(vm->after, i)) {
             name_error(r, vm, name, "\" is there twice; remove one", RULE_AFTER_KNOWN);
         } else {
-            vm->after |= 1ull << i;
+            manifest_add_to_set(vm->after, i);
         }
     }
 }
@@ -53,7 +53,7 @@ static void resolve(struct report *r, const struct manifest *m, struct manifest_
 static void check_boot(struct report *r, const struct manifest *m, const struct manifest_vm *vm)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        if ((vm->after >> i & 1u) != 0 && vm->start == MANIFEST_START_BOOT &&
+        if (manifest_in_set(vm->after, i) && vm->start == MANIFEST_START_BOOT &&
             m->vms[i].start != MANIFEST_START_BOOT) {
             name_error(r, vm, m->vms[i].name,
                        "\" is started by hand only, and this VM at boot; give both the same start",
@@ -62,35 +62,47 @@ static void check_boot(struct report *r, const struct manifest *m, const struct 
     }
 }
 
+/* The first of the VMs in both sets; MANIFEST_MAX_VMS: there is none. */
+static uint32_t first_of_both(const uint64_t *a, const uint64_t *b)
+{
+    for (uint32_t i = 0; i < MANIFEST_VM_WORDS; i++) {
+        if ((a[i] & b[i]) != 0) {
+            return i * 64u + (uint32_t)__builtin_ctzll(a[i] & b[i]);
+        }
+    }
+    return MANIFEST_MAX_VMS;
+}
+
 /* Take away, again and again, what waits for nothing that is left: what stays waits for itself. */
 static void check_cycle(struct report *r, const struct manifest *m)
 {
-    uint64_t left = m->vm_count == 64u ? ~0ull : (1ull << m->vm_count) - 1u;
+    uint64_t left[MANIFEST_VM_WORDS] = {0};
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        manifest_add_to_set(left, i);
+    }
     for (bool changed = true; changed;) {
         changed = false;
         for (uint32_t i = 0; i < m->vm_count; i++) {
-            if ((left >> i & 1u) != 0 && (m->vms[i].after & left) == 0) {
-                left &= ~(1ull << i);
+            if (manifest_in_set(left, i) &&
+                first_of_both(m->vms[i].after, left) == MANIFEST_MAX_VMS) {
+                left[i / 64u] &= ~(1ull << (i % 64u));
                 changed = true;
             }
         }
     }
-    if (left == 0) {
+    uint32_t at = first_of_both(left, left);
+    if (at == MANIFEST_MAX_VMS) {
         return;
     }
     /* Along the first name each, as many steps as there are VMs: the walk is in a cycle then. */
-    uint32_t at = 0;
-    while ((left >> at & 1u) == 0) {
-        at++;
-    }
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        at = (uint32_t)__builtin_ctzll(m->vms[at].after & left);
+        at = first_of_both(m->vms[at].after, left);
     }
     const uint32_t first = at;
     report_begin(r, vms_path, m->vms[first].name, "after");
     report_text(r, m->vms[first].name);
     do {
-        at = (uint32_t)__builtin_ctzll(m->vms[at].after & left);
+        at = first_of_both(m->vms[at].after, left);
         report_text(r, " waits for ");
         report_text(r, m->vms[at].name);
         report_text(r, at == first ? "" : ", which");

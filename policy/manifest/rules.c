@@ -17,21 +17,22 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_PROPERTY_TYPE] = {"property-type", "a property has the type and size it should"},
     [RULE_PROPERTY_REQUIRED] = {"property-required", "properties without a default are given"},
     [RULE_PROPERTY_CHOICE] = {"property-choice", "a word is one of those the property knows"},
-    [RULE_VM_COUNT] = {"vm-count", "there are 1 to 64 VMs"},
+    [RULE_VM_COUNT] = {"vm-count", "there are 1 to 512 VMs"},
     [RULE_VM_NAME] = {"vm-name", "a VM's name is a-z, then a-z, 0-9, '-', 31 characters at most"},
     [RULE_VM_NAME_UNIQUE] = {"vm-name-unique", "no two VMs have the same name"},
     [RULE_LABEL_TEXT] = {"label-text", "a label has 1 to 63 printable ASCII characters"},
     [RULE_LABEL_UNIQUE] = {"label-unique", "no two VMs show the same label"},
     [RULE_MEMORY_RANGE] = {"memory-range", "a VM has 1 MiB to 1 TiB of memory"},
-    [RULE_MEMORY_FITS_HOST] =
-        {"memory-fits-host",
-         "all VMs together, with the overlays of their disks and the wires, fit the host's memory"},
+    [RULE_MEMORY_FITS_HOST] = {"memory-fits-host",
+                               "the VMs that start at boot, with the overlays of their disks and "
+                               "the wires, fit the host's memory"},
     [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs"},
     [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
     [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
     [RULE_FLOOR_BELOW_CEILING] = {"floor-below-ceiling", "a floor is not above its ceiling"},
-    [RULE_FLOOR_SUM] = {"floor-sum",
-                        "the floors on one CPU sum to 95 % at most: the rest is root's"},
+    [RULE_FLOOR_SUM] =
+        {"floor-sum",
+         "the floors on one CPU of VMs that start at boot sum to 95 % at most: the rest is root's"},
     [RULE_IMAGE_NAME] = {"image-name", "an image is a plain file name of 1 to 63 characters"},
     [RULE_IMAGE_PRESENT] = {"image-present", "every image is in the boot archive"},
     [RULE_IMAGES_FIT_MEMORY] = {"images-fit-memory", "a VM's images fit its memory"},
@@ -124,15 +125,21 @@ static void check_host_memory(struct report *r, struct manifest *m)
     if (r->env->host_memory_mib == 0) {
         return;
     }
+    const uint64_t wires_mib = sum_mib;
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        sum_mib += vm_mib(&m->vms[i]);
-        if (sum_mib > r->env->host_memory_mib) {
+        const bool boots = m->vms[i].start == MANIFEST_START_BOOT;
+        const uint64_t mib = (boots ? sum_mib : wires_mib) + vm_mib(&m->vms[i]);
+        sum_mib = boots ? mib : sum_mib;
+        if (mib > r->env->host_memory_mib) {
             report_begin(r, vms_path, m->vms[i].name, "memory-mib");
-            report_text(r, "with this VM the manifest asks for ");
-            report_number(r, sum_mib);
+            report_text(r, boots ? "with this VM those that start at boot need "
+                                 : "alone this VM needs, with the wires, ");
+            report_number(r, mib);
             report_text(r, " MiB, the host has ");
             report_number(r, r->env->host_memory_mib);
-            report_text(r, " MiB for VMs; make VMs smaller or leave one out");
+            report_text(r, " MiB for VMs: ");
+            report_number(r, mib - r->env->host_memory_mib);
+            report_text(r, " MiB too many; make VMs smaller, leave one out or start one by hand");
             report_end(r, RULE_MEMORY_FITS_HOST);
             return;
         }
@@ -141,16 +148,10 @@ static void check_host_memory(struct report *r, struct manifest *m)
 
 /* What the CPUs carry while vCPUs are being placed. */
 struct cpu_load {
-    uint32_t floor_percent[MANIFEST_MAX_CPUS];
+    uint32_t floor_percent[MANIFEST_MAX_CPUS];  /* of those that start at boot */
+    uint32_t manual_percent[MANIFEST_MAX_CPUS]; /* most of one that is started by hand */
     uint32_t vcpus[MANIFEST_MAX_CPUS];
 };
-
-static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcpu, uint32_t cpu)
-{
-    vm->vcpu_cpu[vcpu] = cpu;
-    load->floor_percent[cpu] += vm->floor_percent;
-    load->vcpus[cpu]++;
-}
 
 /* How many of this VM's vCPUs are on a CPU already? */
 static uint32_t load_own(const struct manifest_vm *vm, uint32_t placed, uint32_t cpu)
@@ -160,6 +161,19 @@ static uint32_t load_own(const struct manifest_vm *vm, uint32_t placed, uint32_t
         own += vm->vcpu_cpu[k] == cpu ? 1u : 0u;
     }
     return own;
+}
+
+static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcpu, uint32_t cpu)
+{
+    const uint32_t floors = (load_own(vm, vcpu, cpu) + 1u) * vm->floor_percent;
+
+    vm->vcpu_cpu[vcpu] = cpu;
+    if (vm->start == MANIFEST_START_BOOT) {
+        load->floor_percent[cpu] += vm->floor_percent;
+    } else if (floors > load->manual_percent[cpu]) {
+        load->manual_percent[cpu] = floors;
+    }
+    load->vcpus[cpu]++;
 }
 
 /* The CPU with the fewest vCPUs of this VM, then with the smallest sum of floors, then with the
@@ -229,15 +243,18 @@ static void check_cpus(struct report *r, struct manifest *m)
         }
     }
     for (uint32_t cpu = 0; placed && cpu < MANIFEST_MAX_CPUS; cpu++) {
-        if (load.floor_percent[cpu] > MANIFEST_MAX_FLOORS) {
+        const uint32_t floors = load.floor_percent[cpu] > load.manual_percent[cpu]
+                                    ? load.floor_percent[cpu]
+                                    : load.manual_percent[cpu];
+        if (floors > MANIFEST_MAX_FLOORS) {
             report_begin(r, "/vms", NULL, NULL);
-            report_text(r, "the floors of the ");
-            report_number(r, load.vcpus[cpu]);
-            report_text(r, " vCPUs on CPU ");
+            report_text(r, "the floors on CPU ");
             report_number(r, cpu);
             report_text(r, " sum to ");
-            report_number(r, load.floor_percent[cpu]);
-            report_text(r, " %, 5 % are root's; lower floor-percent or move a VM by cpu");
+            report_number(r, floors);
+            report_text(r, " %, 5 % are root's: ");
+            report_number(r, floors - MANIFEST_MAX_FLOORS);
+            report_text(r, " % too many; lower floor-percent or move a VM by cpu");
             report_end(r, RULE_FLOOR_SUM);
         }
     }

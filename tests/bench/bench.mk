@@ -39,9 +39,10 @@ bench-trace: bench-programs
 	@tests/bench/trace.py $(ROW) $(if $(LIST),--list)
 
 # LINUX=no leaves the Linux boot out, WIRE=no two Linux VMs on a wire, FIRMWARE=no what starts from
-# firmware, VMX=no the rows on VMX.
+# firmware, DENSITY=no many VMs in one machine, VMX=no the rows on VMX.
 BENCH_ARGS = $(if $(filter no,$(LINUX)),--no-linux) $(if $(filter no,$(WIRE)),--no-wire) \
-    $(if $(filter no,$(FIRMWARE)),--no-firmware) $(if $(filter no,$(VMX)),--no-vmx)
+    $(if $(filter no,$(FIRMWARE)),--no-firmware) $(if $(filter no,$(DENSITY)),--no-density) \
+    $(if $(filter no,$(VMX)),--no-vmx)
 .PHONY: bench bench-commit
 bench: bench-programs guests-linux guests-micro
 	@tests/bench/bench.py $(BENCH_ARGS)

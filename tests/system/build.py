@@ -135,10 +135,10 @@ def bench(t, *arguments):
 @case(cost=60, limit=1200)
 def ratchet(t):
     """No figure is more than 5 % worse than the committed one."""
-    bench(t, "VMX=no", "FIRMWARE=no", "WIRE=no")
+    bench(t, "VMX=no", "FIRMWARE=no", "WIRE=no", "DENSITY=no")
 
 
 @case(full=True, cost=200, limit=2400)
 def ratchet_vmx(t):
-    """The same with the rows on VMX, of firmware and of wires."""
+    """The same with the rows on VMX, of firmware, of wires and of many VMs."""
     bench(t)

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import run
-from case import ask, bhctl, case, check, start_vms, to_the_end
+from case import SWITCH_CONSOLE, ask, bhctl, case, check, start_vms, to_the_end
 
 STAYS = {"log": "com2"}
 
@@ -91,6 +91,39 @@ def answers(t):
         stats = {row["name"]: row for row in ask(system, "stats")}
         check(stats["spins"]["cpu_ns"] > 10 * stats["sleeps"]["cpu_ns"] > 0, stats)
         check(stats["sleeps"]["exits"]["io"] > 0 and stats["sleeps"]["memory_bytes"] >= 4 << 20, stats)
+
+
+@case(("qemu",), cost=10, limit=200)
+def admission(t):
+    """A VM that does not fit is refused, root says by how much, and it starts once another has ended: with that one's
+    memory, which is clean."""
+    def half(words, **more):
+        return vm(words, **{"memory-mib": 90, "cpu": 0, **more})
+    # What finds something in its memory crashes, and is not running then.
+    vms = {"one": half("fill=1", **{"floor-percent": 40}), "two": half(""), "three": half("clean=1", start="manual"),
+           "greedy": vm(start="manual", **{"floor-percent": 60, "cpu": 0})}
+    with start_vms(t, vms, system=STAYS, timeout=300, host_mem=256) as system:
+        check(system.expect('"vm-started", "vm": "two"', 100, log=True), "two VMs are started")
+        check(ask(system, "start", "greedy", ok=(1,))["status"] == "not-started", "refused")
+        said = "vm greedy: needs 60 % of CPU 0, 55 % are free: 5 % too many"
+        check(next(found for found in ask(system, "list") if found["name"] == "greedy")["reason"] == said, "floors")
+        refused = bhctl(system, "start", "three", ok=(1,))
+        words = re.search(r"vm three: needs (\d+) MiB of memory, (\d+) MiB are free: (\d+) MiB too many", refused)
+        check(words and int(words[1]) - int(words[2]) == int(words[3]) > 0, refused)
+        records = [found for found in ask(system, "audit") if found["event"] == "vm-refused"]
+        check([found["vm"] for found in records] == ["greedy", "three"] and records[1]["text"] == words[0], records)
+        check(system.expect("filled", 60), "one has written to all of its memory")
+        ask(system, "kill", "one")
+        check(ask(system, "start", "three")["state"] == "running", "with the memory of the one that has ended")
+        system.send(2 * SWITCH_CONSOLE)
+        check(system.expect("clean", 60), "nothing of the other one's is in it")
+        check(ask(system, "start", "greedy")["state"] == "running", "with its floor")
+        check(ask(system, "start", "one", ok=(1,))["status"] == "not-started", "and that one has none now")
+        ask(system, "kill", "greedy")
+        ask(system, "kill", "three")
+        check(ask(system, "start", "one")["state"] == "running", "it gets it back")
+        freed = [found for found in ask(system, "audit") if found["event"] == "vm-freed"]
+        check(all(found["frame_bytes"] == found["frame_bytes_free"] for found in freed), freed)
 
 
 @case(("qemu",), cost=15, limit=200)

@@ -8,7 +8,7 @@ import subprocess
 import emu
 import mkboot
 import run
-from case import Result, case, check, run_guest, run_vms
+from case import Result, ask, case, check, run_guest, run_vms, start_vms
 
 HELLO = "build/tests/guests/hello.elf"
 LINUX = "build/guests/linux/vmlinuz-cloud"
@@ -100,6 +100,13 @@ def siblings_parked(t):
                            qemu_args=("-smp", "4,sockets=1,cores=2,threads=2"))
         check(f", {cpus} CPU(s)," in result.log, f"'{cmdline}': {cpus} CPUs run", result)
         check("protection " + words in result.log, f"'{cmdline}': {words}", result)
+    vms = {"work": {"memory-mib": 4, "kernel": "life.elf", "cpus": 2}}
+    with start_vms(t, vms, system={"log": "com2"}, host_cpus=4,
+                   qemu_args=("-smp", "4,sockets=1,cores=2,threads=2")) as system:
+        check(system.expect('"vm-started"', 60, log=True), "the VM is started")
+        said = ask(system, "status")
+        check({"on": True, "words": "hyperthread siblings are parked"} in said["protections"], said)
+        check(said["system"]["cpus"] == 2, "VMs are on one thread of each core")
 
 
 @case(("qemu",), cost=15, limit=300)

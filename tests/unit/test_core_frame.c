@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include "core/frame.h"
 
-#define N  256u
+#define N  2048u
 #define F  1u
 #define HS 2u
 #define GS 3u

@@ -147,11 +147,12 @@ static void error_names_node_property_reason_remedy(void **state)
 static void one_vm_too_many(void **state)
 {
     (void)state;
-    char name[] = "vm00";
+    char name[] = "vm000";
     blob_begin();
     for (unsigned i = 0; i < MANIFEST_MAX_VMS + 1; i++) {
-        name[2] = (char)('0' + i / 10);
-        name[3] = (char)('0' + i % 10);
+        name[2] = (char)('0' + i / 100);
+        name[3] = (char)('0' + i / 10 % 10);
+        name[4] = (char)('0' + i % 10);
         vm_begin(name, 1);
         vm_end();
     }
@@ -321,13 +322,13 @@ static void life_is_read(void **state)
     assert_int_equal(fdt_begin_node(BLOB, "system"), 0);
     assert_int_equal(fdt_property(BLOB, "host-may", may, sizeof(may)), 0);
     assert_int_equal(load(blob_end(), 0), 0);
-    assert_int_equal(m.vms[0].after, 6);
+    assert_int_equal(m.vms[0].after[0], 6);
     assert_int_equal(m.vms[0].restart_count, 5);
     assert_int_equal(m.vms[0].restart_wait_ms, 1000);
     assert_int_equal(m.vms[0].stop_wait_s, 30);
     assert_int_equal(m.vms[0].start, MANIFEST_START_BOOT);
     assert_int_equal(m.vms[1].restart_wait_ms, 0);
-    assert_int_equal(m.vms[2].after, 0);
+    assert_int_equal(m.vms[2].after[0], 0);
     assert_int_equal(m.vms[2].restart, MANIFEST_RESTART_NEVER);
     assert_int_equal(m.host_may, MANIFEST_MAY_WATCH | MANIFEST_MAY_LIFE);
 }

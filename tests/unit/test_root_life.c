@@ -113,9 +113,9 @@ static void ends(unsigned n, enum vm_state state)
 static void chain(void)
 {
     plain_configs();
-    configs[0].after = 6;
-    configs[1].after = 4;
-    configs[3].after = 16;
+    configs[0].after[0] = 6;
+    configs[1].after[0] = 4;
+    configs[3].after[0] = 16;
     configs[3].start = configs[4].start = MANIFEST_START_MANUAL;
 }
 

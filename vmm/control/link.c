@@ -78,8 +78,8 @@ static const char *const status_names[BH_WIRE_STATUSES] = {
     [BH_WIRE_BUSY] = "busy",
 };
 
-/* What the manifest's rule says, from the end of the last answer. */
-static char forbidden_rule[64], forbidden_text[192];
+/* What the rule that forbids it is called, and why, from the end of the last answer. */
+static char refusal_rule[64], refusal_text[192];
 
 static bool try_connect(const char *path)
 {
@@ -228,9 +228,11 @@ void link_refused(uint32_t status, const char *vm)
         die(EXIT_BAD_LINK,
             "the running system answers with status %u; use the bhctl of the same build", status);
     if (status == BH_WIRE_FORBIDDEN)
-        die_of(EXIT_FORBIDDEN, status_names[status], forbidden_rule,
+        die_of(EXIT_FORBIDDEN, status_names[status], refusal_rule,
                "%s%srefused by the manifest's rule %s: %s", vm ? vm : "", vm ? ": " : "",
-               forbidden_rule, forbidden_text);
+               refusal_rule, refusal_text);
+    if (status == BH_WIRE_NOT_STARTED && refusal_text[0] != '\0')
+        die_of(EXIT_REFUSED, status_names[status], NULL, "not started: %s", refusal_text);
     die_of(
         status == BH_WIRE_DAMAGED || status == BH_WIRE_BAD_VERSION ? EXIT_BAD_LINK : EXIT_REFUSED,
         status_names[status], NULL, "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[status]);
@@ -242,9 +244,8 @@ static void take_refusal(const uint8_t *payload, uint32_t bytes)
     const uint8_t *nul = memchr(payload, '\0', bytes);
     size_t first = nul ? (size_t)(nul - payload) + 1u : bytes;
 
-    (void)snprintf(forbidden_rule, sizeof(forbidden_rule), "%.*s", (int)first,
-                   (const char *)payload);
-    (void)snprintf(forbidden_text, sizeof(forbidden_text), "%.*s", (int)(bytes - first),
+    (void)snprintf(refusal_rule, sizeof(refusal_rule), "%.*s", (int)first, (const char *)payload);
+    (void)snprintf(refusal_text, sizeof(refusal_text), "%.*s", (int)(bytes - first),
                    (const char *)payload + first);
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "bhctl.h"
 
-#define VMS_MAX   64u
+#define VMS_MAX   512u
 #define BAR_CHARS 24u
 
 struct sample {

@@ -6,12 +6,17 @@
 
 static uint64_t next_slot;
 
+uint64_t slots_left(void)
+{
+    if (next_slot == 0) next_slot = info()->free_slot;
+    return next_slot < info()->cnode_slots ? info()->cnode_slots - next_slot : 0;
+}
+
 uint64_t slots_take(uint64_t count)
 {
     uint64_t first;
 
-    if (next_slot == 0) next_slot = info()->free_slot;
-    if (count > info()->cnode_slots || next_slot > info()->cnode_slots - count) return 0;
+    if (count > slots_left()) return 0;
     first = next_slot;
     next_slot += count;
     return first;

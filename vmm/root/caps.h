@@ -16,9 +16,19 @@
 /** Fixed by the kernel at start. */
 static inline const struct bh_info *info(void) { return (const struct bh_info *)BH_ROOT_INFO; }
 
+static inline uint64_t ticks_to_ns(uint64_t ticks)
+{
+    uint64_t khz = info()->tsc_khz;
+
+    return ticks / khz * 1000000u + ticks % khz * 1000000u / khz;
+}
+
 /** @return the first of @count consecutive slots of root's CNode that nobody uses yet, 0: none.
  *  Slots are handed out for good: VMs that come and go keep theirs. */
 uint64_t slots_take(uint64_t count);
+
+/** How many more there are. */
+uint64_t slots_left(void);
 
 /** Words for an enum bh_err. */
 const char *error_name(uint64_t err);

@@ -7,19 +7,22 @@
 #include "caps.h"
 #include "terminal.h"
 
-#define KEPT_BYTES 65536u /* per VM, a power of two */
-#define KEY_SWITCH 0x1du  /* Ctrl-] */
-#define NOTE_BYTES 4096u  /* a greeting of VMS_MAX VMs with long labels */
+#define KEPT_ALL   0x80000u /* of all VMs; a power of two */
+#define KEPT_MOST  0x10000u /* of one, likewise */
+#define KEY_SWITCH 0x1du    /* Ctrl-] */
+#define GREET_MAX  16u      /* VMs */
+#define NOTE_BYTES 8192u    /* a greeting of so many with long labels */
 /* Per call: the port is shared with the log, and the loop has other work. */
 #define SEND_MAX  256u
 #define FLUSH_MAX 200000u
 
-/* Everything a VM has said; the last KEPT_BYTES of it. Counters run freely. */
+/* Everything a VM has said; the last kept_bytes of it. Counters run freely. */
 struct kept {
-    uint8_t bytes[KEPT_BYTES];
     uint32_t put, sent;
 };
 
+static uint8_t kept_memory[KEPT_ALL]; /* each has kept_bytes of it, a power of two */
+static uint32_t kept_bytes;
 static struct kept kept[VMS_MAX];
 static struct vm *vms;
 static unsigned nvms, shown;
@@ -31,6 +34,11 @@ static unsigned note_len, note_sent;
 static struct terminal terminal;
 static uint8_t ready[TERMINAL_HELD_BYTES];
 static unsigned ready_len, ready_sent;
+
+static uint8_t *kept_byte(unsigned number, uint32_t at)
+{
+    return &kept_memory[number * kept_bytes + at % kept_bytes];
+}
 
 static bool several(void) { return nvms > 1u; }
 
@@ -78,7 +86,7 @@ static void greet(const struct manifest *m)
 {
     note_begin();
     note_add("Bulkhead: %u VMs on this terminal ---\r\n", nvms);
-    for (unsigned i = 0; i < nvms; i++) {
+    for (unsigned i = 0; i < nvms && i < GREET_MAX; i++) {
         const struct manifest_vm *vm = vms[i].config;
 
         note_add("--- [%s] %u ", mark, i + 1u);
@@ -100,6 +108,8 @@ void console_init(const struct manifest *m, struct vm *all, const char *word)
     vms = all;
     nvms = m->vm_count;
     shown = 0;
+    kept_bytes = KEPT_MOST;
+    while (kept_bytes * nvms > KEPT_ALL) kept_bytes /= 2u;
     if (!several()) return;
     greet(m);
     announce();
@@ -119,11 +129,11 @@ static unsigned take_output(struct vm *vm)
     else
         for (; n < used; n++) {
             /* The VM shown must not lose a byte: what is not sent yet stays in the ring. */
-            if (k->put - k->sent == KEPT_BYTES) {
+            if (k->put - k->sent == kept_bytes) {
                 if (vm->number == shown) break;
                 k->sent++;
             }
-            k->bytes[k->put++ % KEPT_BYTES] = c->out[get++ % BH_CONSOLE_OUT_BYTES];
+            *kept_byte(vm->number, k->put++) = c->out[get++ % BH_CONSOLE_OUT_BYTES];
         }
     __atomic_store_n(&c->out_get, get, __ATOMIC_RELEASE);
     /* A monitor whose ring was nearly full is waiting for room. */
@@ -138,7 +148,7 @@ static int next_byte(void)
     if (ready_sent < ready_len) return ready[ready_sent++];
     if (note_sent < note_len) return (uint8_t)note[note_sent++];
     while (k->sent != k->put) {
-        ready_len = terminal_put(&terminal, k->bytes[k->sent++ % KEPT_BYTES], ready);
+        ready_len = terminal_put(&terminal, *kept_byte(shown, k->sent++), ready);
         ready_sent = 0;
         if (ready_len) return ready[ready_sent++];
     }
@@ -191,7 +201,7 @@ static void key(uint8_t byte, bool *signal)
         show((shown + 1u) % nvms);
         announce();
         /* From the start of what is kept, so that the screen makes sense. */
-        kept[shown].sent = kept[shown].put > KEPT_BYTES ? kept[shown].put - KEPT_BYTES : 0;
+        kept[shown].sent = kept[shown].put > kept_bytes ? kept[shown].put - kept_bytes : 0;
         return;
     }
     /* Without room a byte is lost: like a line without flow control. */
@@ -211,10 +221,10 @@ uint32_t console_type(struct vm *vm, const uint8_t *bytes, uint32_t count)
 uint32_t console_read(const struct vm *vm, uint32_t *from, uint8_t *out, uint32_t room)
 {
     const struct kept *k = &kept[vm->number];
-    uint32_t most = k->put < KEPT_BYTES ? k->put : KEPT_BYTES, n = 0;
+    uint32_t most = k->put < kept_bytes ? k->put : kept_bytes, n = 0;
 
     if (k->put - *from > most) *from = k->put - most;
-    while (n < room && *from != k->put) out[n++] = k->bytes[(*from)++ % KEPT_BYTES];
+    while (n < room && *from != k->put) out[n++] = *kept_byte(vm->number, (*from)++);
     return n;
 }
 

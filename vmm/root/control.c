@@ -24,6 +24,8 @@
 #define GUEST_RECORD_MS 5000u
 /* A guest that takes nothing for so long has gone: its request is dropped. */
 #define STUCK_MS 5000u
+/* One for the host, and one for each guest that may ask; those that are too many get no answer. */
+#define CHANNELS_MAX 33u
 /* So long a request waits for a VM's monitor that is at work for another. */
 #define BUSY_MS 3000u
 
@@ -39,7 +41,7 @@ static struct channel {
     uint64_t records_tsc; /* the records so far take until then, at the rate that is allowed */
     uint64_t left_out;    /* requests that found no record left */
     uint32_t starts;      /* of the VM: another one's guest knows nothing of what was here before */
-} channels[1u + VMS_MAX];
+} channels[CHANNELS_MAX];
 static unsigned count;
 
 static uint64_t ms(uint64_t n) { return (uint64_t)info()->tsc_khz * n; }
@@ -63,7 +65,7 @@ void control_init(const struct control_system *system)
         add(system, NULL, rights_host(system->host_may));
     }
     for (unsigned i = 0; i < system->vm_count; i++)
-        if (system->vms[i].config->may_texts.text)
+        if (system->vms[i].config->may_texts.text && count < CHANNELS_MAX)
             add(system, &system->vms[i], rights_guest(system->vms[i].config));
 }
 

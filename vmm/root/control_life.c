@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "caps.h"
 #include "control.h"
+#include "fmt.h"
 #include "life.h"
 #include "string.h"
 
@@ -53,7 +54,13 @@ static int started(struct control_call *c)
 {
     bool has = c->vm->starts != (uint32_t)c->at && c->vm->made;
 
-    return follow(c, has || at_rest(c->vm), has ? BH_WIRE_OK : BH_WIRE_NOT_STARTED);
+    int status = follow(c, has || at_rest(c->vm), has ? BH_WIRE_OK : BH_WIRE_NOT_STARTED);
+
+    if (status != BH_WIRE_NOT_STARTED) return status;
+    c->out[0] = '\0';
+    c->out_bytes =
+        (uint32_t)fmt_buf((char *)c->out + 1, BH_WIRE_PAYLOAD_BYTES - 1u, "%s", c->vm->reason) + 2u;
+    return status;
 }
 
 int control_start(struct control_call *c)

@@ -16,14 +16,7 @@ _Static_assert(BH_WIRE_EXITS == BH_MONITOR_EXITS, "all of them");
 _Static_assert(BH_WIRE_LINKS == BH_MONITOR_WIRES, "all of them");
 _Static_assert(AUDIT_LINE_BYTES <= BH_WIRE_PAYLOAD_BYTES, "a record is a part");
 
-static uint64_t ns_of(uint64_t ticks)
-{
-    uint64_t khz = info()->tsc_khz;
-
-    return ticks / khz * 1000000u + ticks % khz * 1000000u / khz;
-}
-
-static uint64_t now_ns(void) { return ns_of(rt_tsc() - info()->root_entry_tsc); }
+static uint64_t now_ns(void) { return ticks_to_ns(rt_tsc() - info()->root_entry_tsc); }
 
 static uint32_t state_of(const struct vm *vm, uint32_t *left_ms)
 {
@@ -116,8 +109,8 @@ int control_stats(struct control_call *c)
     w->restarts = life_restarts(vm);
     w->now_ns = now_ns();
     if (vm_lives(vm)) {
-        w->uptime_ns = ns_of(rt_tsc() - vm->started_tsc);
-        w->cpu_ns = ns_of(vm_cpu_ticks(vm));
+        w->uptime_ns = ticks_to_ns(rt_tsc() - vm->started_tsc);
+        w->cpu_ns = ticks_to_ns(vm_cpu_ticks(vm));
         w->memory_bytes = vm->funtyped_bytes;
         w->kernel_bytes = vm->kuntyped_bytes;
         vm_count_exits(vm, w->exits);

@@ -65,7 +65,7 @@ void kernel_audit_poll(const struct vm *vms, unsigned count)
             lost++;
             continue;
         }
-        while (n < count && r.tag != vm_fault_bit(n)) n++;
+        while (n < count && r.tag != vm_fault_badge(n)) n++;
         if (n == count) n = VMS_MAX;
         counts[n]++;
         if ((counts[n] & (counts[n] - 1u)) == 0)

@@ -46,20 +46,34 @@ void life_init(struct vm *all, unsigned count, uint64_t ntfn)
 
 /* ---- asked for ---- */
 
+/* @return whether there was one that was not in @set. */
+static bool add_all(uint64_t *set, const uint64_t *others)
+{
+    bool more = false;
+
+    for (unsigned i = 0; i < MANIFEST_VM_WORDS; i++) {
+        more = more || (others[i] & ~set[i]) != 0;
+        set[i] |= others[i];
+    }
+    return more;
+}
+
 uint32_t life_start(struct vm *vm)
 {
-    uint64_t need = (uint64_t)1 << vm->number, before = 0;
+    uint64_t need[MANIFEST_VM_WORDS] = {0};
+    bool more = true;
 
     if (shutting_down) return BH_WIRE_SHUTTING_DOWN;
     if (vm_lives(vm)) return BH_WIRE_RUNS;
     /* All that it is after, and what those are after. */
-    while (need != before) {
-        before = need;
+    manifest_add_to_set(need, vm->number);
+    while (more) {
+        more = false;
         for (unsigned i = 0; i < vm_count; i++)
-            if (before >> i & 1u) need |= vms[i].config->after;
+            if (manifest_in_set(need, i)) more = add_all(need, vms[i].config->after) || more;
     }
     for (unsigned i = 0; i < vm_count; i++)
-        if ((need >> i & 1u) && !vm_lives(&vms[i])) {
+        if (manifest_in_set(need, i) && !vm_lives(&vms[i])) {
             start_at(&vms[i], rt_tsc());
             plans[i].in_row = 0;
         }
@@ -194,7 +208,7 @@ static bool others_run(struct vm *vm)
     bool run = true;
 
     for (unsigned i = 0; i < vm_count; i++) {
-        if (!(vm->config->after >> i & 1u) || vm_lives(&vms[i])) continue;
+        if (!manifest_in_set(vm->config->after, i) || vm_lives(&vms[i])) continue;
         run = false;
         if (vms[i].state == VM_STARTING) continue;
         vm->state = VM_STOPPED;
@@ -217,7 +231,7 @@ static void stop_next(void)
         bool needed = false;
 
         for (unsigned j = 0; j < vm_count; j++)
-            needed = needed || ((vms[j].config->after >> i & 1u) && vm_lives(&vms[j]));
+            needed = needed || (manifest_in_set(vms[j].config->after, i) && vm_lives(&vms[j]));
         if (vms[i].state == VM_STARTING)
             cancel_start(&vms[i]);
         else if (!needed && vm_lives(&vms[i]) && plans[i].stop_tsc == 0)

@@ -1,9 +1,10 @@
 /*
  * The root task: takes all capabilities, reads the manifest, makes the VMs, supervises them, ends
- * the system. On CPU 0, with one notification: two bits per VM. May call: everything in root.
+ * the system. On CPU 0, with one notification for all VMs. May call: everything in root.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include "admit.h"
 #include "archive.h"
 #include "caps.h"
 #include "console.h"
@@ -63,8 +64,6 @@ static void read_manifest(void)
         system_end(STATUS_BROKEN, "the manifest is refused");
     control.blob = blob;
     control.blob_bytes = f->bytes;
-    if (manifest.vm_count > VMS_MAX)
-        system_end(STATUS_BROKEN, "more VMs in the manifest than this version runs");
 }
 
 /* Memory that was used before the system started is cleaned before it is given out: as much of each
@@ -94,7 +93,7 @@ static void clean_memory(void)
             need -= bytes;
         }
     }
-    if (need) say("memory: %lu MiB less than the VMs take", need >> 20);
+    if (need) say("memory: %lu MiB less than all VMs together take", need >> 20);
 }
 
 static void log_machine(void)
@@ -151,9 +150,11 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
         service_pause(now + least);
         kernel_audit_poll(vms, manifest.vm_count);
         if (r.err == BH_OK)
-            for (unsigned i = 0; i < manifest.vm_count; i++)
-                if ((r.value & (vm_signal_bit(i) | vm_fault_bit(i))) != 0)
-                    vm_check(&vms[i], (r.value & vm_fault_bit(i)) != 0);
+            for (unsigned i = 0; i < manifest.vm_count; i++) {
+                uint64_t signals = vm_signals(i, r.value);
+
+                if (signals) vm_check(&vms[i], (signals & ~vm_signal_badge(i)) != 0);
+            }
         busy = console_poll();
         busy = control_poll() || busy;
         life_poll();
@@ -188,6 +189,7 @@ void root_main(void)
         vms[i].config = &manifest.vms[i];
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
+    admit_init(vms, manifest.vm_count);
     console_init(&manifest, vms, mark);
     control.vms = vms;
     control.vm_count = manifest.vm_count;

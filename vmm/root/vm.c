@@ -1,5 +1,6 @@
 /* The life of a VM; see vm.h. */
 #include "vm.h"
+#include "admit.h"
 #include "caps.h"
 #include "console.h"
 #include "fmt.h"
@@ -17,6 +18,11 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->starts++;
     vm->has_ended = vm->made = false;
     vm->started_tsc = rt_tsc();
+    if (!admit(vm)) {
+        vm->state = VM_CRASHED;
+        vm->status = STATUS_IMAGE;
+        return false;
+    }
     if (!vm_make(vm)) {
         if (vm->kuntyped_bytes) vm_take_back(vm);
         vm->state = VM_CRASHED;

@@ -14,12 +14,12 @@
 #include "images.h"
 #include "manifest.h"
 
-#define VMS_MAX 8u
+#define VMS_MAX MANIFEST_MAX_VMS
 
 /* Slots of one VM in root's CNode, from vm.slots on. */
 enum vm_slot {
     VS_KUNTYPED,  /* what its kernel objects are made of; kept for good */
-    VS_FUNTYPED,  /* what its memory is made of; kept for good */
+    VS_FUNTYPED,  /* what its memory is made of; kept until another VM has it (admit.h) */
     VS_HOSTSPACE, /* from here on: made at start, gone at the end */
     VS_GUESTSPACE,
     VS_CNODE,
@@ -43,12 +43,10 @@ enum vm_slot {
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
     VS_STORE,          /* Frame: what the VM is saved to; kept for good */
-    VS_VCPUS,          /* enum vcpu_slot of vCPU n at + n * VC_COUNT */
+    VS_VCPUS,          /* enum vcpu_slot of vCPU n at + n * VC_COUNT; as many as it has */
 };
 
 enum vcpu_slot { VC_SC, VC_NTFN, VC_THREAD, VC_VCPU, VC_COUNT };
-
-#define VS_COUNT (VS_VCPUS + BH_MONITOR_MAX_VCPUS * VC_COUNT)
 
 /** In its life a VM goes from the left to the right, and back to STARTING. */
 enum vm_state {
@@ -66,7 +64,8 @@ struct vm {
     const struct manifest_vm *config;
     uint64_t slots;
     uint64_t ntfn;                           /* root's */
-    uint64_t kuntyped_bytes, funtyped_bytes; /* of the sub-untypeds, when nothing is made of them */
+    uint64_t kuntyped_bytes, funtyped_bytes; /* of the sub-untypeds, when nothing is made of them;
+                                                0: it has none */
     uint64_t table_bytes;                    /* page tables among its kernel objects */
     struct bh_monitor_start *start;          /* root's mappings of the shared pages */
     struct bh_monitor_report *report;
@@ -94,9 +93,26 @@ static inline bool vm_lives(const struct vm *vm)
     return vm->state == VM_RUNNING || vm->state == VM_PAUSED;
 }
 
-/** Bits of root's notification: the monitor has reported; its thread has faulted. */
-static inline uint64_t vm_signal_bit(unsigned number) { return (uint64_t)1 << number; }
-static inline uint64_t vm_fault_bit(unsigned number) { return (uint64_t)1 << (32u + number); }
+/** Badges of root's notification: the VM's monitor has reported; its thread has faulted. VMs share
+ *  bits, whoever gets one looks at all whose it is; a fault's badge names the VM in the bits above.
+ */
+#define VM_SIGNAL_BITS 32u
+#define VM_FAULT_BITS  16u
+static inline uint64_t vm_signal_badge(unsigned number)
+{
+    return (uint64_t)1 << number % VM_SIGNAL_BITS;
+}
+static inline uint64_t vm_fault_badge(unsigned number)
+{
+    return (uint64_t)1 << (VM_SIGNAL_BITS + number % VM_FAULT_BITS) |
+           (uint64_t)number << (VM_SIGNAL_BITS + VM_FAULT_BITS);
+}
+/** The bits of @signals that may be the VM's. */
+static inline uint64_t vm_signals(unsigned number, uint64_t signals)
+{
+    return signals &
+           (vm_signal_badge(number) | (uint64_t)1 << (VM_SIGNAL_BITS + number % VM_FAULT_BITS));
+}
 
 /** Bytes of FrameUntyped that a VM takes, alignment included. */
 uint64_t vm_memory_bytes(const struct manifest_vm *config);

@@ -39,6 +39,7 @@ static void audit_report(const struct vm *vm, const struct bh_monitor_report *r)
         for (uint32_t i = 0; i < n; i++) (void)fmt_buf(bytes + 2u * i, 3, "%02x", r->insn[i]);
         audit_text("bytes", bytes);
     }
+    audit_number("cpu_ns", ticks_to_ns(vm_cpu_ticks(vm)));
     audit_number("exits", r->exits);
     audit_numbers("exits_by_reason", r->exits_by_reason, BH_NEXITS);
     audit_number("holes", r->holes);

@@ -1,5 +1,6 @@
 /* Making a VM from its untypeds, and taking it back; see vm_parts.h. */
 #include "bulkhead/vcpu.h"
+#include "admit.h"
 #include "caps.h"
 #include "log.h"
 #include "program.h"
@@ -41,31 +42,23 @@ bool vm_failed(const struct vm *vm, const char *what, uint64_t err)
 
 /* The sub-untypeds: all that this VM will ever be made of, so that taking it back is two revokes.
  */
-static bool make_untypeds(struct vm *vm, uint64_t host_pages, uint64_t guest_pages)
+static bool make_untypeds(struct vm *vm)
 {
-    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE, vcpus = vm->config->cpus;
-    /* A vCPU is aligned to its size in the pool, which ends on a 2 MiB boundary: so much is lost
-     * before it. Small objects share pages. */
-    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % vcpu_pages;
-    uint64_t small = BH_MONITOR_SLOTS * BH_CNODE_SLOT_BYTES +
-                     vcpus * (BH_THREAD_BYTES + BH_SC_BYTES + BH_NTFN_BYTES);
-    uint64_t kpages =
-        skipped + vcpus * vcpu_pages + host_pages + guest_pages + round_up(small, PAGE) / PAGE;
-    uint64_t fpages = vm_own_pages(vm->config);
-    uint64_t err = BH_ERR_MEMORY;
+    uint64_t fpages = vm_own_pages(vm->config), err = BH_ERR_MEMORY;
 
-    if (vm->kuntyped_bytes) return true;
-    if (vm_failed(vm, "kernel memory",
-                  retype(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, kpages, vm->slots + VS_KUNTYPED)))
-        return false;
+    if (!vm->kuntyped_bytes) {
+        if (vm_failed(vm, "kernel memory",
+                      retype(BH_SLOT_KUNTYPED, BH_CAP_KUNTYPED, 0, 0, vm_kernel_pages(vm->config),
+                             vm->slots + VS_KUNTYPED)))
+            return false;
+        vm->kuntyped_bytes = bh_untyped_left(vm->slots + VS_KUNTYPED).value;
+    }
+    if (vm->funtyped_bytes) return true;
     for (unsigned i = 0; i < info()->funtyped_count && err; i++)
         err = retype(BH_SLOT_FUNTYPED + i, BH_CAP_FUNTYPED, log2_up(LARGE_PAGES), 0, fpages,
                      vm->slots + VS_FUNTYPED);
-    if (vm_failed(vm, "guest memory", err)) {
-        (void)slot_delete(vm->slots + VS_KUNTYPED);
-        return false;
-    }
-    vm->kuntyped_bytes = bh_untyped_left(vm->slots + VS_KUNTYPED).value;
+    if (err && admit_inherit(vm)) return true;
+    if (vm_failed(vm, "guest memory", err)) return false;
     vm->funtyped_bytes = bh_untyped_left(vm->slots + VS_FUNTYPED).value;
     return true;
 }
@@ -113,7 +106,7 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
             return false;
     if (vm_failed(vm, "root's notification",
                   bh_cnode_mint(s + VS_CNODE, BH_MONITOR_SLOT_ROOT, vm->ntfn, BH_RIGHT_WRITE,
-                                vm_signal_bit(vm->number))
+                                vm_signal_badge(vm->number))
                       .err))
         return false;
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -286,7 +279,7 @@ static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
 
 void vm_take_back(struct vm *vm)
 {
-    uint64_t s = vm->slots, err = BH_OK;
+    uint64_t s = vm->slots, err = BH_OK, scrub_tsc;
 
     for (unsigned n = 0; n < vm->config->cpus; n++) {
         uint64_t e = on_vcpu_cpu(vm, n, end_thread);
@@ -305,7 +298,9 @@ void vm_take_back(struct vm *vm)
     err = err ? err : wires_unmap(vm);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
+    scrub_tsc = rt_tsc();
     err = err ? err : scrub(s + VS_FUNTYPED, vm->funtyped_bytes);
+    scrub_tsc = rt_tsc() - scrub_tsc;
     err = err ? err : scrub(s + VS_KUNTYPED, vm->kuntyped_bytes);
     (void)vm_failed(vm, "taking it back", err);
     audit_begin("vm-freed");
@@ -314,6 +309,7 @@ void vm_take_back(struct vm *vm)
     audit_number("kernel_bytes_free", bh_untyped_left(s + VS_KUNTYPED).value);
     audit_number("frame_bytes", vm->funtyped_bytes);
     audit_number("frame_bytes_free", bh_untyped_left(s + VS_FUNTYPED).value);
+    audit_number("scrub_ns", ticks_to_ns(scrub_tsc));
     audit_end();
 }
 
@@ -325,8 +321,8 @@ static uint64_t build(void *arg)
     const struct images m = vm_find_images(c);
     uint64_t host_pages = vm_hostspace_pages(&m, c), guest_pages = vm_guestspace_pages(c);
 
-    if (!make_untypeds(vm, host_pages, guest_pages) || !make_objects(vm, host_pages, guest_pages) ||
-        !make_memory(vm) || !share_pages(vm) || !load_monitor(vm) ||
+    if (!make_untypeds(vm) || !make_objects(vm, host_pages, guest_pages) || !make_memory(vm) ||
+        !share_pages(vm) || !load_monitor(vm) ||
         !images_map(&m, c->name, vm->slots + VS_HOSTSPACE, vm->slots + VS_IMAGES_MONITOR) ||
         !map_store(vm, &m) || !wires_map(vm, vm_wires_va(&m, c)))
         return BH_ERR_STATE;
@@ -350,7 +346,7 @@ static bool build_and_start(struct vm *vm)
 /* The slots that a VM has for good, and the notification for its faults in one of them. */
 static bool make_slots(struct vm *vm)
 {
-    if (!vm->slots) vm->slots = slots_take(VS_COUNT);
+    if (!vm->slots) vm->slots = slots_take(vm_slots(vm->config));
     if (!vm->slots) {
         say("vm %s: no capability slots left", vm->config->name);
         return false;
@@ -358,7 +354,7 @@ static bool make_slots(struct vm *vm)
     return bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_FAULT).value != 0 ||
            !vm_failed(vm, "fault notification",
                       bh_cnode_mint(BH_SLOT_CNODE, vm->slots + VS_FAULT, vm->ntfn, BH_RIGHTS_ALL,
-                                    vm_fault_bit(vm->number))
+                                    vm_fault_badge(vm->number))
                           .err);
 }
 

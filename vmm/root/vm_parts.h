@@ -61,6 +61,11 @@ uint64_t vm_guestspace_pages(const struct manifest_vm *c);
 /** Page tables among the pages of both spaces: all but two headers and the save areas. */
 uint64_t vm_table_pages(uint64_t host_pages, uint64_t guest_pages);
 
+/** Pages of kernel memory for its objects, what is lost by alignment included. */
+uint64_t vm_kernel_pages(const struct manifest_vm *c);
+/** Slots of root's CNode. */
+uint64_t vm_slots(const struct manifest_vm *c);
+
 /* ---- vm_start_block.c ---- */
 
 /** Write down for the monitor what it is to be. */

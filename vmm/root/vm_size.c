@@ -79,18 +79,21 @@ uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
 {
     uint64_t wires = wires_window_bytes(c), tables = round_up(wires, LARGE_BYTES) / LARGE_BYTES;
     uint64_t end_va = vm_wires_va(m, c) + wires;
+    uint64_t end_of_ram = vm_ram_frame_bytes(c) % LARGE_BYTES ? 1u : 0;
 
     /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
      * other from the first GiB on, whose table is among the kernel's own. */
-    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + m->tables + tables;
+    return BH_HOSTSPACE_MIN_PAGES + 1u + gibs(end_va) - 1u + end_of_ram + m->tables + tables;
 }
 
 uint64_t vm_guestspace_pages(const struct manifest_vm *c)
 {
     /* Third level, and second level for each GiB, of which the hole below 4 GiB cuts one in two.
-     * Small entries around the hole below 1 MiB, or everywhere. */
+     * Small entries around the hole below 1 MiB and at the end, or everywhere. */
     uint64_t ram = c->memory_mib * MIB;
-    uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u : 1u;
+    uint64_t small = (info()->prot_on & BH_PROT_EXEC_4K) != 0 ? (c->memory_mib + 1u) / 2u
+                     : c->memory_mib > 2u                     ? 1u + c->memory_mib % 2u
+                                                              : 1u;
 
     uint64_t devices = vm_device_bytes(c) ? DEVICE_TABLES : 0;
 
@@ -98,6 +101,22 @@ uint64_t vm_guestspace_pages(const struct manifest_vm *c)
 
     return BH_GUESTSPACE_MIN_PAGES + 1u + gibs(ram) + (ram > 2u * GIB) + small + devices;
 }
+
+uint64_t vm_kernel_pages(const struct manifest_vm *c)
+{
+    const struct images m = vm_find_images(c);
+    uint64_t vcpu_pages = BH_VCPU_BYTES / PAGE;
+    /* A vCPU is aligned to its size in the pool, which ends on a 2 MiB boundary: so much is lost
+     * before it. Small objects share pages. */
+    uint64_t skipped = bh_untyped_left(BH_SLOT_KUNTYPED).value / PAGE % vcpu_pages;
+    uint64_t small = BH_MONITOR_SLOTS * BH_CNODE_SLOT_BYTES +
+                     c->cpus * (BH_THREAD_BYTES + BH_SC_BYTES + BH_NTFN_BYTES);
+
+    return skipped + c->cpus * vcpu_pages + vm_hostspace_pages(&m, c) + vm_guestspace_pages(c) +
+           round_up(small, PAGE) / PAGE;
+}
+
+uint64_t vm_slots(const struct manifest_vm *c) { return VS_VCPUS + c->cpus * VC_COUNT; }
 
 /* Page tables among the pages of both spaces: all but two headers and the save areas. */
 uint64_t vm_table_pages(uint64_t host_pages, uint64_t guest_pages)

@@ -25,7 +25,7 @@
 #include "object/space.h"
 #include "object/thread.h"
 
-#define ROOT_SLOTS       8192u
+#define ROOT_SLOTS_LEAST 8192u
 #define POOL_SHARE       32u /* 1/32 of RAM */
 #define POOL_MIN_BYTES   0x400000ull
 #define POOL_MAX_BYTES   0x40000000ull
@@ -176,7 +176,7 @@ static void root_start(void)
 {
     const struct bh_root_header *h = (const struct bh_root_header *)loader.module;
     uint64_t image, bss, at = BH_ROOT_BASE;
-    uint32_t cnode = 0, space, pages, objects, cell;
+    uint32_t cnode = 0, slots = ROOT_SLOTS_LEAST, space, pages, objects, cell;
     uint32_t slot = BH_SLOT_FUNTYPED;
 
     if (h->magic != BH_ROOT_MAGIC)
@@ -193,8 +193,9 @@ static void root_start(void)
     pages = 64;
     while (pages * 512ull * 4096 / 2 < loader.module_bytes + 0x4000000) pages *= 2;
 
-    cnode = boot_pages(ROOT_SLOTS / 64) * 64;
-    cnode_init(cnode, ROOT_SLOTS);
+    while (slots < CNODE_SLOTS_MAX && slots < pool_pages * 2) slots *= 2;
+    cnode = boot_pages(slots / 64) * 64;
+    cnode_init(cnode, slots);
     space = boot_pages(pages);
     objects = boot_pages((epoch_cpus + 7) / 8 + (epoch_cpus + 15) / 16);
     root = (struct root_cpus){.space = space,
@@ -216,7 +217,7 @@ static void root_start(void)
     map(space, BH_ROOT_INFO, image_phys(&info_page), 4096, 0);
     map(space, BH_ROOT_AUDIT, image_phys(&audit_ring), 4096, 0);
 
-    give(BH_SLOT_CNODE, cnode, BH_CAP_CNODE, cnode, ROOT_SLOTS, 0);
+    give(BH_SLOT_CNODE, cnode, BH_CAP_CNODE, cnode, slots, 0);
     give(BH_SLOT_HOSTSPACE, cnode, BH_CAP_HOSTSPACE, space, pages, 0);
     for (uint32_t i = 0; i < epoch_cpus; i++) {
         uint32_t slot_of = i == 0 ? BH_SLOT_THREAD : BH_SLOT_CPU_THREADS + i;
@@ -251,7 +252,7 @@ static void root_start(void)
     info_page.funtyped_count = slot - BH_SLOT_FUNTYPED;
     info_page.free_slot = BH_SLOT_FREE;
     info_page.boot_misalign = (loader.module + image) & 0x1fffff;
-    info_page.cnode_slots = ROOT_SLOTS;
+    info_page.cnode_slots = slots;
     info_page.boot_bytes = (loader.module_bytes - image + 4095) & ~4095ull;
 }
 
@@ -275,17 +276,27 @@ static void info_fill(void)
     seed(info_page.entropy);
 }
 
-/* Is this a word of the command line? */
-static bool option(const char *word)
+/* What follows this word of the command line, which is all of one or ends in '='; NULL: not there.
+ */
+static const char *option(const char *word)
 {
     for (const char *c = loader.cmdline; *c != 0; c++) {
         uint32_t n = 0;
 
         if (c != loader.cmdline && c[-1] != ' ') continue;
         while (word[n] != 0 && c[n] == word[n]) n++;
-        if (word[n] == 0 && (c[n] == 0 || c[n] == ' ')) return true;
+        if (word[n] == 0 && (c[n] == 0 || c[n] == ' ' || c[n - 1] == '=')) return c + n;
     }
-    return false;
+    return NULL;
+}
+
+static uint64_t option_number(const char *word)
+{
+    uint64_t n = 0;
+
+    for (const char *c = option(word); c != NULL && *c >= '0' && *c <= '9'; c++)
+        n = n * 10 + (uint64_t)(*c - '0');
+    return n;
 }
 
 void boot_main(uint32_t magic, uint64_t phys)
@@ -302,6 +313,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     info_page.acpi_root = acpi_madt(loader.rsdp, &madt); /* before any memory is overwritten */
 
     pool_bytes = (ram_bytes() / POOL_SHARE + 0x1fffff) & ~0x1fffffull;
+    if (option("pool=") != NULL) pool_bytes = option_number("pool=") << 20 & ~0x1fffffull;
     if (pool_bytes < POOL_MIN_BYTES) pool_bytes = POOL_MIN_BYTES;
     if (pool_bytes > POOL_MAX_BYTES) pool_bytes = POOL_MAX_BYTES;
     ram_remove(&loader, (uint64_t)image_phys_start, image_phys(image_end));
@@ -329,7 +341,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (vcpu_ops == NULL) boot_stop(cpuid(0, 0).b == 0x756e6547 ? why : svm_ops.probe());
     if (!vcpu_ops->cpu_enable())
         boot_stop("the CPU refuses to turn virtualisation on (disabled by the firmware?)");
-    cpus_start(madt.apic_ids, madt.cpus, loader.low_page, option("smt=on"));
+    cpus_start(madt.apic_ids, madt.cpus, loader.low_page, option("smt=on") != NULL);
     info_fill();
     root_start();
     klog("bulkhead: kernel ABI %u, %s, %u CPU(s), TSC %u kHz, %s, pool %lu KiB, frames %lu MiB",

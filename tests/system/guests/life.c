@@ -1,7 +1,8 @@
 /*
  * A guest that lives as its command line says: sleeps until its power button is pressed, then
  * switches itself off (ACPI 6.3, 4.8.3.1.1 and 4.8.3.2); deaf=1: does not listen. spin=1: without
- * sleeping. crash_ms, reset_ms, off_ms: what becomes of it after so long.
+ * sleeping. crash_ms, reset_ms, off_ms: what becomes of it after so long. fill=1: writes to all of
+ * its memory; clean=1: crashes when something is in it.
  */
 #include "guest.h"
 
@@ -58,6 +59,20 @@ static void after_ms(const char *name, void (*then)(void))
     then();
 }
 
+/* The memory behind the image. */
+static void use_memory(void)
+{
+    uint64_t *end = (uint64_t *)ram_free_end(), found = 0;
+    bool fill = arg_u64("fill", 0) != 0;
+
+    for (uint64_t *p = (uint64_t *)ram_free_base(); p < end; p++) {
+        found |= *p;
+        if (fill) *p = mix64((uint64_t)p);
+    }
+    if (found) crash();
+    print(fill ? "filled\n" : "clean\n");
+}
+
 static void reset(void) { outb(0xcf9, 6); }
 
 void guest_main(void)
@@ -73,6 +88,7 @@ void guest_main(void)
         outl(WATCHDOG + 4, (uint32_t)arg_u64("watchdog_ms", 0) / 100);
         outl(WATCHDOG, 1);
     }
+    if (arg_u64("fill", 0) || arg_u64("clean", 0)) use_memory();
     after_ms("crash_ms", crash);
     after_ms("reset_ms", reset);
     after_ms("off_ms", power_off);

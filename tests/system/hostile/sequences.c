@@ -104,9 +104,9 @@ static void too_many(void)
     for (uint64_t i = 0; i < 16; i++) HIT(thread_bind, BH_OK, first + 10 + i, cnode, space);
     HIT(thread_bind, BH_ERR_LIMIT, first + 26, cnode, space);
     HIT(thread_bind, BH_ERR_STATE, first + 10, cnode, space);
-    for (uint64_t i = 0; i < 64; i++)
+    for (uint64_t i = 0; i < 1024; i++)
         HIT(frame_attach, BH_OK, frame, space, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 100 + i);
-    HIT(frame_attach, BH_ERR_LIMIT, frame, space, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 164);
+    HIT(frame_attach, BH_ERR_LIMIT, frame, space, BH_RIGHTS_ALL, BH_SLOT_CNODE, first + 1124);
     /* Root's own context has all of the CPU for its floor. */
     HIT(sc_configure, BH_ERR_LIMIT, sc, 1000000, 1000000, 1000000, 1);
     HIT(untyped_retype, BH_ERR_MEMORY, ut, BH_DESC(BH_CAP_KUNTYPED, 0, 0), 257, BH_SLOT_CNODE,

@@ -42,7 +42,7 @@ enum bh_wire_status {
     BH_WIRE_PAUSED = 15,        /* the VM stands still */
     BH_WIRE_RUNS = 16,          /* the VM runs already */
     BH_WIRE_FORBIDDEN = 17,     /* the end's payload: the rule's name, NUL, words; NUL */
-    BH_WIRE_NOT_STARTED = 18,   /* the VM has not been started: its reason says why */
+    BH_WIRE_NOT_STARTED = 18,   /* the VM has not been started; payload: NUL, why, NUL */
     BH_WIRE_SHUTTING_DOWN = 19, /* the system is being shut down */
     BH_WIRE_BUSY = 20,          /* the VM's monitor is at work for another; or asked too often */
     BH_WIRE_STATUSES
