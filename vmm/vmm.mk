@@ -53,10 +53,10 @@ ALL_TARGETS += vmm
 # Sanitizers on: it reads what others write.
 BHCTL_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wundef \
     -fsanitize=address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Ivmm/include -iquote vmm/rt \
-    -iquote vmm/display -iquote policy/manifest
+    -iquote vmm/display -iquote vmm/monitor -iquote policy/manifest
 BHCTL_SOURCES := $(wildcard vmm/control/*.c) vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/rle.c vmm/rt/terminal.c \
-    policy/manifest/may_words.c $(wildcard vmm/display/*.c)
-BHCTL_HEADERS := $(wildcard vmm/control/*.h vmm/display/*.h vmm/rt/*.h vmm/include/bulkhead/*.h) policy/manifest/manifest.h
+    vmm/rt/fmt.c vmm/monitor/save_file.c policy/manifest/may_words.c $(wildcard vmm/display/*.c)
+BHCTL_HEADERS := $(wildcard vmm/control/*.h vmm/display/*.h vmm/monitor/*.h vmm/monitor/dev/state.h vmm/rt/*.h vmm/include/bulkhead/*.h) policy/manifest/manifest.h
 
 build/bhctl: $(BHCTL_SOURCES) $(BHCTL_HEADERS) vmm/vmm.mk
 	$(call say,HOSTCC,$@)

@@ -1,5 +1,7 @@
 """Saving and restoring VMs through bhctl."""
+import os
 import random
+import re
 import time
 
 import sata
@@ -41,6 +43,52 @@ def refused(t):
     with linux(t, "", timeout=250) as system:
         check(system.expect("Run /init", 200), "Linux boots")
         check("give it save-mib" in bhctl(system, "save", "work", ok=(1,)), "no store")
+
+
+COUNT = {"kernel": "count.elf", "append": "n=100000", "memory-mib": 16, "save-mib": 4}
+
+
+def damaged(path, name, change):
+    """A copy of a file with something done to it."""
+    with open(path, "rb") as f:
+        data = bytearray(f.read())
+    change(data)
+    with open(f"{path}.{name}", "wb") as f:
+        f.write(data)
+    return f"{path}.{name}"
+
+
+def flip(data):
+    data[len(data) // 2] ^= 1
+
+
+@case(("qemu",), cost=20, limit=300)
+def file(t):
+    """Out of the machine into a file, and into another machine from there: the guest goes on where it was.
+    A file that is damaged, cut off, or of another VM is refused in words, and the VM that runs goes on."""
+    path = t.dir + "/count.vm"
+    with start_vms(t, {"work": COUNT}, icount=True, timeout=290) as system:
+        check(system.expect(r"COUNT 5\b", 60), "the guest counts")
+        bhctl(system, "pause", "work")
+        saved = ask(system, "save", "work", path)
+        last = int(re.findall(rb"COUNT (\d+)", system.console)[-1])
+    check(os.path.getsize(path) == saved["bytes"], "all of it", saved)
+    vms = {"other": dict(COUNT, **{"cpu-model": "x86-64-v2"}), "work": dict(COUNT, start="manual")}
+    with start_vms(t, vms, icount=True, timeout=290) as system:
+        check(system.expect(r"COUNT 2\b", 60), "another guest counts")
+        bhctl(system, "pause", "other")
+        for name, change, words in (("cut", lambda d: d.pop(), "cut off"), ("flipped", flip, "damaged"),
+                                    ("text", lambda d: d.__setitem__(slice(0, 8), b"no magic"), "not a saved VM")):
+            check(words in bhctl(system, "restore", "work", damaged(path, name, change), ok=(1,)), name)
+        said = bhctl(system, "restore", "other", path, ok=(1,), seconds=250)
+        check("saved on CPU model" in said, f"another model: {said}")
+        bhctl(system, "restore", "work", path, seconds=250)
+        check({vm["name"]: vm["state"] for vm in ask(system, "list")} == {"other": "paused", "work": "running"},
+              "the one that was refused is as it was")
+        bhctl(system, "kill", "other")
+        system.send(b"\x1d")
+        check(system.expect(rf"COUNT {last + 3}\b", 60), "goes on")
+        check(f"COUNT {last + 1}\r" in system.console.decode(), f"goes on from {last}")
 
 
 def run_for(system, seconds):

@@ -84,6 +84,17 @@ static int teardown(void **state)
     return 0;
 }
 
+/* By one who has no such VM: is it whole? */
+static bool looked_through(uint8_t *bytes, uint64_t length)
+{
+    struct save_file f;
+    struct save_header h;
+    bool ok = save_open(&f, bytes, length, NULL, &h) && save_check(&f);
+
+    assert_true(ok == (f.error == NULL) && f.at <= length);
+    return ok;
+}
+
 /* Everything in @bytes, @length. @return whether it was taken; else why is in *why */
 static bool load(uint8_t *bytes, uint64_t length, struct device *d, uint8_t *ram, const char **why)
 {
@@ -108,6 +119,7 @@ static void test_round_trip(void **state)
     unsigned pages = 0;
 
     (void)state;
+    assert_true(looked_through(file, file_bytes));
     assert_true(load(file, file_bytes, &d, ram, &why));
     assert_ptr_equal(d.pointer, &d);
     assert_int_equal(d.a, 42);
@@ -131,6 +143,7 @@ static void test_damaged(void **state)
         memcpy(copy, file, file_bytes);
         copy[at] ^= (uint8_t)(1u << at % 8u);
         assert_false(load(copy, file_bytes, &d, ram, &why));
+        assert_false(looked_through(copy, file_bytes));
     }
     for (uint64_t n = 0; n < file_bytes; n += n < 400u ? 1u : 1009u) {
         /* Not a byte more than there is, so that reading beyond is seen. */
@@ -138,6 +151,7 @@ static void test_damaged(void **state)
 
         memcpy(cut, file, n);
         assert_false(load(cut, n, &d, ram, &why));
+        assert_false(looked_through(cut, n));
         free(cut);
     }
     free(ram);

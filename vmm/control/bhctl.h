@@ -66,6 +66,8 @@ void link_ask(enum bh_wire_verb verb, const char *vm, const void *payload, uint3
 /** The same without dying of a refusal. @return enum bh_wire_status, or one of a newer root's */
 uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,
                   link_part *part, void *ctx);
+/** A status for programs. */
+const char *link_status_name(uint32_t status);
 /** Die of a refusal, in words. */
 __attribute__((noreturn)) void link_refused(uint32_t status, const char *vm);
 
@@ -107,6 +109,8 @@ struct verb {
 
 /* screen.c */
 verb_run verb_screenshot, verb_text;
+/* store.c */
+verb_run verb_save, verb_restore;
 /* vms.c */
 verb_run verb_list, verb_start, verb_stop, verb_kill, verb_restart, verb_pause, verb_resume,
     verb_shutdown;

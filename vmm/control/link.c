@@ -46,6 +46,7 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_PAUSED] = "the VM stands still; 'bhctl resume' lets it go on",
     [BH_WIRE_RUNS] = "the VM runs already",
     [BH_WIRE_FORBIDDEN] = "the manifest forbids this",
+    [BH_WIRE_BAD_FILE] = "what was saved is damaged, or of another VM",
     [BH_WIRE_NOT_STARTED] = "the VM was not started; 'bhctl list' and 'bhctl audit' say why",
     [BH_WIRE_SHUTTING_DOWN] = "the system is being shut down",
     [BH_WIRE_BUSY] = "the VM's monitor is at work for another bhctl, or this one asks "
@@ -73,6 +74,7 @@ static const char *const status_names[BH_WIRE_STATUSES] = {
     [BH_WIRE_PAUSED] = "paused",
     [BH_WIRE_RUNS] = "runs",
     [BH_WIRE_FORBIDDEN] = "forbidden",
+    [BH_WIRE_BAD_FILE] = "bad-file",
     [BH_WIRE_NOT_STARTED] = "not-started",
     [BH_WIRE_SHUTTING_DOWN] = "shutting-down",
     [BH_WIRE_BUSY] = "busy",
@@ -220,6 +222,11 @@ static void enquire(void)
     }
     die(EXIT_BAD_LINK, "no answer within %d s; does another bhctl talk to the system?",
         READY_TRIES * READY_MS / 1000);
+}
+
+const char *link_status_name(uint32_t status)
+{
+    return status < BH_WIRE_STATUSES ? status_names[status] : "unknown";
 }
 
 void link_refused(uint32_t status, const char *vm)

@@ -31,36 +31,6 @@ static void type(const struct options *o, int argc, char **argv)
     }
 }
 
-/* ---- save, restore ---- */
-
-static bool save_part(void *ctx, const uint8_t *payload, uint32_t bytes)
-{
-    if (bytes != sizeof(uint64_t)) return false;
-    memcpy(ctx, payload, bytes);
-    if (*(uint64_t *)ctx == 0 && isatty(2)) fputc('.', stderr); /* it goes on */
-    return true;
-}
-
-static void save(const struct options *o, int argc, char **argv)
-{
-    uint64_t bytes = 0;
-
-    (void)argc;
-    link_open(o);
-    link_ask(BH_WIRE_SAVE, argv[0], NULL, 0, save_part, &bytes);
-    if (o->json)
-        printf("{\"bytes\": %llu}", (unsigned long long)bytes);
-    else
-        printf("%s saved: %llu KiB\n", argv[0], (unsigned long long)bytes / 1024u);
-}
-
-static void restore(const struct options *o, int argc, char **argv)
-{
-    (void)argc;
-    link_open(o);
-    link_ask(BH_WIRE_RESTORE, argv[0], NULL, 0, NULL, NULL);
-}
-
 #define PAST(did) "    bhctl " did "\n"
 #define A_VM      "the VM, as in list"
 
@@ -119,10 +89,15 @@ const struct verb verbs[] = {
      "TEXT is typed as on a US keyboard; between < and > stand names of keys, joined by '-'.\n"
      "--delay (before the verb): pause after each key, default 20 ms.\n",
      PAST("type work 'ls -l<enter>'") PAST("type work '<ctrl-alt-del>'"), "null"},
-    {"save", "VM", "save the VM to its store; it goes on", 1, 1, save, "",
-     "The store is the manifest's save-mib.\n", PAST("save work"), "bytes"},
-    {"restore", "VM", "make the VM anew as it was saved; what it has done since is lost", 1, 1,
-     restore, "", "", PAST("restore work"), "null"},
+    {"save", "VM [FILE]", "save the VM to its store, and from there to a file; it goes on", 1, 2,
+     verb_save, "",
+     "The store is the manifest's save-mib; the VM stands still until it is there.\n",
+     PAST("save work") PAST("save work work.vm"), "bytes"},
+    {"restore", "VM [FILE]", "make the VM anew as it was saved; what it has done since is lost", 1,
+     2, verb_restore, "",
+     "From its store, or from a file, which first goes there. What is damaged, cut off or of\n"
+     "another VM, CPU model or configuration is refused, and a VM that runs goes on.\n",
+     PAST("restore work") PAST("restore work work.vm"), "null"},
     {"console", "VM", "the VM's console on this terminal, until Ctrl-\\ is typed", 1, 1,
      verb_console, "--timeout=S",
      "What the console has said is shown first, as far as it is kept (64 KiB). Without a terminal\n"

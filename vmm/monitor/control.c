@@ -55,6 +55,18 @@ static uint32_t save(struct question *q)
     return q->values[0] ? BH_WIRE_OK : BH_WIRE_STORE_FULL;
 }
 
+static uint32_t check(struct question *q)
+{
+    const struct bh_monitor_start *st = start_block();
+
+    if (st->store_bytes == 0) return BH_WIRE_NO_STORE;
+    if (q->args[0] > st->store_bytes) return BH_WIRE_BAD_REQUEST;
+    q->out_bytes = save_refuses(q->args[0], (char *)q->out);
+    return q->out_bytes ? BH_WIRE_BAD_FILE : BH_WIRE_OK;
+}
+
+static uint32_t here(struct question *q) { return BH_WIRE_OK; }
+
 static uint32_t arrangement(const struct bh_screen *s)
 {
     return crc32c(0, s->piece, sizeof(s->piece));
@@ -96,6 +108,7 @@ static uint32_t (*const answers[BH_CONTROL_VERBS])(struct question *q) = {
     [BH_CONTROL_INPUT] = input,    [BH_CONTROL_SAVE] = save,
     [BH_CONTROL_SCREEN] = screen,  [BH_CONTROL_SCREEN_READ] = screen_read,
     [BH_CONTROL_PAUSE] = pause_vm, [BH_CONTROL_RESUME] = resume_vm,
+    [BH_CONTROL_CHECK] = check,    [BH_CONTROL_HERE] = here,
 };
 
 void control_asked(void)

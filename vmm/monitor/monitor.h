@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "bulkhead/console.h"
+#include "bulkhead/control.h"
 #include "bulkhead/info.h"
 #include "bulkhead/monitor.h"
 #include "bulkhead/vcpu.h"
@@ -252,6 +253,9 @@ void clock_set(uint64_t ns, uint64_t tsc);
 /** Let all vCPUs stand still, write the VM to its store, go on. vCPU 0's thread.
  *  @return bytes of the file; 0: the store is too small */
 uint64_t save_vm(void);
+/** Could this VM go on from the first @bytes of its store? @return 0: it could; else the length of
+ *  the words for why not, with their NUL */
+uint32_t save_refuses(uint64_t bytes, char text[BH_CONTROL_TEXT_BYTES]);
 /** Root has asked that the VM stand still, or go on. On vCPU 0's thread. */
 void pause_begin(void);
 void pause_end(void);

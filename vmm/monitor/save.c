@@ -226,11 +226,29 @@ void pause_stand(void)
 
 static uint32_t restored;
 
+static uint32_t put_refusal(const struct save_file *f, char text[BH_CONTROL_TEXT_BYTES])
+{
+    return (uint32_t)fmt_buf(text, BH_CONTROL_TEXT_BYTES, "saved VM: %s: %s", f->where, f->error) +
+           1u;
+}
+
+uint32_t save_refuses(uint64_t bytes, char text[BH_CONTROL_TEXT_BYTES])
+{
+    const struct save_header expected = describe();
+    struct save_header saved;
+    struct save_file f;
+
+    if (save_open(&f, (uint8_t *)start_block()->store_va, bytes, &expected, &saved) &&
+        save_check(&f))
+        return 0;
+    return put_refusal(&f, text);
+}
+
 static __attribute__((noreturn)) void refuse(const struct save_file *f)
 {
-    char text[160];
+    char text[BH_CONTROL_TEXT_BYTES];
 
-    (void)fmt_buf(text, sizeof(text), "saved VM: %s: %s", f->where, f->error);
+    (void)put_refusal(f, text);
     vm_end(BH_END_IMAGE, 0, text);
 }
 

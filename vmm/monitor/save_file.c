@@ -164,6 +164,23 @@ static bool wrong_model(struct save_file *f, const char saved[32], const char mi
     return wrong(f, f->text);
 }
 
+/* What a VM goes on from is its own, or another one's made in the same way. */
+static bool is_expected(struct save_file *f, const struct save_header *h,
+                        const struct save_header *expected)
+{
+    if (memcmp(h->cpu_model, expected->cpu_model, sizeof(h->cpu_model)) != 0)
+        return wrong_model(f, h->cpu_model, expected->cpu_model);
+    if (h->nvcpus != expected->nvcpus) return wrong(f, "the VM had another number of vCPUs");
+    if (h->ram_bytes != expected->ram_bytes) return wrong(f, "the VM had another size of memory");
+    if (h->device_ram_bytes != expected->device_ram_bytes || h->config != expected->config)
+        return wrong(f, "the VM had other devices");
+    /* The guest has been told a frequency and keeps its time by it: 1 in 1,000. */
+    if (h->tsc_khz > expected->tsc_khz + expected->tsc_khz / 1000u ||
+        h->tsc_khz < expected->tsc_khz - expected->tsc_khz / 1000u)
+        return wrong(f, "the VM was saved on a CPU whose TSC has another frequency");
+    return true;
+}
+
 bool save_open(struct save_file *f, uint8_t *bytes, uint64_t length_bytes,
                const struct save_header *expected, struct save_header *out)
 {
@@ -179,19 +196,29 @@ bool save_open(struct save_file *f, uint8_t *bytes, uint64_t length_bytes,
         return wrong(f, "the header is damaged");
     if (h.total_bytes > length_bytes) return wrong(f, "the file is cut off");
     if (h.total_bytes < sizeof(h)) return wrong(f, "the header makes no sense");
-    if (memcmp(h.cpu_model, expected->cpu_model, sizeof(h.cpu_model)) != 0)
-        return wrong_model(f, h.cpu_model, expected->cpu_model);
-    if (h.nvcpus != expected->nvcpus) return wrong(f, "the VM had another number of vCPUs");
-    if (h.ram_bytes != expected->ram_bytes) return wrong(f, "the VM had another size of memory");
-    if (h.device_ram_bytes != expected->device_ram_bytes || h.config != expected->config)
-        return wrong(f, "the VM had other devices");
-    /* The guest has been told a frequency and keeps its time by it: 1 in 1,000. */
-    if (h.tsc_khz > expected->tsc_khz + expected->tsc_khz / 1000u ||
-        h.tsc_khz < expected->tsc_khz - expected->tsc_khz / 1000u)
-        return wrong(f, "the VM was saved on a CPU whose TSC has another frequency");
     f->size_bytes = h.total_bytes;
     f->at = sizeof(h);
     *out = h;
+    return !expected || is_expected(f, &h, expected);
+}
+
+static void where_put(struct save_file *f, const char name[SAVE_NAME_CHARS])
+{
+    /* It may come from the file. */
+    for (unsigned i = 0; i < SAVE_NAME_CHARS; i++)
+        f->where[i] = (name[i] >= ' ' && name[i] <= '~') || name[i] == '\0' ? name[i] : '?';
+    f->where[SAVE_NAME_CHARS] = '\0';
+}
+
+/* The header of what follows, whatever it is. */
+static bool section_any(struct save_file *f, struct save_section *s)
+{
+    if (sizeof(*s) > f->size_bytes - f->at) return wrong(f, "the section is missing");
+    memcpy(s, f->bytes + f->at, sizeof(*s));
+    if (s->crc != crc32c(0, s, offsetof(struct save_section, crc)))
+        return wrong(f, "the section's header is damaged");
+    if (s->bytes > f->size_bytes - f->at - sizeof(*s)) return wrong(f, "the section is cut off");
+    f->at += sizeof(*s);
     return true;
 }
 
@@ -201,18 +228,12 @@ static bool section_next(struct save_file *f, const char *name, uint32_t instanc
     char wanted[SAVE_NAME_CHARS];
 
     name_put(wanted, name);
-    memcpy(f->where, wanted, sizeof(wanted));
-    f->where[SAVE_NAME_CHARS] = '\0';
-    if (sizeof(*s) > f->size_bytes - f->at) return wrong(f, "the section is missing");
-    memcpy(s, f->bytes + f->at, sizeof(*s));
-    if (s->crc != crc32c(0, s, offsetof(struct save_section, crc)))
-        return wrong(f, "the section's header is damaged");
+    where_put(f, wanted);
+    if (!section_any(f, s)) return false;
     if (memcmp(s->name, wanted, sizeof(wanted)) != 0 || s->instance != instance)
         return wrong(f, "another section is in its place");
     if (s->version != version || s->layout != layout)
         return wrong(f, "the section is of another version");
-    f->at += sizeof(*s);
-    if (s->bytes > f->size_bytes - f->at) return wrong(f, "the section is cut off");
     return true;
 }
 
@@ -245,6 +266,25 @@ bool save_load_state(struct save_file *f, const struct dev_state *state, void *d
     return true;
 }
 
+/* The next run of a section that ends at @end: in order, and within @bytes of memory. */
+static bool run_next(struct save_file *f, uint64_t end, uint64_t *next, uint64_t bytes,
+                     struct save_run *run)
+{
+    uint64_t length;
+
+    if (sizeof(*run) > end - f->at) return wrong(f, "a run of pages is cut off");
+    memcpy(run, f->bytes + f->at, sizeof(*run));
+    f->at += sizeof(*run);
+    if (run->pages == 0 || run->pages > SAVE_RUN_PAGES || run->offset % PAGE_BYTES)
+        return wrong(f, "a run of pages makes no sense");
+    length = (uint64_t)run->pages * PAGE_BYTES;
+    if (length > end - f->at) return wrong(f, "a run of pages is cut off");
+    if (run->offset < *next || run->offset > bytes || length > bytes - run->offset)
+        return wrong(f, "a run of pages lies outside memory");
+    *next = run->offset + length;
+    return true;
+}
+
 bool save_load_memory(struct save_file *f, const char *name, uint8_t *memory, uint64_t bytes)
 {
     struct save_section s;
@@ -256,20 +296,37 @@ bool save_load_memory(struct save_file *f, const char *name, uint8_t *memory, ui
         struct save_run run;
         uint64_t length;
 
-        if (sizeof(run) > end - f->at) return wrong(f, "a run of pages is cut off");
-        memcpy(&run, f->bytes + f->at, sizeof(run));
-        f->at += sizeof(run);
-        if (run.pages == 0 || run.pages > SAVE_RUN_PAGES || run.offset % PAGE_BYTES)
-            return wrong(f, "a run of pages makes no sense");
+        if (!run_next(f, end, &next, bytes, &run)) return false;
         length = (uint64_t)run.pages * PAGE_BYTES;
-        if (length > end - f->at) return wrong(f, "a run of pages is cut off");
-        if (run.offset < next || run.offset > bytes || length > bytes - run.offset)
-            return wrong(f, "a run of pages lies outside memory");
         memcpy(memory + run.offset, f->bytes + f->at, length);
         if (run.crc != crc32c(0, memory + run.offset, length))
             return wrong(f, "a run of pages is damaged");
         f->at += length;
-        next = run.offset + length;
+    }
+    return true;
+}
+
+/* Sections of memory have no layout; each of their runs has its own CRC. */
+bool save_check(struct save_file *f)
+{
+    while (f->at < f->size_bytes) {
+        struct save_section s;
+        struct save_run run;
+        uint64_t end, next = 0, length;
+
+        if (!section_any(f, &s)) return false;
+        where_put(f, s.name);
+        end = f->at + s.bytes;
+        if (s.layout != 0 && s.data_crc != crc32c(0, f->bytes + f->at, s.bytes))
+            return wrong(f, "the section is damaged");
+        while (s.layout == 0 && f->at < end) {
+            if (!run_next(f, end, &next, ~(uint64_t)0, &run)) return false;
+            length = (uint64_t)run.pages * PAGE_BYTES;
+            if (run.crc != crc32c(0, f->bytes + f->at, length))
+                return wrong(f, "a run of pages is damaged");
+            f->at += length;
+        }
+        f->at = end;
     }
     return true;
 }

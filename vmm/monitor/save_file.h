@@ -81,9 +81,11 @@ uint64_t save_end(struct save_file *f, const struct save_header *h);
 /* ---- reading: each false leaves f->error and f->where ---- */
 
 /** Check length, header and everything that tells what the file was made by.
- *  @param expected header of the VM that is to become this one: all that must agree */
+ *  @param expected header of the VM that is to become this one: all that must agree; NULL: any */
 bool save_open(struct save_file *f, uint8_t *bytes, uint64_t length_bytes,
                const struct save_header *expected, struct save_header *h);
+/** After save_open(): all that is left is whole; nothing is loaded, f is at its end. */
+bool save_check(struct save_file *f);
 /** The next section must be this device's: its members are overwritten, and checked by it. */
 bool save_load_state(struct save_file *f, const struct dev_state *state, void *dev,
                      uint32_t instance);

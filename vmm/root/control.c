@@ -10,9 +10,12 @@
 #include "wire.h"
 
 /* Per call: the loop has other work. */
-#define TAKE_MAX       1024u
+#define TAKE_MAX       4096u
 #define TAKE_MAX_GUEST 256u
-#define SEND_MAX       1024u
+#define SEND_MAX       4096u
+/* In the middle of a frame from COM3 the next byte is waited for so long, all in all so long. */
+#define GAP_US  100u
+#define TAKE_US 2000u
 /* A frame whose bytes stop coming is no frame; so long the line is looked at often. */
 #define LISTEN_MS 1000u
 /* What is to be said at the end of the system has so long. */
@@ -152,7 +155,7 @@ static void put_refusal(struct channel *ch, const struct control_verb *v, const 
 
 static bool of_vm(const struct control_verb *v)
 {
-    return v->whose == OF_VM || v->whose == OF_LIVING_VM;
+    return v->whose == OF_VM || v->whose == OF_LIVING_VM || v->whose == OF_FILE;
 }
 
 /* Does the manifest allow it? What changes something leaves a record, or is not done; what is
@@ -164,7 +167,7 @@ static uint32_t allowed(struct channel *ch, const struct control_verb *v)
                        : of_vm(v) && !ch->call.vm ? ch->who.rule
                                                   : rights_refuse(&ch->who, v->right, ch->call.vm);
 
-    if (rule || (v->right & (MANIFEST_MAY_LIFE | MANIFEST_MAY_STORE))) {
+    if (rule || (v->whose != OF_FILE && (v->right & (MANIFEST_MAY_LIFE | MANIFEST_MAY_STORE)))) {
         if (record_left(ch))
             record(ch, v, rule);
         else if (!rule)
@@ -182,7 +185,7 @@ static uint32_t accept(struct channel *ch)
     uint32_t skip = 0, status;
 
     while (v->number != 0 && v->number != ch->request.header.verb) v++;
-    if (v->number == 0) return BH_WIRE_NO_VERB;
+    if (v->number == 0 || (v->whose == OF_FILE && ch->line.vm)) return BH_WIRE_NO_VERB;
     call->vm = NULL;
     if (of_vm(v)) {
         if (ch->request.header.bytes < BH_WIRE_NAME_BYTES) return BH_WIRE_BAD_REQUEST;
@@ -233,16 +236,30 @@ static void frame(struct channel *ch, enum wire_event event)
     answer(ch, BH_WIRE_END, BH_WIRE_DAMAGED, 0);
 }
 
+/* A UART holds 16 bytes, and root sleeps longer than they take to come. */
+static int next_byte(struct channel *ch, uint64_t end_tsc)
+{
+    uint64_t give_up = rt_tsc() + ms(GAP_US) / 1000u;
+    int byte = line_get(&ch->line);
+
+    if (ch->line.vm) return byte;
+    if (give_up > end_tsc) give_up = end_tsc;
+    while (byte < 0 && ch->in.used != 0 && !ch->in.whole && rt_tsc() < give_up)
+        byte = line_get(&ch->line);
+    return byte;
+}
+
 /* @return true while more may be on its way. */
 static bool take(struct channel *ch)
 {
     bool listening = ch->last_byte_tsc != 0 && rt_tsc() - ch->last_byte_tsc <= ms(LISTEN_MS);
+    uint64_t end_tsc = rt_tsc() + ms(TAKE_US) / 1000u;
     unsigned most = ch->line.vm ? TAKE_MAX_GUEST : TAKE_MAX;
 
     if (!listening && !ch->in.whole) ch->in.used = 0;
     /* What is being sent is sent to its end: frames are never cut. */
     for (unsigned i = 0; i < most && ch->out_sent == ch->out_bytes; i++) {
-        int byte = rt_tsc() < ch->next_tsc ? -1 : line_get(&ch->line);
+        int byte = rt_tsc() < ch->next_tsc ? -1 : next_byte(ch, end_tsc);
 
         if (byte < 0) break;
         ch->last_byte_tsc = rt_tsc();

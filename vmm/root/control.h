@@ -55,8 +55,9 @@ struct control_verb {
         OF_SYSTEM,
         OF_VM,
         OF_LIVING_VM,
-        OF_SEVERAL
-    } whose; /* OF_SEVERAL: those one may ask about */
+        OF_SEVERAL, /* those one may ask about */
+        OF_FILE     /* of a VM's file: only the host's line; records are the verb's own */
+    } whose;
     /** Called until it returns an enum bh_wire_status. Bounded work per call. */
     int (*run)(struct control_call *c);
 };
@@ -80,6 +81,10 @@ int control_resume(struct control_call *c);
 int control_shutdown(struct control_call *c);
 int control_screenshot(struct control_call *c);
 int control_console(struct control_call *c);
+int control_save(struct control_call *c);
+int control_restore(struct control_call *c);
+int control_store_read(struct control_call *c);
+int control_store_write(struct control_call *c);
 
 /** A VM as it is now becomes this call's part. */
 void control_put_vm(struct control_call *c, const struct vm *vm);

@@ -12,7 +12,6 @@
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
-#define SAVE_PROGRESS_US 1000000u
 
 static uint64_t after_us(uint64_t us) { return rt_tsc() + (uint64_t)info()->tsc_khz * us / 1000u; }
 
@@ -47,50 +46,14 @@ static int type(struct control_call *c)
     return CONTROL_GO_ON;
 }
 
-/* The monitor copies all that the guest uses: it has a minute for each GiB, and one more. */
-static int save(struct control_call *c)
-{
-    struct ask_answer answer;
-
-    if (c->step == 0) {
-        if (!ask_free(c->vm)) return ask_wait(c);
-        ask(c->vm, c, BH_CONTROL_SAVE, NULL, NULL, 0);
-        c->vm->ask_deadline_tsc = after_us((c->vm->config->memory_mib / 1024u + 2u) * 60000000ull);
-        c->vm->saved_bytes = 0; /* what was there is being overwritten */
-        c->step = 1;
-    }
-    if (c->step == 1) {
-        if (!ask_answered(c->vm, c, &answer, NULL, 0)) {
-            if (rt_tsc() < c->pause_tsc) return CONTROL_GO_ON;
-            c->pause_tsc = after_us(SAVE_PROGRESS_US);
-            memset(c->out, 0, sizeof(uint64_t));
-            c->out_bytes = sizeof(uint64_t);
-            return CONTROL_GO_ON;
-        }
-        if (answer.status != BH_WIRE_OK) return (int)answer.status;
-        if (answer.values[0] > vm_store_bytes(c->vm->config)) return BH_WIRE_NO_ANSWER;
-        c->vm->saved_bytes = answer.values[0];
-        memcpy(c->out, &answer.values[0], sizeof(answer.values[0]));
-        c->out_bytes = sizeof(answer.values[0]);
-        c->step = 2;
-        return CONTROL_GO_ON;
-    }
-    return BH_WIRE_OK;
-}
-
-static int restore(struct control_call *c)
-{
-    if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
-    if (c->vm->saved_bytes == 0) return BH_WIRE_NOT_SAVED;
-    return life_restore(c->vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
-}
-
 const struct control_verb control_verbs[] = {
     {BH_WIRE_LIST, "list", MANIFEST_MAY_LIST, OF_SEVERAL, control_list},
     {BH_WIRE_TYPE, "type", MANIFEST_MAY_TYPE, OF_LIVING_VM, type},
     {BH_WIRE_SCREENSHOT, "screenshot", MANIFEST_MAY_SCREENSHOT, OF_LIVING_VM, control_screenshot},
-    {BH_WIRE_SAVE, "save", MANIFEST_MAY_SAVE, OF_LIVING_VM, save},
-    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_RESTORE, OF_VM, restore},
+    {BH_WIRE_SAVE, "save", MANIFEST_MAY_SAVE, OF_LIVING_VM, control_save},
+    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_RESTORE, OF_VM, control_restore},
+    {BH_WIRE_STORE_READ, "store-read", MANIFEST_MAY_SAVE, OF_FILE, control_store_read},
+    {BH_WIRE_STORE_WRITE, "store-write", MANIFEST_MAY_RESTORE, OF_FILE, control_store_write},
     {BH_WIRE_START, "start", MANIFEST_MAY_START, OF_VM, control_start},
     {BH_WIRE_STOP, "stop", MANIFEST_MAY_STOP, OF_VM, control_stop},
     {BH_WIRE_KILL, "kill", MANIFEST_MAY_KILL, OF_VM, control_kill},

@@ -187,6 +187,7 @@ void root_main(void)
     for (unsigned i = 0; i < manifest.vm_count; i++) {
         vms[i].number = i;
         vms[i].config = &manifest.vms[i];
+        vms[i].ntfn = ntfn;
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
     admit_init(vms, manifest.vm_count);

@@ -42,6 +42,7 @@ enum vm_slot {
     VS_SIGNAL_STOP,    /* the same, badged: power button */
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
+    VS_STORE_ROOT,     /* its attachment to root while root copies */
     VS_STORE,          /* Frame: what the VM is saved to; kept for good */
     VS_VCPUS,          /* enum vcpu_slot of vCPU n at + n * VC_COUNT; as many as it has */
 };
@@ -77,6 +78,7 @@ struct vm {
     uint64_t ask_deadline_tsc;
     const void *asker;    /* whose question it is; NULL: nobody waits for an answer */
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
+    uint64_t store_taken; /* bytes of a saved VM that is on its way there */
     bool restore;         /* it is made anew to go on from that */
     bool made;            /* the last start has not failed */
     bool has_ended;       /* and life.c has not looked at it yet */

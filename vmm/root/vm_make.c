@@ -6,18 +6,11 @@
 #include "program.h"
 #include "service.h"
 #include "vm_parts.h"
+#include "vm_store.h"
 #include "wires.h"
 
 #define LARGE_PAGES (LARGE_BYTES / PAGE)
 #define PERIOD_US   10000u
-
-static unsigned log2_up(uint64_t n)
-{
-    unsigned bits = 0;
-
-    while (((uint64_t)1 << bits) < n) bits++;
-    return bits;
-}
 
 /* Slot @what of vCPU @n. */
 uint64_t vcpu_slot(const struct vm *vm, unsigned n, enum vcpu_slot what)
@@ -196,18 +189,12 @@ static bool load_monitor(struct vm *vm)
 /* The store, made once: what is in it is there when the VM is made again. */
 static bool map_store(struct vm *vm, const struct images *m)
 {
-    uint64_t s = vm->slots, pages = vm_store_bytes(vm->config) / PAGE, err = BH_OK;
+    uint64_t s = vm->slots, pages = vm_store_bytes(vm->config) / PAGE, err;
 
     if (pages == 0) return true;
-    if (!bh_cnode_type(BH_SLOT_CNODE, s + VS_STORE).value) {
-        err = BH_ERR_MEMORY;
-        for (unsigned i = 0; i < info()->funtyped_count && err; i++)
-            err = retype(BH_SLOT_FUNTYPED + i, BH_CAP_FRAME, log2_up(LARGE_PAGES), 0, pages,
-                         s + VS_STORE);
-    }
-    if (!err)
-        err = attach(s + VS_STORE, s + VS_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
-                     s + VS_STORE_MONITOR);
+    if (!vm_store_make(vm)) return false;
+    err = attach(s + VS_STORE, s + VS_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
+                 s + VS_STORE_MONITOR);
     if (!err) err = map(s + VS_STORE_MONITOR, vm_store_va(m), 0, pages, BH_MAP_READ | BH_MAP_WRITE);
     return !vm_failed(vm, "store", err);
 }
@@ -344,7 +331,7 @@ static bool build_and_start(struct vm *vm)
 }
 
 /* The slots that a VM has for good, and the notification for its faults in one of them. */
-static bool make_slots(struct vm *vm)
+bool vm_make_slots(struct vm *vm)
 {
     if (!vm->slots) vm->slots = slots_take(vm_slots(vm->config));
     if (!vm->slots) {
@@ -358,4 +345,4 @@ static bool make_slots(struct vm *vm)
                           .err);
 }
 
-bool vm_make(struct vm *vm) { return make_slots(vm) && build_and_start(vm); }
+bool vm_make(struct vm *vm) { return vm_make_slots(vm) && build_and_start(vm); }

@@ -28,6 +28,14 @@ enum {
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
 
+static inline unsigned log2_up(uint64_t n)
+{
+    unsigned bits = 0;
+
+    while (((uint64_t)1 << bits) < n) bits++;
+    return bits;
+}
+
 static inline uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1u) / to * to; }
 
 /** Does its guest have a control channel? */
@@ -79,6 +87,8 @@ uint64_t vcpu_slot(const struct vm *vm, unsigned n, enum vcpu_slot what);
 unsigned vcpu_cpu(const struct vm *vm, unsigned n);
 /** Say what has failed. @return whether it has */
 bool vm_failed(const struct vm *vm, const char *what, uint64_t err);
+/** The slots that a VM has for good. @return false: said why */
+bool vm_make_slots(struct vm *vm);
 /** Make all its objects and start its threads. @return false: said why; what is there is for vm_take_back() */
 bool vm_make(struct vm *vm);
 /** Everything that was made goes; memory is clean again. */

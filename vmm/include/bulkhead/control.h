@@ -8,10 +8,11 @@
 
 #include <stdint.h>
 
-#define BH_CONTROL_ARGS      4u
-#define BH_CONTROL_IN_BYTES  2048u /* root to monitor */
-#define BH_CONTROL_OUT_BYTES 4096u /* monitor to root */
-#define BH_CONTROL_PAGES     2u
+#define BH_CONTROL_ARGS       4u
+#define BH_CONTROL_IN_BYTES   2048u /* root to monitor */
+#define BH_CONTROL_OUT_BYTES  4096u /* monitor to root */
+#define BH_CONTROL_PAGES      2u
+#define BH_CONTROL_TEXT_BYTES 160u /* of words for people */
 
 /** What root asks a monitor. Bytes and arguments in, bytes and values out. */
 enum bh_control_verb {
@@ -27,6 +28,11 @@ enum bh_control_verb {
     /* stand still: no vCPU runs and no time passes for the guest, until it is to go on */
     BH_CONTROL_PAUSE = 5,
     BH_CONTROL_RESUME = 6,
+    /* args: bytes. Could this VM go on from what is in its store? out, where it could not
+       (BH_WIRE_BAD_FILE): why, in words */
+    BH_CONTROL_CHECK = 7,
+    /* answered when the VM is there: after a restore, when all has been read */
+    BH_CONTROL_HERE = 8,
     BH_CONTROL_VERBS
 };
 

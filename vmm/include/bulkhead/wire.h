@@ -45,16 +45,18 @@ enum bh_wire_status {
     BH_WIRE_NOT_STARTED = 18,   /* the VM has not been started; payload: NUL, why, NUL */
     BH_WIRE_SHUTTING_DOWN = 19, /* the system is being shut down */
     BH_WIRE_BUSY = 20,          /* the VM's monitor is at work for another; or asked too often */
+    BH_WIRE_BAD_FILE = 21,      /* what is in the store is not this VM, or damaged */
     BH_WIRE_STATUSES
 };
 
 /** A verb's request begins with the VM's name, 32 bytes and NUL-padded, unless it is of no VM. */
 enum bh_wire_verb {
-    BH_WIRE_LIST = 1,    /* no VM. Parts: one struct bh_wire_vm each */
-    BH_WIRE_TYPE = 2,    /* then struct bh_input events. No part */
-    BH_WIRE_SAVE = 3,    /* uint64_t parts: 0 while it goes on, at the end the bytes of the
-                         saved VM */
-    BH_WIRE_RESTORE = 4, /* no part */
+    BH_WIRE_LIST = 1, /* no VM. Parts: one struct bh_wire_vm each */
+    BH_WIRE_TYPE = 2, /* then struct bh_input events. No part */
+    BH_WIRE_SAVE = 3, /* uint64_t parts: 0 while it goes on, at the end the bytes of the
+                      saved VM */
+    /* Parts: a NUL-terminated text, empty while it goes on; else why it is a BAD_FILE. */
+    BH_WIRE_RESTORE = 4,
     /* Parts: struct bh_screen; then struct bh_wire_pixels each, with packed memory behind it */
     BH_WIRE_SCREENSHOT = 5,
     /* Parts: struct bh_wire_vm each second while it goes on, and when it is done. */
@@ -74,6 +76,9 @@ enum bh_wire_verb {
     /* Then struct bh_wire_console and bytes to be typed. One part: struct bh_wire_said, and what
      * the VM's console has said */
     BH_WIRE_CONSOLE = 18,
+    BH_WIRE_STORE_READ = 19,  /* parts: the saved VM's next bytes */
+    BH_WIRE_STORE_WRITE = 20, /* then struct bh_wire_piece and its bytes; in order, from 0 on. No
+                                 part */
 };
 
 #define BH_WIRE_NAME_BYTES 32u
@@ -164,6 +169,11 @@ struct bh_wire_pixels {
     uint32_t piece, offset;
 };
 
+/** Of a saved VM that is put into the store. */
+struct bh_wire_piece {
+    uint64_t total, offset;
+};
+
 /** Something a person does. @code and @down of a key; all else of the mouse. */
 struct bh_input {
     uint8_t kind; /* enum bh_input_kind */
@@ -180,5 +190,6 @@ _Static_assert(sizeof(struct bh_wire_vm) == 216, "wire");
 _Static_assert(sizeof(struct bh_wire_stats) == 928, "wire");
 _Static_assert(sizeof(struct bh_wire_system) == 48, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
+_Static_assert(sizeof(struct bh_wire_piece) == 16, "wire");
 
 #endif
