@@ -1,4 +1,6 @@
-"""Promise 1: a VM's memory, registers and time are its own, whatever its neighbour does."""
+"""Promises 1 and 6: a VM's memory, registers and time are its own, whatever its neighbour does."""
+import re
+
 from case import case, check, run_vms, start_vms
 
 EXIT_PASS = 0x10  # what a content guest writes to its debug-exit port, guests/rt/guest.h
@@ -73,3 +75,23 @@ def two_spinners(t):
                        "worker": vm("ram_pattern", "secs=4")}, timeout=200) as system:
         check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 200, log=True),
               "the worker finished")
+
+
+STORMS = ("ports", "memory", "doorbell", "ipi", "cpuid", "hypercall", "console", "timer", "pit")
+
+
+def storm(t, windows, **more):
+    """A hostile VM with two vCPUs storms each device, doorbells, IPIs, APIC timer, PIT and root's console on the
+    CPU of a neighbour: that has its floor of it in every window of a period."""
+    vms = {"neighbour": vm("share", f"floor=50 windows={windows}", **{"floor-percent": 50, "on-stop": "end-system"}),
+           "hostile": vm("storm", "rounds=0", cpus=2, network="loopback", **more)}
+    result = run_vms(t, vms, icount=True, timeout=280)
+    for line in re.findall(r"^(?:STORM|FACT floor).*", result.console.replace("\r", ""), re.M):
+        print(line)
+    found = dict(re.findall(r"^STORM (\w+) (\d+)", result.console.replace("\r", ""), re.M))
+    check(result.ends().get("neighbour") == EXIT_PASS, "the neighbour has its floor", result)
+    check(tuple(found) == STORMS and all(int(n) > 50 for n in found.values()), f"all storms: {found}", result)
+
+
+case(("qemu",), cost=15, limit=300, windows=25)(storm)
+case(("qemu",), cost=60, limit=900, full=True, name="storm_long", windows=200)(storm)
