@@ -8,7 +8,6 @@
 #include "control.h"
 #include "life.h"
 #include "string.h"
-#include "vm_parts.h"
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
