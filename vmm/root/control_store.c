@@ -76,7 +76,7 @@ int control_restore(struct control_call *c)
 {
     const uint64_t args[BH_CONTROL_ARGS] = {c->vm->saved_bytes};
     struct ask_answer answer;
-    char text[BH_CONTROL_TEXT_BYTES];
+    char text[BH_CONTROL_TEXT_BYTES] = "";
 
     if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
     if (c->vm->saved_bytes == 0) return BH_WIRE_NOT_SAVED;
