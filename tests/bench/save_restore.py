@@ -3,7 +3,7 @@
 
 A VM of 256 MiB in which guest_save.c has touched 64 MiB. The emulator plugin counts all executed
 instructions (a halted CPU executes none): of a save from the monitor's save_vm() on, of a restore from
-root's restore() on, which takes the VM back, scrubs its memory and makes it anew; each until the
+root's control_restore() on, which takes the VM back, scrubs its memory and makes it anew; each until the
 guest's next instruction. Writes below build/bench only.
 """
 import contextlib
@@ -25,7 +25,7 @@ MEM_MIB, TOUCHED_MIB = 256, 64
 SPIN = "b845004842ebf9"  # the guest's loop
 # Of a function that begins the count: an address does not tell root from monitors.
 CODE_BYTES = 8
-ROWS = {"save": ("build/vmm/monitor.elf", "save_vm"), "restore": ("build/vmm/root.elf", "restore")}
+ROWS = {"save": ("build/vmm/monitor.elf", "save_vm"), "restore": ("build/vmm/root.elf", "control_restore")}
 
 
 def function(elf, name):

@@ -11,11 +11,11 @@
 #include "input.h"
 #include <sys/mman.h>
 
-static uint64_t now;
+static uint64_t clock_now;
 #define rt_tsc real_rt_tsc
 #include "syscall.h"
 #undef rt_tsc
-#define rt_tsc() (++now) /* it does not stand still */
+#define rt_tsc() (++clock_now) /* it does not stand still */
 
 #define take take_channel /* input.h has a take() */
 #include "vmm/root/ask.c"
@@ -162,7 +162,7 @@ static void act(uint8_t how)
     case 7: ((uint8_t *)(void *)p)[take(input, 2) % sizeof(*p)] = (uint8_t)take(input, 1); break;
     case 8: vms[how >> 5 & 1u].starts++; break;
     case 9: vms[how >> 5 & 1u].state = take(input, 1) & 1u ? VM_RUNNING : VM_STOPPED; break;
-    default: now += 100ull << (how & 0xfu); break;
+    default: clock_now += 100ull << (how & 0xfu); break;
     }
 }
 
@@ -186,7 +186,7 @@ static void set_up(void)
     memset(&host_frame, 0, sizeof(host_frame));
     count = 0;
     host_put = host_get = 0;
-    now = 1000000;
+    clock_now = 1000000;
     for (unsigned i = 0; i < 3; i++) {
         vms[i].number = i;
         vms[i].config = &configs[i];
@@ -213,10 +213,10 @@ static void host_is_served(void)
     host_get = host_put;
     for (unsigned i = 0;
          i < 100000 && (channels[0].verb || channels[0].out_sent < channels[0].out_bytes); i++) {
-        now += 1000;
+        clock_now += 1000;
         (void)control_poll();
     }
-    now += (LISTEN_MS + 1u) * KHZ; /* half a frame is forgotten */
+    clock_now += (LISTEN_MS + 1u) * KHZ; /* half a frame is forgotten */
     (void)control_poll();
     before = host_ends;
     memset(&f, 0, sizeof(f));
@@ -235,7 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (more(&in)) {
         act((uint8_t)take(&in, 1));
         (void)control_poll();
-        now += 300;
+        clock_now += 300;
     }
     host_is_served();
     control_end();
