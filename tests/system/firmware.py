@@ -119,7 +119,7 @@ case(("qemu",), cost=15, limit=300, timeout=250, full=True, name="seabios_grub_s
 case(("bochs",), cost=60, limit=600, timeout=500, name="seabios_grub_cd", cdrom=True)(seabios_grub)
 
 
-@case(("qemu",), cost=40, limit=500)
+@case(("qemu",), cost=40, limit=500, full=True)
 def seabios_linux(t):
     """Linux, booted by GRUB from a CD, is content with what SeaBIOS has left it."""
     with start_guest(t, firmware="seabios", mem=256, screen="none", timeout=450, icount=True,

@@ -40,7 +40,8 @@ def fuzz(t, count, host_cpus, seed=1):
 
 
 for _cpus in (1, 4):
-    case(("qemu",), cost=60 * _cpus, limit=1200, name=f"ring3_on_{_cpus}", count=500000, host_cpus=_cpus)(fuzz)
+    case(("qemu",), cost=60 * _cpus, limit=1200, full=_cpus == 1, name=f"ring3_on_{_cpus}", count=500000,
+         host_cpus=_cpus)(fuzz)
     case(("qemu",), cost=900, limit=3000, full=True, name=f"ring3_long_on_{_cpus}", count=10000000,
          host_cpus=_cpus, seed=2)(fuzz)
 
