@@ -29,9 +29,10 @@ RUN_IMAGES = $(if $(GUEST)$(FIRMWARE),$(filter build/%,$(GUEST) $(INITRD)),$(if 
 ifneq ($(filter run,$(GOALS)),)
 -load build/make_exit.so(make_exit_gmk_setup)
 endif
+# Whole or not there: another `make run` may load it meanwhile.
 build/make_exit.so: tests/lib/make_exit.c
 	@mkdir -p build
-	$(Q)$(HOSTCC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $<
+	$(Q)$(HOSTCC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@.$$$$ $< && mv $@.$$$$ $@
 
 RUN_STATUS := build/run.status.$(shell echo $$PPID)
 run: run-now
