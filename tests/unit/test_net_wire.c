@@ -206,7 +206,10 @@ static void test_link(void **state)
     room(&card[0]);
     settle();
     assert_true(card[0].waiting > 0);
-    /* the peer's VM ends: what waits is lost */
+    /* the peer's VM ends: root takes its session, then wipes its box; then what waits is lost */
+    assert_true(card[0].wire.port.stands(card[0].wire.port.ctx));
+    ((struct bh_ring_header *)(void *)box[1])->session = 0;
+    assert_false(card[0].wire.port.stands(card[0].wire.port.ctx));
     net_wire_peer(&card[0].wire, 0);
     assert_false(card[0].wire.port.up);
     assert_int_equal(card[0].waiting, 0);

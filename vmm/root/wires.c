@@ -98,13 +98,18 @@ bool wires_map(struct vm *vm, uint64_t va)
 }
 
 /* Nothing of what the VM has sent outlives it. What was sent to it is in its peer's box, where the
- * peer's monitor wipes it. */
+ * peer's monitor wipes it. The session goes first: who is copying a frame sees that it was wiped.
+ */
 static uint64_t wipe(unsigned box)
 {
+    struct bh_ring_header *h = (struct bh_ring_header *)ROOT_LOAD;
     uint64_t err = attach(boxes + box, BH_SLOT_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE, window);
 
     if (!err) err = map(window, ROOT_LOAD, 0, BOX_PAGES, BH_MAP_READ | BH_MAP_WRITE);
-    if (!err) memset((void *)ROOT_LOAD, 0, BOX_BYTES);
+    if (!err) {
+        __atomic_store_n(&h->session, 0, __ATOMIC_SEQ_CST);
+        memset(h, 0, BOX_BYTES);
+    }
     return err ? err : slot_delete(window);
 }
 

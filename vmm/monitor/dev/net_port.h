@@ -52,6 +52,9 @@ struct net_port {
     bool (*send)(void *ctx, const struct net_offload *o, struct virtq_side *frame);
     /** The device has room for frames again, after receive() had none. May be NULL. */
     void (*resume)(void *ctx);
+    /** Asked within receive(), when the frame has been copied: is it still what was sent? False:
+     * its sender has ended meanwhile, the frame is lost. NULL: nobody changes it. */
+    bool (*stands)(void *ctx);
 
     /* the device; set by it */
     void *dev;

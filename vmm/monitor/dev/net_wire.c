@@ -108,6 +108,15 @@ static void deliver(struct net_wire *w)
     }
 }
 
+/* Root takes the session back before it wipes what an ended VM has sent. */
+static bool stands(void *ctx)
+{
+    const struct net_wire *w = ctx;
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return wire_ring_up(&w->ring);
+}
+
 /* ---- both ---- */
 
 static void set_up(struct net_wire *w, bool up)
@@ -176,6 +185,7 @@ void net_wire_init(struct net_wire *w, const uint8_t mac[6], struct bh_net_count
     w->port.count = count;
     w->port.send = send;
     w->port.resume = resume;
+    w->port.stands = stands;
     w->host = host;
     w->signal = signal;
     w->ctx = ctx;

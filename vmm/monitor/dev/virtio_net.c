@@ -184,15 +184,18 @@ static bool try_once(struct virtio_net *n, const struct arrival *a, bool *lost)
 {
     struct receiving r = {.n = n};
     struct virtq *q = &n->virtio.queue[RX], before = *q;
+    bool stands = true,
+         put = a->cut ? put_segment(&r, a->cut, a->frame) : put_frame(&r, a->o, a->frame, a->bytes);
 
-    if (a->cut ? put_segment(&r, a->cut, a->frame) : put_frame(&r, a->o, a->frame, a->bytes)) {
+    if (put && n->port->stands) stands = n->port->stands(n->port->ctx);
+    if (put && stands) {
         *r.count_at[0] = (uint8_t)r.chains;
         *r.count_at[1] = (uint8_t)(r.chains >> 8);
         virtio_put(&n->virtio, RX, &n->rx, r.in_chain);
         return true;
     }
     *q = before; /* of it nothing has been shown: the chains are available still */
-    *lost = r.too_small || !virtio_live(&n->virtio, RX);
+    *lost = r.too_small || !stands || !virtio_live(&n->virtio, RX);
     return false;
 }
 
