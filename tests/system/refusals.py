@@ -177,8 +177,8 @@ def archives(t):
 
 # ---- Manifests that only root sees -----------------------------------------------------------------
 MANIFESTS = {
-    "unknown property": (vm('memory-mib = <64>; kernel = "hello.elf"; colour = "red";'),
-                         r"manifest\.dtb: /vms/one: colour: .*\[property-known\]"),
+    "unknown property": (vm('memory-mib = <64>; kernel = "hello.elf"; flavour = "red";'),
+                         r"manifest\.dtb: /vms/one: flavour: .*\[property-known\]"),
     "missing file": (vm('memory-mib = <64>; kernel = "nowhere.elf";'),
                      r"manifest\.dtb: /vms/one: kernel: .*nowhere\.elf.*\[image-present\]"),
     "initrd larger than memory": (
