@@ -14,7 +14,7 @@ SOURCES = "tests/system/guests"
 ENDS_ABRUPTLY = {"triple_fault": r"triple", "smp_triple_fault": r"triple"}
 APPEND = {"spin": "spin_ms=500"}
 # What reference.py alone runs, and what never ends (isolation.py).
-PROBES = ["probe_svm", "endless_db", "life", "talk", "channel"]
+PROBES = ["probe_svm", "endless_db", "life", "talk", "channel", "storm"]
 
 
 # Several vCPUs: (vCPUs, CPUs of the host).

@@ -207,26 +207,23 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
         if (!has_nrip && (event & BH_EVENT_TYPE_MASK) == 0) apic_kick(percpu()->apic_id);
     }
     b->int_ctl &= ~INT_CTL_V_IRQ;
-    b->misc1 &= ~MISC1_VINTR;
-    if ((flags & BH_RUN_WINDOW) != 0) {
+    if ((flags & BH_RUN_WINDOW) != 0 || v->backend[SVM_NMI_BLOCKED] >= NMI_UNTIL)
         b->int_ctl |= INT_CTL_V_IRQ;
-        b->misc1 |= MISC1_VINTR;
-    }
     v->backend[SVM_WINDOW] = flags & (BH_RUN_WINDOW | BH_RUN_NMI_WINDOW);
 }
 
 /* Hardware exit code to ours; 0: unknown. */
 static const uint8_t exit_map[0x100] = {
-    [0x08] = BH_EXIT_CR,        [0x18] = BH_EXIT_CR,          [SVM_INTR] = EXIT_HOST_IRQ,
-    [SVM_NMI] = EXIT_HOST_NMI,  [0x63] = BH_EXIT_INIT,        [SVM_VINTR] = BH_EXIT_WINDOW,
-    [0x6f] = BH_EXIT_RDPMC,     [0x72] = BH_EXIT_CPUID,       [0x73] = BH_EXIT_UNDEFINED,
-    [0x76] = BH_EXIT_CACHE,     [0x7a] = BH_EXIT_UNDEFINED,   [SVM_IOIO] = BH_EXIT_IO,
-    [SVM_MSR] = BH_EXIT_RDMSR,  [0x7d] = BH_EXIT_TASK_SWITCH, [0x7f] = BH_EXIT_SHUTDOWN,
-    [0x80] = BH_EXIT_UNDEFINED, [0x81] = BH_EXIT_HYPERCALL,   [0x82] = BH_EXIT_UNDEFINED,
-    [0x83] = BH_EXIT_UNDEFINED, [0x84] = BH_EXIT_UNDEFINED,   [0x85] = BH_EXIT_UNDEFINED,
-    [0x86] = BH_EXIT_UNDEFINED, [0x87] = BH_EXIT_UNDEFINED,   [0x89] = BH_EXIT_CACHE,
-    [0x8a] = BH_EXIT_MWAIT,     [0x8b] = BH_EXIT_MWAIT,       [0x8c] = BH_EXIT_MWAIT,
-    [0x8d] = BH_EXIT_XSETBV,    [0x8e] = BH_EXIT_UNDEFINED,
+    [0x08] = BH_EXIT_CR,          [0x18] = BH_EXIT_CR,        [SVM_INTR] = EXIT_HOST_IRQ,
+    [SVM_NMI] = EXIT_HOST_NMI,    [0x63] = BH_EXIT_INIT,      [0x6f] = BH_EXIT_RDPMC,
+    [0x72] = BH_EXIT_CPUID,       [0x73] = BH_EXIT_UNDEFINED, [0x76] = BH_EXIT_CACHE,
+    [0x7a] = BH_EXIT_UNDEFINED,   [SVM_IOIO] = BH_EXIT_IO,    [SVM_MSR] = BH_EXIT_RDMSR,
+    [0x7d] = BH_EXIT_TASK_SWITCH, [0x7f] = BH_EXIT_SHUTDOWN,  [0x80] = BH_EXIT_UNDEFINED,
+    [0x81] = BH_EXIT_HYPERCALL,   [0x82] = BH_EXIT_UNDEFINED, [0x83] = BH_EXIT_UNDEFINED,
+    [0x84] = BH_EXIT_UNDEFINED,   [0x85] = BH_EXIT_UNDEFINED, [0x86] = BH_EXIT_UNDEFINED,
+    [0x87] = BH_EXIT_UNDEFINED,   [0x89] = BH_EXIT_CACHE,     [0x8a] = BH_EXIT_MWAIT,
+    [0x8b] = BH_EXIT_MWAIT,       [0x8c] = BH_EXIT_MWAIT,     [0x8d] = BH_EXIT_XSETBV,
+    [0x8e] = BH_EXIT_UNDEFINED,
 #ifndef BREAK_HLT_EXIT
     [0x78] = BH_EXIT_HLT,
 #endif
@@ -275,10 +272,17 @@ __attribute__((noinline)) static unsigned svm_exit_rare(struct vcpu *v, struct v
         page->inject = b->event_inj; /* the loop may end with a signal or a deadline all the same */
         return EXIT_RESUME;
     case SVM_EXCP_MC: panic("no machine check while a guest runs");
-    case SVM_IRET:
-        v->backend[SVM_NMI_BLOCKED] = 0;
+    case SVM_IRET: /* NMIs wait until it is done: an exit elsewhere, or with interrupts on */
+        v->backend[SVM_NMI_BLOCKED] = b->rip + NMI_UNTIL;
         b->misc1 &= ~MISC1_IRET;
-        return (v->backend[SVM_WINDOW] & BH_RUN_NMI_WINDOW) != 0 ? BH_EXIT_NMI_WINDOW : EXIT_RESUME;
+        b->int_ctl |= INT_CTL_V_IRQ;
+        return EXIT_RESUME;
+    case SVM_VINTR:
+        if (v->backend[SVM_NMI_BLOCKED] == 0 && (v->backend[SVM_WINDOW] & BH_RUN_NMI_WINDOW) != 0)
+            return BH_EXIT_NMI_WINDOW;
+        if ((v->backend[SVM_WINDOW] & BH_RUN_WINDOW) != 0) return BH_EXIT_WINDOW;
+        b->int_ctl &= ~INT_CTL_V_IRQ;
+        return EXIT_RESUME;
     default: return vcpu_refused(v, BH_EXIT_UNKNOWN, code, i1, b->rip);
     }
 }
@@ -300,7 +304,7 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     struct vmcb *b = v->hw;
     struct bh_vcpu_page *page = v->page;
     struct percpu *pc = percpu();
-    uint64_t code, event;
+    uint64_t code, event, blocked;
     unsigned reason;
 
     if (__builtin_expect(pc->last_vcpu != v || pools[pc->cpu].generation != v->asid_generation, 0))
@@ -322,7 +326,10 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     b->event_inj = 0;
     page->rip = b->rip;
     page->rflags = b->rflags;
-    page->shadow = (b->int_shadow & 1) | v->backend[SVM_NMI_BLOCKED] << 1;
+    blocked = v->backend[SVM_NMI_BLOCKED];
+    if (__builtin_expect(blocked >= NMI_UNTIL && blocked != b->rip + NMI_UNTIL, 0))
+        blocked = v->backend[SVM_NMI_BLOCKED] = 0;
+    page->shadow = (b->int_shadow & 1) | (blocked != 0 ? BH_SHADOW_NMI : 0);
     page->next_rip = has_nrip ? b->next_rip : 0;
     page->inject = 0;
     reason = code < sizeof(exit_map) ? exit_map[code] : 0;

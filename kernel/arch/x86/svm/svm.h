@@ -7,6 +7,8 @@
 
 /** Use of vcpu.backend[]. */
 enum { SVM_WINDOW = 0, SVM_NMI_BLOCKED = 1, SVM_NEXT = 2, SVM_DR0 = 4 };
+/* backend[SVM_NMI_BLOCKED]: 0 no, 1 until IRET, RIP + this: until the IRET at RIP is done. */
+#define NMI_UNTIL 2u
 
 void svm_read_state(struct vcpu *v, uint64_t groups);
 uint32_t svm_write_state(struct vcpu *v, uint64_t groups);

@@ -70,11 +70,10 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM B");
 #define INT_CTL_V_IRQ     (1ull << 8 | 0xfull << 16 | 1ull << 20)
 #define INT_CTL_V_MASKING (1ull << 24)
 
-#define MISC1_VINTR (1u << 4)
-#define MISC1_IRET  (1u << 20)
-/* INTR NMI SMI INIT, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, IOIO, MSR, task switch, FERR_FREEZE,
- * shutdown */
-#define MISC1_ALWAYS 0xfd4c800fu
+#define MISC1_IRET (1u << 20)
+/* INTR NMI SMI INIT VINTR (only when V_IRQ is set), RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, IOIO,
+ * MSR, task switch, FERR_FREEZE, shutdown */
+#define MISC1_ALWAYS 0xfd4c801fu
 /* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT RDTSCP, WBINVD, MONITOR, MWAIT (both), XSETBV, RDPRU
  */
 #define MISC2_ALWAYS 0x7effu
