@@ -25,6 +25,7 @@ def console(system, label):
         system.send(SWITCH_CONSOLE)
         found = wait_for(system, seen, r"--- (.*) \(\d of \d\).*switches")
         if found and label in found[1]:
+            check(wait_for(system, seen, r"(?m)^/ # ", 100), f"{label} has a shell")
             return
     check(False, f"no console of {label}")
 
