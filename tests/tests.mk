@@ -53,33 +53,37 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 
 # ---- Unit tests ----------------------------------------------------------------------------------
 # tests/unit/test_X.c says in its first lines what it is linked with:
-#   // sources: kernel/core/x.c kernel/core/y.c     (.c, .S, .o or .a; built when make knows how)
-#   // flags: -Ikernel/core -lfdt                  (optional)
-# Linked out of the way of a monitor's fixed addresses (bulkhead/monitor.h), which some of them map.
+#   // sources: kernel/core/x.c kernel/core/y.c     (.c or .a; built when make knows how)
+#   // flags: -Wno-conversion -lfdt                 (optional; for the test itself and what it includes)
+# A source is compiled once for all tests. Linked out of the way of a monitor's fixed addresses
+# (bulkhead/monitor.h), which some of them map.
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -no-pie \
-    -Wl,-Ttext-segment=0x10000000 -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -D_GNU_SOURCE -MMD -MP \
+    -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu \
+    $(addprefix -iquote ,vmm/rt vmm/monitor vmm/monitor/dev vmm/root vmm/display policy/manifest) \
+    -isystem build/third-party/zydis/include
+UNIT_LDFLAGS := -no-pie -Wl,-Ttext-segment=0x10000000
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_OBJECTS := build/tests/unit/objects
 
 # $(call unit_says,KEYWORD,FILE)
 unit_says = $(shell sed -n '1,12s|^// $(1):||p' $(2))
-# $(call headers_of,SOURCES): all headers next to them; a compiler run over several sources lists no more.
-headers_of = $(wildcard $(addsuffix *.h,$(sort $(dir $(1)) tests/unit/ kernel/include/bulkhead/)))
-# $(call unit_includes,FILE): the .c files that it includes, for what is static in them.
-unit_includes = $(shell sed -n 's|^.include "\(.*\.c\)"$$|\1|p' $(1))
 define unit_rule
 $(1)_SOURCES := $$(call unit_says,sources,tests/unit/$(1).c)
-$(1)_INCLUDES := $$(call unit_includes,tests/unit/$(1).c)
-build/tests/unit/$(1): tests/unit/$(1).c $$($(1)_SOURCES) $$($(1)_INCLUDES) tests/tests.mk \
-    $$(call headers_of,$$($(1)_SOURCES) $$($(1)_INCLUDES))
+build/tests/unit/$(1): tests/unit/$(1).c $$(patsubst %.c,$(UNIT_OBJECTS)/%.o,$$($(1)_SOURCES)) tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out -l%,$$(call unit_says,flags,$$<)) \
-	    -o $$@ $$(filter-out $$($(1)_INCLUDES),$$(filter %.c %.S %.o %.a,$$^)) \
-	    $$(filter -l%,$$(call unit_says,flags,$$<)) -lcmocka
+	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out -l%,$$(call unit_says,flags,$$<)) -MT $$@ -MF $$@.d $$(UNIT_LDFLAGS) \
+	    -o $$@ $$< $$(filter %.o %.a,$$^) $$(filter -l%,$$(call unit_says,flags,$$<)) -lcmocka
+$$(patsubst %.c,$(UNIT_OBJECTS)/%.o,$$(filter %.c,$$($(1)_SOURCES))): | $$(filter %.a,$$($(1)_SOURCES))
 endef
+$(UNIT_OBJECTS)/%.o: %.c tests/tests.mk
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -c -o $@ $<
 ifneq ($(filter-out clean help run debug loc,$(GOALS)),)
 $(foreach test,$(notdir $(UNIT_TESTS)),$(eval $(call unit_rule,$(test))))
+-include $(UNIT_TESTS:%=%.d) $(shell find $(UNIT_OBJECTS) -name '*.d' 2>/dev/null)
 endif
 
 .PHONY: test test-full test-unit test-programs check-format loc

@@ -19,6 +19,7 @@ import time
 
 import firmware_boot
 import linux_boot
+import save_restore
 import trace
 import virtio_io
 import wire_flow
@@ -41,7 +42,7 @@ FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/multiboot_dma.b
             "/usr/share/qemu/linuxboot.bin", "/usr/share/qemu/pvh.bin",
             "/usr/share/qemu/kvmvapic.bin")
 OPS = "build/bench/peers_ops"
-GUESTS = ("guest_exit", "guest_idle", "guest_ipi", "guest_virtio")
+GUESTS = ("guest_exit", "guest_idle", "guest_ipi", "guest_save", "guest_virtio")
 RTC = ["-rtc", "base=2026-01-01T00:00:00"]
 BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
 KVM, KVM_QEMU, LINUX = "KVM", "KVM + QEMU", "Linux"
@@ -68,6 +69,8 @@ VIRTIO_PRINTS = {"blk_read4k": "virtio_blk.read4k", "net_pingpong": "virtio_net.
 VIRTIO_DISKS = {"virtio": KVM_QEMU, "virtio-native": "KVM + QEMU, RAM disk by native AIO"}
 # Sections of peers_init: who moves frames between the guests and the bridge.
 FLOWS = {"flow": KVM_QEMU, "flow-vhost": "KVM + QEMU, vhost-net"}
+SAVE_PRINTS = {"save": [("save", KVM_QEMU)], "restore": [("restore", KVM_QEMU + ", its process too")],
+               "save_file": [("save.file", KVM_QEMU)]}
 # What peers_ops prints.
 THREADS_PRINT = {
     "null": [("syscall.null", "Linux, getppid")],
@@ -276,6 +279,23 @@ def measure_linux(figures, _count):
         "alone_up_s": alone["up_s"], "total_to_alone": round(total / alone["count"][0], 4)}
 
 
+def measure_linux_smp4(figures, _count):
+    """The same boot as guest.linux_boot_smp4."""
+    out = OUT + "/linux-smp4.count"
+    outer("linux-smp4", "linux-smp4", plugin=linux_boot.plugin(out, linux_boot.ENTRY_ALONE) + ",nested=1")
+    total, guest, _ = linux_boot.count_of(out)
+    figures.put("guest.linux_boot_smp4", KVM_QEMU, round((total - guest) / guest, 5))
+
+
+def measure_save(figures, _count):
+    """The same VM as the rows save and restore, through a file in memory."""
+    put_all(figures, outer("save", "save"), "save", SAVE_PRINTS)
+    for row in ("save", "restore", "save.file"):
+        del figures.rows[row][0]["max"]  # done once
+    of_file = figures.rows["save.file"][0]
+    of_file["value"] = round(of_file["value"] / (save_restore.TOUCHED_MIB << 20), 5)
+
+
 def measure_boot(figures, _count):
     """The peer's own kernel from its entry to its init, as a distribution starts it: quiet."""
     for who, kernel in (("Linux, cloud kernel", linux_boot.KERNEL), (LINUX, KERNEL)):
@@ -358,9 +378,9 @@ def memory_rows(figures, said):
     figures.linux_boot["exits_by_reason"] = dict(reasons.most_common())
 
 
-PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
-         "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi,
-         "wire": measure_wire}
+PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "linux-smp4": measure_linux_smp4,
+         "boot": measure_boot, "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi,
+         "save": measure_save, "wire": measure_wire}
 
 
 def version(package):

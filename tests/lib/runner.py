@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Run tests: unit test programs given as arguments, and the cases of tests/system/*.py.
 
-One line per test, output of each in build/test/NAME.log, shown when it fails, and a summary as the
-last line. Exit status 0 only if nothing failed. A test that hangs is killed with all it started.
+One line per test, output of each in build/test/NAME.log, shown when it fails. At the end a line for
+each that failed, and a summary as the last line. Exit status 0 only if nothing failed. A test that
+hangs is killed with all it started.
 usage: runner.py [--full] [--no-system] [--jobs=N] [--only=TEXT] [--list] UNIT_TEST...
 """
 import argparse
@@ -135,12 +136,16 @@ def skipped_everywhere(jobs):
             for job in group]
 
 
+def printable(line):
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
 def show(job, progress=""):
     detail = f"  ({job.detail})" if job.detail else ""
     print(f"{progress}{job.verdict} {job.name} {job.seconds:.1f} s{detail}", flush=True)
     if job.verdict == "FAIL":
         for line in job.tail():
-            print("    " + "".join(c if c.isprintable() else "?" for c in line))
+            print("    " + printable(line))
         print(f"    [all of it: {job.log}]", flush=True)
 
 
@@ -209,6 +214,8 @@ def main():
     for job in done:
         if job.detail == "at the second try":
             print(f"UNSTABLE {job.name}: failed, then passed alone; first log: {job.log}.first")
+        if job.verdict == "FAIL":
+            print(f"FAILED {job.name} ({job.detail}): {printable(job.last_line())}")
     counts = {verdict: sum(job.verdict == verdict for job in done)
               for verdict in ("PASS", "FAIL", "SKIP")}
     print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped")

@@ -2,7 +2,6 @@
 // sources: vmm/monitor/dev/ata.c vmm/monitor/dev/ata_pages.c vmm/monitor/dev/atapi.c
 // sources: vmm/monitor/dev/disk.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
 // sources: vmm/monitor/dev/bus.c vmm/monitor/dev/guest_mem.c
-// flags: -Ivmm/monitor/dev
 /*
  * AHCI 1.3.1: what the registers hold after each kind of reset, the frames in guest memory byte by
  * byte, command lists and region tables that are wrong, queues, interrupts by pin and by message,

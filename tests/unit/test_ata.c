@@ -1,6 +1,5 @@
 // sources: vmm/monitor/dev/ata.c vmm/monitor/dev/ata_pages.c vmm/monitor/dev/atapi.c
 // sources: vmm/monitor/dev/disk.c vmm/monitor/dev/bus.c
-// flags: -Ivmm/monitor/dev
 /*
  * ATA8-ACS commands of a disk and of a CD-ROM drive as such: the whole opcode space, addresses and
  * counts at their edges, IDENTIFY data word by word, settings, logs, a full overlay.

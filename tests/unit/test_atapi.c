@@ -1,6 +1,5 @@
 // sources: vmm/monitor/dev/ata.c vmm/monitor/dev/ata_pages.c vmm/monitor/dev/atapi.c
 // sources: vmm/monitor/dev/disk.c vmm/monitor/dev/bus.c
-// flags: -Ivmm/monitor/dev
 /*
  * Packet commands (MMC-3, SPC-3): all opcodes, sense data, what each command returns byte by byte,
  * allocation lengths, the tray.

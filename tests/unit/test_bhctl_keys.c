@@ -1,5 +1,4 @@
 // sources: vmm/control/keys.c
-// flags: -D_GNU_SOURCE
 /* What bhctl makes of a text: each character one key, perhaps with Shift; names; nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,4 @@
 // sources: vmm/rt/terminal.c vmm/rt/fmt.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * The consoles on one port, with VMs that want to be taken for root or for each other: root's words
  * carry the mark, are never swallowed or hidden by what a VM has said, and come between whole

@@ -1,5 +1,4 @@
 // sources: vmm/monitor/cpu_model.c vmm/rt/fmt.c
-// flags: -iquote vmm/rt -iquote vmm/monitor
 /*
  * Named CPU models: the features of the psABI's levels (x86-64 psABI, table 3.1), each asked for
  * by its bit, and named when the processor lacks it.

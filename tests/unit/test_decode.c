@@ -1,6 +1,4 @@
 // sources: vmm/monitor/decode.c vmm/monitor/decode_apply.c build/vmm/libzydis.a
-// flags: -Ivmm/monitor -isystem build/third-party/zydis/include
-// flags: -no-pie -Lbuild/vmm -l:libzydis.a
 /*
  * Unit test of the instruction decoder: a table of encodings, every carried-out instruction against
  * the CPU this test runs on, the cache, string instructions, and random bytes.

@@ -1,5 +1,4 @@
 // sources: vmm/monitor/dev/disk.c
-// flags: -Ivmm/monitor/dev
 /* Disks in memory: image, overlay, zeroing, a full overlay, saved state, against a plain array. */
 #include "dev_fixture.h"
 #include "vmm/monitor/dev/disk.h"

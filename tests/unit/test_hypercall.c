@@ -1,6 +1,5 @@
 // sources: vmm/monitor/kvm_eoi.c vmm/monitor/hypercall.c
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/lapic.c vmm/monitor/dev/bus.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*
  * KVM's paravirtual interrupts: which messages a hypercall sends and when it sends none; when an
  * end of interrupt by the word in memory is offered, and what comes of it.

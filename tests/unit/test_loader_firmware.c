@@ -1,5 +1,4 @@
 // sources: vmm/monitor/loader_firmware.c vmm/monitor/loader_mem.c vmm/monitor/dev/guest_mem.c
-// flags: -Ivmm/monitor
 /* Firmware: where it lies, the state after reset (Intel SDM vol. 3A, table 9-1), sizes refused. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,4 @@
 // sources: vmm/monitor/loader_mem.c vmm/monitor/dev/guest_mem.c vmm/monitor/loader_linux.c
-// flags: -Ivmm/monitor
 /*
  * Unit test of the bzImage loader: a synthetic image, cut and damaged everywhere; memory of all
  * sizes; Debian's kernel when it has been fetched.

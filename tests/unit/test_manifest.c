@@ -1,7 +1,7 @@
 // sources: policy/manifest/manifest.c policy/manifest/may.c policy/manifest/may_words.c
 // sources: policy/manifest/order.c
 // sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
-// flags: -Ipolicy/manifest -lfdt
+// flags: -lfdt
 /*
  * Unit test of the manifest parser: defaults, placement, limits, texts, and blobs that are damaged
  * at every byte. The examples per rule are in tests/system/manifest.

@@ -1,5 +1,4 @@
 // sources: policy/manifest/source.c
-// flags: -Ipolicy/manifest
 /* Lines of nodes and properties in device tree sources, also in damaged ones. */
 #include <setjmp.h>
 #include <stdarg.h>

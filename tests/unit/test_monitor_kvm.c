@@ -1,5 +1,4 @@
 // sources: vmm/monitor/kvm.c vmm/monitor/dev/guest_mem.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*
  * The paravirtual clock: where the guest may put its structures, what they say of time, and that
  * nothing is written where it may not.

@@ -1,6 +1,5 @@
 // sources: vmm/monitor/cpu_model.c vmm/rt/crc32c.c vmm/rt/fmt.c
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/bus.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*
  * The CPUID and MSR tables row by row: what a row promises it does; what no row names reads as zero
  * or raises #GP, and is counted.

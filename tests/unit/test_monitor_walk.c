@@ -1,5 +1,4 @@
 // sources: vmm/monitor/walk.c vmm/monitor/insn.c vmm/monitor/io.c vmm/monitor/dev/guest_mem.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev
 /*
  * The guest's page tables in all paging modes, skipping of instructions with and without prefixes
  * and across pages, and port string instructions, against a page of vCPU state made by hand.

@@ -1,5 +1,4 @@
 // sources: vmm/monitor/dev/net_cut.c
-// flags: -iquote vmm/monitor/dev
 /*
  * TCP frames cut into segments: every segment's lengths, sequence number, flags, identification and
  * checksums as RFC 791, 8200 and 9293 have them, by a checksum of the test's own; all data once;

@@ -1,6 +1,5 @@
 // sources: vmm/monitor/dev/net_wire.c vmm/rt/wire_ring.c vmm/monitor/dev/virtqueue.c
 // sources: vmm/monitor/dev/guest_mem.c
-// flags: -iquote vmm/rt -iquote vmm/monitor/dev
 /*
  * Two ends of a wire with a card at each: frames arrive once, in order, with their offload; what
  * there is no room for waits on either side, without loss; the link follows the peer and goes down

@@ -1,4 +1,3 @@
-// flags: -Ivmm/monitor/dev -Ivmm/include -iquote vmm/rt
 /*
  * A peer that takes turns with saying that there is a frame and that there is none: the thread that
  * looks comes back, and looks again later.

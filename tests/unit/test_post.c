@@ -1,5 +1,5 @@
 // sources: vmm/monitor/dev/lapic.c vmm/monitor/dev/bus.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -iquote vmm/monitor -iquote vmm/monitor/dev -lpthread
+// flags: -lpthread
 /*
  * Interrupts between a VM's threads: what is posted arrives, with its trigger mode, and whoever
  * posts first since the target has looked tells it, nobody else; INIT and start-up messages in

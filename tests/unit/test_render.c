@@ -1,5 +1,4 @@
 // sources: vmm/display/render.c vmm/display/font.c
-// flags: -iquote vmm/display
 /* Drawing of screens: pixels of each kind of mode, computed here by hand from registers and memory;
  * and registers that nobody would set, which must not lead out of the memory. */
 #include <setjmp.h>

@@ -8,7 +8,6 @@
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/virtio_net.c vmm/monitor/dev/net_cut.c
 // sources: vmm/monitor/dev/virtio_console.c vmm/monitor/dev/virtio_balloon.c
 // sources: vmm/monitor/save_file.c vmm/rt/crc32c.c vmm/rt/fmt.c
-// flags: -Ivmm/monitor/dev -iquote vmm/rt -iquote vmm/monitor
 /*
  * Saved states that somebody has made up, with CRCs that are right: each device refuses them, or
  * goes on with them through accesses and time of any kind without a fault, an address outside of

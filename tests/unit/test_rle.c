@@ -1,5 +1,4 @@
 // sources: vmm/rt/rle.c
-// flags: -iquote vmm/rt
 /* Packed pictures: what is unpacked is what was packed, in pieces of any size; what is made up is
  * refused or stays within its bounds. */
 #include <setjmp.h>

@@ -1,5 +1,4 @@
 // sources: vmm/rt/fmt.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * Root's admission: each thing that a start takes, one too many and just enough; whose memory is
  * inherited.

@@ -1,5 +1,4 @@
 // sources: vmm/rt/fmt.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ivmm/root
 /* Audit records: JSON whatever a monitor says, bounded, numbered, the last ones kept. */
 #include <setjmp.h>
 #include <stdarg.h>

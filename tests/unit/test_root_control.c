@@ -1,6 +1,5 @@
 // sources: vmm/root/line.c vmm/root/rights.c vmm/rt/wire.c vmm/rt/crc32c.c vmm/rt/fmt.c
 // sources: policy/manifest/may_words.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * A guest's control channel, with a guest that means harm: what it may not have, VMs that there are
  * not, requests without end, garbage. What it asks for reaches a verb only by its rights, and its

@@ -1,5 +1,4 @@
 // sources: vmm/root/rights.c vmm/rt/fmt.c policy/manifest/may_words.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /*
  * Root's decisions about the life of VMs, with VMs that do as they are told: order, restarts and
  * their waits, deadlines, shutting down. What is not decided here is in tests/system/life.py.

@@ -1,5 +1,4 @@
 // sources: vmm/root/rights.c policy/manifest/may_words.c
-// flags: -Ivmm/include -Ikernel/include -iquote vmm/rt -Ipolicy/manifest -Ivmm/root
 /* Verbs that a monitor answers, with a monitor that says what it likes. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,5 @@
 // sources: vmm/monitor/dev/rtc.c vmm/monitor/dev/bus.c
 /* MC146818: calendar, formats, setting, update-in-progress, the three interrupts, CMOS contents. */
-#define _GNU_SOURCE
 #include <time.h>
 
 #include "dev_fixture.h"

@@ -1,5 +1,4 @@
 // sources: vmm/monitor/save_file.c vmm/rt/crc32c.c vmm/rt/fmt.c
-// flags: -iquote vmm/rt -iquote vmm/monitor
 /*
  * The file of a saved VM: what is written comes back; a file that is cut at any byte, has any byte
  * changed, or was made by another VM is refused with a reason and a place; zero pages cost nothing.

@@ -107,7 +107,7 @@ struct intercept {
  * its own state; the descriptor tables, which it could read anyway (UMIP is its own bit). */
 static const struct intercept misc1[32] = {
     {"INTR", OURS, false},         {"NMI", OURS, false},          {"SMI", OURS, true},
-    {"INIT", OURS, false},         {"VINTR", WHEN_ASKED, false},  {"CR0 selective", GUESTS, false},
+    {"INIT", OURS, false},         {"VINTR", OURS, true},         {"CR0 selective", GUESTS, false},
     {"IDTR read", GUESTS, false},  {"GDTR read", GUESTS, false},  {"LDTR read", GUESTS, false},
     {"TR read", GUESTS, false},    {"IDTR write", GUESTS, false}, {"GDTR write", GUESTS, false},
     {"LDTR write", GUESTS, false}, {"TR write", GUESTS, false},   {"RDTSC", GUESTS, false},

@@ -1,5 +1,4 @@
 // sources: vmm/rt/terminal.c
-// flags: -iquote vmm/rt
 /*
  * What a VM may say to the user's terminal. What passes and what does not is listed; beyond that, a
  * terminal of its own kind reads what passes of millions of random bytes, and must never be made to

@@ -1,7 +1,6 @@
 // sources: vmm/monitor/dev/vga.c vmm/monitor/dev/vga_window.c vmm/monitor/dev/vbe.c
 // sources: vmm/monitor/dev/vga_screen.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
 // sources: vmm/monitor/dev/bus.c
-// flags: -iquote vmm/rt
 /* VGA with Bochs VBE: registers and write modes by the tables of the IBM VGA Technical Reference,
  * the extensions as Bochs' and QEMU's specifications have them, and what the guest is shown of the
  * memory. */

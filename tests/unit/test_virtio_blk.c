@@ -1,7 +1,6 @@
 // sources: vmm/monitor/dev/virtio_blk.c vmm/monitor/dev/disk.c vmm/monitor/dev/virtio.c
 // sources: vmm/monitor/dev/virtio_pci.c vmm/monitor/dev/virtqueue.c vmm/monitor/dev/guest_mem.c
 // sources: vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c vmm/monitor/dev/bus.c
-// flags: -Ivmm/monitor/dev
 /* virtio block device from virtio 1.2, 5.2: configuration, each request, and requests that are
  * none. */
 #include "dev_fixture.h"

@@ -1,5 +1,4 @@
 // sources: vmm/rt/wire.c vmm/rt/crc32c.c
-// flags: -iquote vmm/rt
 /* Frames of the control channel: what is sealed comes out whole, whatever else is on the line; what
  * is damaged does not come out. */
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // sources: vmm/rt/wire_ring.c
-// flags: -D_GNU_SOURCE -iquote vmm/rt -lpthread
+// flags: -lpthread
 /*
  * A wire's ring: what is put is taken, in order and unchanged, whatever the sizes and wherever the
  * positions wrap; who is to be told, and that nobody waits for ever; sessions; a peer that writes

@@ -299,12 +299,21 @@ __attribute__((noinline)) static unsigned svm_refused(struct vcpu *v, struct vmc
     return vcpu_refused(v, BH_EXIT_INVALID, code, info, ONCE(v->page->rip));
 }
 
+/* Until the IRET is done: the exit is behind it, or elsewhere. */
+__attribute__((noinline)) static void svm_nmi_blocked(struct vcpu *v, struct vmcb *b)
+{
+    uint64_t *blocked = &v->backend[SVM_NMI_BLOCKED];
+
+    if (*blocked >= NMI_UNTIL && *blocked != b->rip + NMI_UNTIL) *blocked = 0;
+    if (*blocked != 0) v->page->shadow |= BH_SHADOW_NMI;
+}
+
 static unsigned svm_run(struct vcpu *v, uint64_t flags)
 {
     struct vmcb *b = v->hw;
     struct bh_vcpu_page *page = v->page;
     struct percpu *pc = percpu();
-    uint64_t code, event, blocked;
+    uint64_t code, event;
     unsigned reason;
 
     if (__builtin_expect(pc->last_vcpu != v || pools[pc->cpu].generation != v->asid_generation, 0))
@@ -326,18 +335,14 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
     b->event_inj = 0;
     page->rip = b->rip;
     page->rflags = b->rflags;
-    blocked = v->backend[SVM_NMI_BLOCKED];
-    if (__builtin_expect(blocked >= NMI_UNTIL && blocked != b->rip + NMI_UNTIL, 0))
-        blocked = v->backend[SVM_NMI_BLOCKED] = 0;
-    page->shadow = (b->int_shadow & 1) | (blocked != 0 ? BH_SHADOW_NMI : 0);
-    page->next_rip = has_nrip ? b->next_rip : 0;
+    page->shadow = (uint8_t)b->int_shadow & 1;
+    if (__builtin_expect(v->backend[SVM_NMI_BLOCKED] != 0, 0)) svm_nmi_blocked(v, b);
+    page->next_rip = b->next_rip; /* 0 where the CPU does not write it */
     page->inject = 0;
     reason = code < sizeof(exit_map) ? exit_map[code] : 0;
     if (reason == BH_EXIT_IO) {
-        v->qual = b->exit_info1;
-        page->qual = b->exit_info1;
-        page->next_rip = b->exit_info2;
-        v->backend[SVM_NEXT] = b->exit_info2;
+        page->qual = v->qual = b->exit_info1;
+        page->next_rip = v->backend[SVM_NEXT] = b->exit_info2;
     } else if (reason == BH_EXIT_RDMSR) {
         reason = BH_EXIT_RDMSR + (unsigned)(b->exit_info1 & 1);
     } else if (__builtin_expect(reason == 0 || reason == BH_EXIT_CR, 0)) {
