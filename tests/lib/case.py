@@ -38,7 +38,8 @@ def case(emulators=(), cost=10, limit=None, full=False, name=None, **parameters)
     """Register a test.
 
     emulators: in which it runs. cost: seconds it takes, roughly; the costly start first. limit:
-    seconds after which it counts as hanging (default 6 * cost + 60). full: only in `make test-full`.
+    seconds after which it counts as hanging (default 6 * cost + 60, without emulators, beside those of
+    others, twice that). full: only in `make test-full`.
     name: instead of the function's. Other parameters are passed to the function by name.
     """
     def register(function):
@@ -48,7 +49,7 @@ def case(emulators=(), cost=10, limit=None, full=False, name=None, **parameters)
             key = full_name + (f"@{emulator}" if emulator else "")
             if key in CASES:
                 raise ValueError(f"two tests are called {key}")
-            CASES[key] = Case(function, key, emulator, cost, limit or 6 * cost + 60, full, parameters)
+            CASES[key] = Case(function, key, emulator, cost, limit or (6 * cost + 60) * (1 if emulator else 2), full, parameters)
         return function
     return register
 
@@ -203,6 +204,7 @@ def bhctl(emulator, *words, ok=(0,), seconds=120):
         while process.poll() is None and time.monotonic() < deadline:
             emulator.step(0.05)
         if process.poll() is None:
+            print(f"--- late: bhctl has not ended for {seconds} s", flush=True)
             process.kill()
         out, err = process.communicate()
     if process.returncode not in ok:

@@ -73,7 +73,7 @@ def reproducible(t):
     check(not different, "differs between two builds: " + ", ".join(different))
 
 
-@case(cost=200, limit=1400)
+@case(cost=200, limit=2400)
 def proofs(t):
     """What docs/ASSURANCE.md says is proven, is."""
     t.command(MAKE, "--no-print-directory", "prove", env=CLEAN)
