@@ -81,6 +81,16 @@ def break_page_twice(t):
     check(not good and re.search(r"broken invariant: no #GP in the kernel", log), "the kernel falls")
 
 
+@case(("qemu", "bochs"), cost=15, limit=200)
+def descriptors(t):
+    """Behind a VM exit, ring 3 finds no segment descriptors but the kernel's few."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    vms = {"evil": vm("hello", "attack=descriptors"), "good": vm("hello")}
+    result = run_vms(t, vms, timeout=150)
+    told = [end["text"] for end in result.audit("vm-ended") if end["vm"] == "evil"]
+    check(told == ["0 more descriptors"], f"no more descriptors: {told}", result)
+
+
 def storm(t, kind, host_cpus, ms, most):
     """A monitor unmaps, or signals root, without end: who has nothing to do with it is left in peace."""
     vms = {"evil": vm("hello", f"attack={kind}_storm ms={ms}", cpu=host_cpus - 1), "good": vm("spin", f"spin_ms={ms + 300}", cpu=0)}

@@ -150,7 +150,9 @@ static void load_gdt(const uint64_t *gdt)
 void cpu_init(uint32_t cpu)
 {
     struct percpu *pc = &percpus[cpu];
-    uint32_t page = boot_pages(1), rq = boot_pages((sizeof(struct runq) + 4095) / 4096);
+    /* A VM exit sets the limit of GDTR to 64 KiB (SDM vol. 3C, 28.5.2): what lies there must never
+     * hold a descriptor of ring 3's making. 16 pages of zeroes, but for the first. */
+    uint32_t page = boot_pages(16), rq = boot_pages((sizeof(struct runq) + 4095) / 4096);
     struct tables *t = page_ptr(page);
     static const uint8_t ist_slots[3] = {6, 8, 10};
 

@@ -295,6 +295,29 @@ static void wire(void)
     for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
 }
 
+/*
+ * What a system call leaves on the kernel's stack, or anywhere behind the few descriptors that the
+ * kernel has, is no descriptor: a VM exit of VMX sets the limit of GDTR to 64 KiB (SDM 28.5.2).
+ */
+static void descriptors(void)
+{
+    const uint64_t data = 0x00cff3000000ffff; /* a segment for ring 3 */
+    unsigned readable = 0;
+    char text[160];
+
+    (void)bh_vcpu_run(rt_tsc() + 100000, 0);
+    for (uint32_t selector = 0x3b; selector < 0x10000; selector += 8) {
+        bool ok;
+
+        if (selector % 0x100 == 0x3b) (void)bh_invoke(99, 0, data, data, data, data);
+        __asm__ volatile("verr %w1" : "=@ccz"(ok) : "r"(selector));
+        readable += ok;
+    }
+    (void)fmt_buf(text, sizeof(text), "%u more descriptors", readable);
+    report(text);
+    for (;;) (void)bh_wait(BH_MONITOR_SLOT_NTFN, BH_FOREVER);
+}
+
 static void flags_and_segments(void)
 {
     /* AC, NT, DF, ID set, data segments loaded, then traps of every kind that ring 3 can raise. */
@@ -473,6 +496,7 @@ static const struct {
     {"unmap_storm", unmap_storm, NULL},
     {"signal_storm", signal_storm, NULL},
     {"flags_and_segments", flags_and_segments, NULL},
+    {"descriptors", descriptors, NULL},
     {"wire", wire, NULL},
     {"end_in_call", end_in_call, NULL},
     {"die", die, NULL},
