@@ -295,6 +295,7 @@ __attribute__((noinline)) static unsigned svm_refused(struct vcpu *v, struct vmc
 
     zero_bytes(b, 4096);
     svm_init(v);
+    svm_flush_all(); /* TLB_CONTROL comes after the checks that failed (APM vol. 3, VMRUN) */
     v->page->inject = 0;
     return vcpu_refused(v, BH_EXIT_INVALID, code, info, ONCE(v->page->rip));
 }
