@@ -161,8 +161,8 @@ static bool set_aside(uint32_t cell)
     uint64_t at = type == BH_CAP_KUNTYPED ? cells[cell].a : cell_obj(cell);
 
     if ((type != BH_CAP_KUNTYPED && type != BH_CAP_CNODE) || cell == revoked || revoked == 0 ||
-        cells[cell].count != 0 || cell_type(revoked) != BH_CAP_KUNTYPED || at < cells[revoked].a ||
-        at - cells[revoked].a >= cells[revoked].b)
+        (type == BH_CAP_CNODE && cells[cell].count != 0) || cell_type(revoked) != BH_CAP_KUNTYPED ||
+        at < cells[revoked].a || at - cells[revoked].a >= cells[revoked].b)
         return false;
     for (uint32_t spare = 1; spare < PAGE_UNITS; spare++) {
         if (cell_type(spare) == BH_CAP_NULL) {

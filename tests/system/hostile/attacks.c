@@ -25,6 +25,23 @@ static void cnode_holds_its_memory(void)
     for (uint32_t i = 0; i < 4; i++) (void)bh_cnode_delete(BH_SLOT_CNODE, first + 1);
 }
 
+/* The same after a scrub of that memory has begun: a count that says how far it is stays behind. */
+static void cnode_holds_scrubbed_memory(void)
+{
+    uint64_t until;
+
+    make(ut, BH_CAP_KUNTYPED, 0, 0, 8, first);
+    make(first, BH_CAP_ENDPOINT, 0, 0, 1, first + 1);
+    must("delete", bh_cnode_delete(BH_SLOT_CNODE, first + 1));
+    for (uint32_t i = 0; i < 2; i++) { /* one epoch, then the other */
+        if (bh_untyped_scrub(first).err != BH_ERR_BUSY) fail("scrub %u is not waited for", i);
+        until = rt_tsc() + info()->tsc_khz * 5ul;
+        while (rt_tsc() < until) bh_yield();
+    }
+    make(first, BH_CAP_CNODE, 4, 0, 1, first + 1);
+    must("move", bh_cnode_move(first + 1, 3, first));
+}
+
 /* A CNode's original capability in its own slots would keep it alive for ever: refused. */
 static void cnode_holds_itself(void)
 {
@@ -355,6 +372,7 @@ static void deleted_with_guest_fpu(void)
 
 static const struct hostile_act list[] = {
     {"cnode_holds_its_memory", cnode_holds_its_memory},
+    {"cnode_holds_scrubbed_memory", cnode_holds_scrubbed_memory},
     {"cnode_holds_itself", cnode_holds_itself},
     {"cnodes_nested", cnodes_nested},
     {"cnode_filled_while_deleted", cnode_filled_while_deleted},
