@@ -106,5 +106,7 @@ struct sysret sys_poll(uint64_t cap)
     err_t e = cap_lookup(cap, BH_CAP_NTFN, BH_RIGHT_READ, &c);
 
     if (e != BH_OK) return sysret(e, 0);
+    /* Emptied from afar, it could be signalled again and again: an interrupt there each time. */
+    if (ntfns[c.obj].cpu != percpu()->cpu) return sysret(BH_ERR_CPU, ntfns[c.obj].cpu);
     return sysret(BH_OK, __atomic_exchange_n(&ntfns[c.obj].bits, 0, __ATOMIC_SEQ_CST));
 }

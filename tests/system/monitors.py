@@ -91,6 +91,20 @@ def descriptors(t):
     check(told == ["0 more descriptors"], f"no more descriptors: {told}", result)
 
 
+@case(("qemu",), cost=15, limit=200)
+def poll_storm(t):
+    """A monitor's thread signals and empties the notification of one on another CPU, over and over."""
+    vms = {"evil": {**vm("hello", "attack=poll_storm ms=500 second-cpu=0", cpu=1), "ceiling-percent": 5},
+           "good": vm("spin", "spin_ms=800", cpu=1)}
+    with start_hostile(t, vms, host_cpus=2, timeout=150) as system:
+        system.wait()
+        log = system.log()
+    print(log)
+    sound(log)
+    irqs = int(re.search(r"CPU 1 was interrupted (\d+) times", log)[1])
+    check(irqs < 3000, f"CPU 1 is left in peace: {irqs} interrupts")
+
+
 def storm(t, kind, host_cpus, ms, most):
     """A monitor unmaps, or signals root, without end: who has nothing to do with it is left in peace."""
     vms = {"evil": vm("hello", f"attack={kind}_storm ms={ms}", cpu=host_cpus - 1), "good": vm("spin", f"spin_ms={ms + 300}", cpu=0)}

@@ -478,6 +478,30 @@ static void end_in_call(void)
     for (;;) (void)bh_syscall(call, cap, deadline, 0, 0, 0, BH_FOREVER);
 }
 
+/* The notification of a thread on another CPU, signalled and emptied again from here: that CPU is
+ * interrupted each time, whoever has it. */
+static void poll_storm(void)
+{
+    second_goes = true;
+    for (;;)
+        ;
+}
+
+static void second_polls(void)
+{
+    uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), n = 0;
+    char text[160];
+
+    for (; rt_tsc() < end; n++) {
+        (void)bh_signal(BH_MONITOR_SLOT_KICK);
+        (void)bh_poll(BH_MONITOR_SLOT_NTFN);
+    }
+    (void)fmt_buf(text, sizeof(text), "%lu times", n);
+    report(text);
+    for (;;)
+        ;
+}
+
 /* ---- Which -------------------------------------------------------------------------------------
  */
 
@@ -495,6 +519,7 @@ static const struct {
     {"conceal", conceal, NULL},
     {"unmap_storm", unmap_storm, NULL},
     {"signal_storm", signal_storm, NULL},
+    {"poll_storm", poll_storm, second_polls},
     {"flags_and_segments", flags_and_segments, NULL},
     {"descriptors", descriptors, NULL},
     {"wire", wire, NULL},

@@ -85,7 +85,7 @@
     X(receive, OK | CAP | RIGHTS | STATE | TIMEOUT, CPU)                                           \
     X(signal, OK | CAP | RIGHTS, NONE)                                                             \
     X(wait, OK | CAP | RIGHTS | BUSY | TIMEOUT, CPU)                                               \
-    X(poll, OK | CAP | RIGHTS, NONE)                                                               \
+    X(poll, OK | CAP | RIGHTS, CPU)                                                                \
     X(yield, OK, NONE)                                                                             \
     X(vcpu_run, OK | STATE | RANGE | ABORTED, NONE)
 /* clang-format on */

@@ -123,5 +123,8 @@ void __wrap_system_end(int status, const char *reason)
     say("root has looked %lu times in %lu us; CPU 0 has flushed %lu times", looks,
         (rt_tsc() - info()->root_entry_tsc) * 1000u / info()->tsc_khz,
         bh_kernel_stat(BH_SLOT_KERNEL, BH_STAT_FLUSHES, 0).value);
+    for (unsigned cpu = 0; cpu < info()->ncpus; cpu++)
+        say("CPU %u was interrupted %lu times", cpu,
+            bh_kernel_stat(BH_SLOT_KERNEL, BH_STAT_IRQS, cpu).value);
     __real_system_end(status, reason);
 }
