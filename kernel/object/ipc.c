@@ -247,7 +247,7 @@ __attribute__((noreturn)) static void receive(uint64_t cap, uint64_t deadline)
         e = BH_ERR_TIMEOUT;
     if (e != BH_OK) {
         thread_return(t, e, 0);
-        resume_current();
+        schedule(); /* after a reply it runs on another context than the timer was set for */
     }
     ep = &endpoints[c.obj];
     t->cont = CONT_IPC;
@@ -256,7 +256,6 @@ __attribute__((noreturn)) static void receive(uint64_t cap, uint64_t deadline)
         queue_push(ep, EP_RECEIVERS, t);
         t->wait = WAIT_RECEIVE;
         t->wait_object = c.obj;
-        sched_charge();
         sched_block(t, deadline);
         schedule();
     }
@@ -273,8 +272,7 @@ __attribute__((noreturn)) static void receive(uint64_t cap, uint64_t deadline)
         sc_donate(s, t);
         t->state = BH_THREAD_READY;
     }
-    if (t->state != BH_THREAD_READY) schedule();
-    resume_current();
+    schedule();
 }
 
 struct sysret sys_receive(uint64_t cap, uint64_t deadline) { receive(cap, deadline); }

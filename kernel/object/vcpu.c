@@ -192,7 +192,7 @@ void vcpu_resume(struct thread *t)
         r = sysret(BH_EXIT_TIMEOUT | t->run_flags >> 32, 0);
     else
         r = vcpu_loop(pc, t, &vcpus[t->vcpu], t->run_flags & 0xffffffffu, t->run_flags >> 32);
-    if ((pc->hazard & ~HAZARD_VERW) != 0) {
+    if (pc->hazard != 0) {
         thread_return(t, r.err, r.value);
         resume_current();
     }
