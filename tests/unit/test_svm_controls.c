@@ -106,7 +106,7 @@ struct intercept {
 /* APM vol. 2, appendix B, offset 0x0c; exit codes from 0x60. The guest's: what changes nothing but
  * its own state; the descriptor tables, which it could read anyway (UMIP is its own bit). */
 static const struct intercept misc1[32] = {
-    {"INTR", OURS, false},         {"NMI", OURS, false},          {"SMI", OURS, true},
+    {"INTR", OURS, false},         {"NMI", OURS, false},          {"SMI", OURS, false},
     {"INIT", OURS, false},         {"VINTR", OURS, true},         {"CR0 selective", GUESTS, false},
     {"IDTR read", GUESTS, false},  {"GDTR read", GUESTS, false},  {"LDTR read", GUESTS, false},
     {"TR read", GUESTS, false},    {"IDTR write", GUESTS, false}, {"GDTR write", GUESTS, false},

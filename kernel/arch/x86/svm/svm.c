@@ -214,16 +214,16 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
 
 /* Hardware exit code to ours; 0: unknown. */
 static const uint8_t exit_map[0x100] = {
-    [0x08] = BH_EXIT_CR,          [0x18] = BH_EXIT_CR,        [SVM_INTR] = EXIT_HOST_IRQ,
-    [SVM_NMI] = EXIT_HOST_NMI,    [0x63] = BH_EXIT_INIT,      [0x6f] = BH_EXIT_RDPMC,
-    [0x72] = BH_EXIT_CPUID,       [0x73] = BH_EXIT_UNDEFINED, [0x76] = BH_EXIT_CACHE,
-    [0x7a] = BH_EXIT_UNDEFINED,   [SVM_IOIO] = BH_EXIT_IO,    [SVM_MSR] = BH_EXIT_RDMSR,
-    [0x7d] = BH_EXIT_TASK_SWITCH, [0x7f] = BH_EXIT_SHUTDOWN,  [0x80] = BH_EXIT_UNDEFINED,
-    [0x81] = BH_EXIT_HYPERCALL,   [0x82] = BH_EXIT_UNDEFINED, [0x83] = BH_EXIT_UNDEFINED,
-    [0x84] = BH_EXIT_UNDEFINED,   [0x85] = BH_EXIT_UNDEFINED, [0x86] = BH_EXIT_UNDEFINED,
-    [0x87] = BH_EXIT_UNDEFINED,   [0x89] = BH_EXIT_CACHE,     [0x8a] = BH_EXIT_MWAIT,
-    [0x8b] = BH_EXIT_MWAIT,       [0x8c] = BH_EXIT_MWAIT,     [0x8d] = BH_EXIT_XSETBV,
-    [0x8e] = BH_EXIT_UNDEFINED,
+    [0x08] = BH_EXIT_CR,        [0x18] = BH_EXIT_CR,          [SVM_INTR] = EXIT_HOST_IRQ,
+    [SVM_NMI] = EXIT_HOST_NMI,  [0x62] = EXIT_HOST_IRQ,       [0x63] = BH_EXIT_INIT,
+    [0x6f] = BH_EXIT_RDPMC,     [0x72] = BH_EXIT_CPUID,       [0x73] = BH_EXIT_UNDEFINED,
+    [0x76] = BH_EXIT_CACHE,     [0x7a] = BH_EXIT_UNDEFINED,   [SVM_IOIO] = BH_EXIT_IO,
+    [SVM_MSR] = BH_EXIT_RDMSR,  [0x7d] = BH_EXIT_TASK_SWITCH, [0x7f] = BH_EXIT_SHUTDOWN,
+    [0x80] = BH_EXIT_UNDEFINED, [0x81] = BH_EXIT_HYPERCALL,   [0x82] = BH_EXIT_UNDEFINED,
+    [0x83] = BH_EXIT_UNDEFINED, [0x84] = BH_EXIT_UNDEFINED,   [0x85] = BH_EXIT_UNDEFINED,
+    [0x86] = BH_EXIT_UNDEFINED, [0x87] = BH_EXIT_UNDEFINED,   [0x89] = BH_EXIT_CACHE,
+    [0x8a] = BH_EXIT_MWAIT,     [0x8b] = BH_EXIT_MWAIT,       [0x8c] = BH_EXIT_MWAIT,
+    [0x8d] = BH_EXIT_XSETBV,    [0x8e] = BH_EXIT_UNDEFINED,
 #ifndef BREAK_HLT_EXIT
     [0x78] = BH_EXIT_HLT,
 #endif
