@@ -279,14 +279,6 @@ def measure_linux(figures, _count):
         "alone_up_s": alone["up_s"], "total_to_alone": round(total / alone["count"][0], 4)}
 
 
-def measure_linux_smp4(figures, _count):
-    """The same boot as guest.linux_boot_smp4."""
-    out = OUT + "/linux-smp4.count"
-    outer("linux-smp4", "linux-smp4", plugin=linux_boot.plugin(out, linux_boot.ENTRY_ALONE) + ",nested=1")
-    total, guest, _ = linux_boot.count_of(out)
-    figures.put("guest.linux_boot_smp4", KVM_QEMU, round((total - guest) / guest, 5))
-
-
 def measure_save(figures, _count):
     """The same VM as the rows save and restore, through a file in memory."""
     put_all(figures, outer("save", "save"), "save", SAVE_PRINTS)
@@ -378,8 +370,8 @@ def memory_rows(figures, said):
     figures.linux_boot["exits_by_reason"] = dict(reasons.most_common())
 
 
-PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "linux-smp4": measure_linux_smp4,
-         "boot": measure_boot, "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi,
+PARTS = {"one-cpu": measure_one_cpu, "linux": measure_linux, "boot": measure_boot,
+         "firmware": measure_firmware, "virtio": measure_virtio, "ipi": measure_ipi,
          "save": measure_save, "wire": measure_wire}
 
 
