@@ -297,6 +297,66 @@ static void port_strings(void **state)
     assert_int_equal(ports[1], 0x11223344);
 }
 
+/* A CPU that tells neither address size nor segment: they are those of the instruction. */
+static void port_strings_by_their_prefixes(void **state)
+{
+    struct bh_vcpu_page *p = page();
+    const uint64_t bare = BH_IO_STRING | BH_IO_REP | 1u << 4 | 0x80u << 16;
+
+    p->state.cr0 = CR0_PE;
+    p->state.efer = 0;
+    p->state.seg[BH_CS] = (struct bh_segment){0x1000, 0x9b, 0xffff, 0x10000};
+    p->state.seg[BH_DS].base = 0x20000;
+    p->state.seg[BH_ES].base = 0x30000;
+    p->state.seg[BH_SS].base = 0x40000;
+    memcpy(ram + 0x10050, "\xf3\x6e", 2); /* rep outsb */
+    memcpy(ram + 0x20000, "d", 1);
+    memcpy(ram + 0x2ffff, "D", 1);
+    memcpy(ram + 0x30000, "e", 1);
+    memcpy(ram + 0x40000, "s", 1);
+    p->rip = 0x50;
+    p->next_rip = 0x77;
+    p->gpr[RSI] = 0xabcd0000ffffull;
+    p->gpr[RCX] = 0x770002;
+    p->qual = bare;
+    exit_io();
+    assert_int_equal(nports, 2);
+    assert_int_equal(ports[0], 'D');
+    assert_int_equal(ports[1], 'd'); /* offsets go round at 64 KiB */
+    assert_int_equal(p->gpr[RSI], 0xabcd00000001ull);
+    assert_int_equal(p->gpr[RCX], 0x770000);
+    assert_int_equal(p->rip, 0x77);
+    /* ss: a32 rep outsb, of a CPU that tells the size but not the segment */
+    memcpy(ram + 0x10060, "\xf3\x36\x67\x6e", 4);
+    p->rip = 0x60;
+    p->gpr[RSI] = 0xff00000000ull;
+    p->gpr[RCX] = 1;
+    p->qual = bare | BH_IO_A32;
+    exit_io();
+    assert_int_equal(ports[2], 's');
+    assert_int_equal(p->gpr[RSI], 1);
+    /* 64-bit mode: only FS and GS count, addresses are of 64 bits. */
+    setup(NULL);
+    p->state.seg[BH_ES].base = p->state.seg[BH_DS].base = 0x1000;
+    linear_write(0x400100, "\x26\xf3\x6e", 3);
+    linear_write(0x401000, "6", 1);
+    p->rip = 0x400100;
+    p->gpr[RSI] = 0x401000;
+    p->gpr[RCX] = 1;
+    p->qual = bare;
+    exit_io();
+    assert_int_equal(ports[0], '6');
+    assert_int_equal(p->gpr[RSI], 0x401001);
+    /* Another vCPU has changed the code: nothing is done, it is looked at anew. */
+    linear_write(0x400100, "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90", 15);
+    p->rip = 0x400100;
+    p->gpr[RCX] = 1;
+    exit_io();
+    assert_int_equal(nports, 1);
+    assert_int_equal(p->rip, 0x400100);
+    assert_int_equal(vcpus[0].retries, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup(skipping_16_bit, setup),
         cmocka_unit_test_setup(port_registers, setup),
         cmocka_unit_test_setup(port_strings, setup),
+        cmocka_unit_test_setup(port_strings_by_their_prefixes, setup),
     };
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -45,18 +45,71 @@ bool operand_ok(uint64_t linear, unsigned size_bytes, bool write)
     return false;
 }
 
+#define IO_SIZES     (BH_IO_A16 | BH_IO_A32 | BH_IO_A64)
+#define IO_SEG(n)    ((uint64_t)(n) << 10)
+#define IO_SEG_MASK  IO_SEG(7u)
+#define PREFIX_SIZE  0x67u
+#define FIRST_STRING 0x6cu /* INSB, INSD, OUTSB, OUTSD */
+
+/* @return the segment that a prefix names; BH_NSEGS: it is another prefix, or none */
+static unsigned prefix_segment(uint8_t b)
+{
+    switch (b) {
+    case 0x26: return BH_ES;
+    case 0x2e: return BH_CS;
+    case 0x36: return BH_SS;
+    case 0x3e: return BH_DS;
+    case 0x64: return BH_FS;
+    case 0x65: return BH_GS;
+    default: return BH_NSEGS;
+    }
+}
+
+/*
+ * Address size and segment, by the instruction's own prefixes: QEMU's SVM says neither, and AMD's
+ * processors may leave the segment out, which then reads as ES (APM vol. 2, 15.10.2).
+ * @return false: another instruction is there now
+ */
+static bool string_form(uint64_t *qual)
+{
+    bool long_mode = mode_64(), wide = (page()->state.seg[BH_CS].attr & CS_32) != 0, other = false;
+    unsigned seg = BH_DS, n;
+    uint8_t b[16];
+    size_t have, at;
+
+    if ((*qual & IO_SIZES) && ((*qual & BH_IO_IN) || BH_IO_SEG(*qual) != BH_ES)) return true;
+    have = insn_fetch(b);
+    for (at = 0; at < have && b[at] - FIRST_STRING > 3u; at++) {
+        n = prefix_segment(b[at]);
+        if (n < BH_NSEGS && (!long_mode || n == BH_FS || n == BH_GS)) seg = n;
+        if (b[at] == PREFIX_SIZE) other = true;
+    }
+    if (at >= have) return false;
+    *qual = (*qual & ~(uint64_t)(IO_SIZES | IO_SEG_MASK)) | IO_SEG(seg);
+    if (long_mode)
+        *qual |= other ? BH_IO_A32 : BH_IO_A64;
+    else
+        *qual |= wide != other ? BH_IO_A32 : BH_IO_A16;
+    return true;
+}
+
 static void exit_string(uint64_t qual)
 {
     struct bh_vcpu_page *p = page();
-    unsigned size = BH_IO_SIZE(qual), port = BH_IO_PORT(qual);
+    unsigned size = BH_IO_SIZE(qual), port = BH_IO_PORT(qual), reg, seg;
     bool in = (qual & BH_IO_IN) != 0;
-    uint64_t mask = address_mask(qual);
     uint64_t step = p->rflags & RFLAGS_DF ? 0u - (uint64_t)size : size;
-    uint64_t count = qual & BH_IO_REP ? p->gpr[RCX] & mask : 1u;
-    unsigned reg = in ? RDI : RSI, seg = in ? BH_ES : BH_IO_SEG(qual);
-    uint64_t base;
+    uint64_t mask, count, base;
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
+    if (!string_form(&qual)) {
+        insn_retry("string I/O that is not there");
+        return;
+    }
+    mask = address_mask(qual);
+    count = qual & BH_IO_REP ? p->gpr[RCX] & mask : 1u;
+    reg = in ? RDI : RSI;
+    seg = in ? BH_ES : BH_IO_SEG(qual);
     base = p->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
     if (mode_64() && seg != BH_FS && seg != BH_GS) base = 0;
     for (unsigned i = 0; count && i < STRING_STEPS; i++, count--) {
