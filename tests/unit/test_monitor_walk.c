@@ -224,6 +224,32 @@ static void skipping_16_bit(void **state)
     assert_null(code_page_cached(0xfffe));
 }
 
+/* An exit whose instruction is no longer there, so many times; or is in between. */
+static void retry(unsigned times, bool in_a_row)
+{
+    for (unsigned i = 0; i < times; i++) {
+        vcpus[0].exits[BH_EXIT_MEMORY] += in_a_row ? 1u : 2u;
+        insn_retry("not there");
+    }
+}
+
+/* What another vCPU changes now and then does not add up. */
+static void retries_in_a_row(void **state)
+{
+    vcpus[0].exit_reason = BH_EXIT_MEMORY;
+    page()->rip = 0x1234;
+    retry(1000, true);
+    vcpus[0].exits[BH_EXIT_TIMEOUT]++; /* is no progress */
+    expect_assert_failure(retry(1, true));
+    vcpus[0].retries = 0;
+    retry(999, true);
+    page()->rip = 0x4321;
+    retry(1000, true);
+    vcpus[0].exits[BH_EXIT_MEMORY]++; /* the same instruction, carried out */
+    retry(1000, true);
+    retry(5000, false);
+}
+
 static uint64_t io(unsigned flags, unsigned size)
 {
     return flags | size << 4 | 3u << 10 | 0x80u << 16;
@@ -365,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(legacy_modes, setup),
         cmocka_unit_test_setup(skipping, setup),
         cmocka_unit_test_setup(skipping_16_bit, setup),
+        cmocka_unit_test_setup(retries_in_a_row, setup),
         cmocka_unit_test_setup(port_registers, setup),
         cmocka_unit_test_setup(port_strings, setup),
         cmocka_unit_test_setup(port_strings_by_their_prefixes, setup),

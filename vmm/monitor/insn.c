@@ -21,9 +21,12 @@ void insn_stepped(void)
 void insn_retry(const char *text)
 {
     struct vcpu *v = self();
+    uint64_t nth = v->exits[v->exit_reason];
 
-    if (v->retry_rip != v->page->rip) v->retries = 0;
+    /* In a row: one that went well in between, however long ago the others were, begins anew. */
+    if (v->retry_rip != v->page->rip || nth != v->retry_exit + 1u) v->retries = 0;
     v->retry_rip = v->page->rip;
+    v->retry_exit = nth;
     if (++v->retries > RETRIES) vm_stop(text);
 }
 

@@ -112,7 +112,7 @@ struct vcpu {
     uint64_t kvm_time_msr, kvm_eoi_msr;
     bool eoi_offered; /* kvm_eoi_take() is to look when the vCPU comes back */
     uint64_t mtrr_variable[MTRR_VARIABLE], mtrr_fixed[MTRR_FIXED], mtrr_default;
-    uint64_t retry_rip; /* insn_retry() */
+    uint64_t retry_rip, retry_exit; /* insn_retry(): of the last one, RIP and exits of its kind */
     uint32_t retries;
     uint64_t exits[BH_NEXITS];
     uint64_t holes; /* accesses to absent MSRs, CPUID leaves, memory */
