@@ -44,8 +44,12 @@ void vm_stop(const char *text)
 
 uint64_t pio_read(unsigned port, unsigned size_bytes) { return 0x11223344u + nports++; }
 
+/* What each write to a port takes. */
+static uint64_t port_tsc;
+
 void pio_write(unsigned port, unsigned size_bytes, uint64_t value)
 {
+    for (uint64_t begun = rt_tsc(); rt_tsc() - begun < port_tsc;) continue;
     assert_true(nports < 16u);
     ports[nports++] = value;
 }
@@ -323,6 +327,36 @@ static void port_strings(void **state)
     assert_int_equal(ports[1], 0x11223344);
 }
 
+/* A port that takes its time: the vCPU is back before all elements are done, and goes on. */
+static void port_strings_are_interrupted(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    p->rip = 0x50;
+    p->next_rip = 0x77;
+    p->gpr[RSI] = 0x400000;
+    p->gpr[RCX] = 12;
+    p->qual = io(BH_IO_STRING | BH_IO_REP | BH_IO_A64, 1);
+    port_tsc = STRING_TSC / 4u;
+    exit_io();
+    assert_in_range(nports, 1, 8);
+    assert_int_equal(p->gpr[RCX] + nports, 12);
+    assert_int_equal(p->gpr[RSI], 0x400000 + nports);
+    assert_int_equal(p->rip, 0x50);
+    for (unsigned i = 0; i < 12u && p->rip == 0x50; i++) exit_io();
+    port_tsc = 0;
+    assert_int_equal(nports, 12);
+    assert_int_equal(p->gpr[RCX], 0);
+    assert_int_equal(p->rip, 0x77);
+    /* The last element is the last: RIP moves. */
+    p->rip = 0x50;
+    p->gpr[RCX] = 1;
+    port_tsc = STRING_TSC * 2u;
+    exit_io();
+    port_tsc = 0;
+    assert_int_equal(p->rip, 0x77);
+}
+
 /* A CPU that tells neither address size nor segment: they are those of the instruction. */
 static void port_strings_by_their_prefixes(void **state)
 {
@@ -394,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup(retries_in_a_row, setup),
         cmocka_unit_test_setup(port_registers, setup),
         cmocka_unit_test_setup(port_strings, setup),
+        cmocka_unit_test_setup(port_strings_are_interrupted, setup),
         cmocka_unit_test_setup(port_strings_by_their_prefixes, setup),
     };
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,

@@ -99,7 +99,7 @@ static void exit_string(uint64_t qual)
     unsigned size = BH_IO_SIZE(qual), port = BH_IO_PORT(qual), reg, seg;
     bool in = (qual & BH_IO_IN) != 0;
     uint64_t step = p->rflags & RFLAGS_DF ? 0u - (uint64_t)size : size;
-    uint64_t mask, count, base;
+    uint64_t mask, count, base, begun = rt_tsc();
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
     if (!string_form(&qual)) {
@@ -112,7 +112,7 @@ static void exit_string(uint64_t qual)
     seg = in ? BH_ES : BH_IO_SEG(qual);
     base = p->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
     if (mode_64() && seg != BH_FS && seg != BH_GS) base = 0;
-    for (unsigned i = 0; count && i < STRING_STEPS; i++, count--) {
+    for (unsigned i = 0; count && i < STRING_STEPS && !string_expired(i, begun); i++, count--) {
         uint64_t linear = base + (p->gpr[reg] & mask), value = 0;
 
         if (!mode_64()) linear &= 0xffffffffu;

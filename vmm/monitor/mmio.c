@@ -75,10 +75,11 @@ static uint64_t segment_base(unsigned seg)
 static bool string_instruction(const struct insn *insn)
 {
     struct bh_vcpu_page *p = page();
+    uint64_t begun = rt_tsc();
 
     read_state(BH_STATE_SEG | BH_STATE_CR);
     if (insn_string_idle(insn, p->gpr)) return true;
-    for (unsigned i = 0; i < STRING_STEPS; i++) {
+    for (unsigned i = 0; i < STRING_STEPS && !string_expired(i, begun); i++) {
         uint64_t value = 0;
 
         if ((insn->flags & INSN_READS) &&

@@ -6,6 +6,15 @@
 #include "decode.h"
 #include "monitor.h"
 
+#define STRING_TSC (1u << 21) /* a millisecond or so */
+
+/** Is a string instruction to be interrupted, whatever is left of it? Some ports and registers do a
+ *  lot for one element. @param done elements since @begun, a TSC; there is always one */
+static inline bool string_expired(unsigned done, uint64_t begun)
+{
+    return done && rt_tsc() - begun > STRING_TSC;
+}
+
 /** Read a device byte by byte: an access that crosses a page would need a second translation. */
 uint64_t device_read_bytes(uint64_t gpa, unsigned size_bytes);
 /** Read a device at a guest-physical address, across a page's end if need be. */
