@@ -96,15 +96,20 @@ static bool string_instruction(const struct insn *insn)
     return false;
 }
 
+/* The bytes that the processor has fetched may end inside the instruction, at the end of a page
+ * (AMD APM vol. 2, 15.8.4). */
 static const struct insn *decode_exit(uint8_t bytes[16])
 {
     struct bh_vcpu_page *p = page();
     size_t n = p->insn_bytes_len;
+    const struct insn *insn = NULL;
 
-    if (n && n < 16u)
+    if (n && n < 16u) {
         memcpy(bytes, p->insn_bytes, 16);
-    else
-        n = insn_fetch(bytes);
+        insn = decode(&self()->decode, bytes, (unsigned)n, mode());
+    }
+    if (insn) return insn;
+    n = insn_fetch(bytes);
     return decode(&self()->decode, bytes, (unsigned)n, mode());
 }
 
