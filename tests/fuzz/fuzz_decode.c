@@ -13,7 +13,7 @@ static struct decode_cache cache, fresh;
 static void check_insn(const struct insn *i, unsigned count)
 {
     CHECK(i->length >= 1u && i->length <= count && i->length <= DECODE_MAX_BYTES);
-    CHECK(i->op <= INSN_LODS);
+    CHECK(i->op <= INSN_SCAS);
     if (i->op == INSN_OTHER) return;
     CHECK(i->size_bytes == 1u || i->size_bytes == 2u || i->size_bytes == 4u || i->size_bytes == 8u);
     CHECK(i->reg_bytes >= i->size_bytes && i->reg_bytes <= 8u && i->reg < 16u && i->segment < 6u);
@@ -29,7 +29,10 @@ static void check_apply(const struct insn *i, struct input *in)
 
     for (unsigned n = 0; n < 16u; n++) gpr[n] = before[n] = take_value(in);
     if (i->op >= INSN_MOVS && insn_string_idle(i, gpr)) return;
-    (void)(insn_apply(i, gpr, &rflags, memory & ones));
+    if (i->op >= INSN_CMPS)
+        insn_compare(i, gpr, &rflags, memory, ~memory);
+    else
+        (void)(insn_apply(i, gpr, &rflags, memory & ones));
     CHECK(((rflags ^ old) & ~(uint64_t)0x8d5u) == 0); /* arithmetic flags only */
     for (unsigned n = 0; n < 16u; n++)
         CHECK(gpr[n] == before[n] || n == i->reg || (n == 0 && i->op == INSN_CMPXCHG));

@@ -48,6 +48,7 @@ static const struct insn *decode_text(const char *text, enum decode_mode mode, u
 #define SX INSN_SIGN
 #define RP INSN_REP
 #define LK INSN_LOCK
+#define RN INSN_REPNE
 
 struct expected {
     const char *bytes;
@@ -105,7 +106,11 @@ static const struct expected table[] = {
     {"f3 48 a5", DECODE_64, INSN_MOVS, RW | RP, 8, 8, 0, 0},
     {"f3 ab", DECODE_64, INSN_STOS, WR | RP, 4, 4, 0, 0},
     {"66 ad", DECODE_64, INSN_LODS, RD | RF, 2, 2, 0, 0},
-    {"a7", DECODE_64, INSN_OTHER, 0, 0, 0, 0, 0}, /* cmpsd */
+    {"a7", DECODE_64, INSN_CMPS, RD, 4, 4, 0, 0},
+    {"f3 a6", DECODE_16, INSN_CMPS, RD | RP, 1, 1, 0, 0},
+    {"f2 66 af", DECODE_64, INSN_SCAS, RD | RP | RN, 2, 2, 0, 0},
+    {"f2 f3 ae", DECODE_64, INSN_SCAS, RD | RP, 1, 1, 0, 0}, /* the last one counts */
+    {"f2 a4", DECODE_64, INSN_MOVS, RW | RP, 1, 1, 0, 0},
     {"8b 07", DECODE_32, INSN_MOV, RD | RF, 4, 4, 0, 0},
     {"8b 07", DECODE_16, INSN_MOV, RD | RF, 2, 2, 0, 0},
     {"66 8b 07", DECODE_16, INSN_MOV, RD | RF, 4, 4, 0, 0},
@@ -390,6 +395,41 @@ static void string_instructions_step(void **state)
     assert_int_equal(insn_apply(insn, gpr, &flags, 0), 0x1122);
 }
 
+#define ZF 0x40u
+#define CF 0x01u
+
+static void string_comparisons_step(void **state)
+{
+    (void)state;
+    unsigned count;
+    uint64_t gpr[16] = {0x7777, 3}, flags = 0x400;
+    const struct insn *insn = decode_text("f3 66 a7", DECODE_64, &count);
+    gpr[6] = 0x1004;
+    gpr[7] = 0x2004;
+    insn_compare(insn, gpr, &flags, 0x51234, 0x61234); /* 16 bits of them */
+    assert_int_equal(flags & (ZF | CF), ZF);
+    assert_false(insn_string_next(insn, gpr, flags));
+    insn_compare(insn, gpr, &flags, 1, 2);
+    assert_int_equal(flags & (ZF | CF), CF);
+    assert_true(insn_string_next(insn, gpr, flags)); /* they differ: REPE ends, one is left */
+    assert_int_equal(gpr[1], 1);
+    assert_int_equal(gpr[6], 0x1000);
+    assert_int_equal(gpr[7], 0x2000);
+
+    insn = decode_text("f2 ae", DECODE_64, &count); /* repne scasb: looks for AL */
+    flags = 0;
+    insn_compare(insn, gpr, &flags, 0, 0x76);
+    assert_int_equal(flags & (ZF | CF), 0);
+    gpr[1] = 2;
+    assert_false(insn_string_next(insn, gpr, flags));
+    insn_compare(insn, gpr, &flags, 0, 0x77);
+    assert_int_equal(flags & (ZF | CF), ZF);
+    assert_true(insn_string_next(insn, gpr, flags));
+    assert_int_equal(gpr[1], 0);
+    assert_int_equal(gpr[6], 0x1000); /* SCAS has no source */
+    assert_int_equal(gpr[7], 0x2002);
+}
+
 static void cache_knows_bytes_and_mode(void **state)
 {
     (void)state;
@@ -516,6 +556,7 @@ int main(void)
         cmocka_unit_test(table_of_encodings),
         cmocka_unit_test(agrees_with_the_cpu),
         cmocka_unit_test(string_instructions_step),
+        cmocka_unit_test(string_comparisons_step),
         cmocka_unit_test(cache_knows_bytes_and_mode),
         cmocka_unit_test(system_instructions_have_lengths),
         cmocka_unit_test(random_bytes_do_no_harm),

@@ -136,11 +136,50 @@ static void fetched_bytes_end_early(void **state)
     assert_int_equal(p->gpr[RAX], 0x87868587);
 }
 
+#define ZF 0x40u
+#define CF 0x01u
+
+/* Looking for something in what is no memory: where a ROM might be, in a VGA's planes. */
+static void strings_compared(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    memcpy(ram + 0x2000, device, 8);
+    ram[0x2005] = 0xff;
+    p->gpr[RSI] = 0x2000;
+    p->gpr[RDI] = DEVICE;
+    p->gpr[RCX] = 8;
+    access_by("\xf3\xa6", 2, 0); /* repe cmpsb */
+    assert_int_equal(p->rip, CODE + 2);
+    assert_int_equal(p->gpr[RCX], 2);
+    assert_int_equal(p->gpr[RSI], 0x2006);
+    assert_int_equal(p->gpr[RDI], DEVICE + 6);
+    assert_int_equal(p->rflags & (ZF | CF), 0); /* above */
+    assert_true(vcpus[0].flags & BH_STATE_FLAGS);
+    assert_int_equal(reads, 6);
+    /* The other way round: the source is the device, and the first operand. */
+    p->gpr[RSI] = DEVICE + 5;
+    p->gpr[RDI] = 0x2005;
+    access_by("\xa6", 1, 5);
+    assert_int_equal(p->rflags & (ZF | CF), CF);
+    assert_int_equal(p->rip, CODE + 1);
+    /* repne scasd */
+    p->gpr[RAX] = 0x8f8e8d8c;
+    p->gpr[RDI] = DEVICE;
+    p->gpr[RCX] = 16;
+    access_by("\xf2\xaf", 2, 0);
+    assert_int_equal(p->gpr[RCX], 12);
+    assert_int_equal(p->gpr[RDI], DEVICE + 16);
+    assert_int_equal(p->rflags & (ZF | CF), ZF);
+    assert_int_equal(vcpus[0].retries, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(loads_and_stores, setup),
         cmocka_unit_test_setup(fetched_bytes_end_early, setup),
+        cmocka_unit_test_setup(strings_compared, setup),
     };
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

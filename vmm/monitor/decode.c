@@ -74,10 +74,14 @@ static const struct opcode one_byte[256] = {
     [0xA3] = {FORM_MOFFS_STORE, INSN_MOV, WR},
     [0xA4] = {FORM_STRING, INSN_MOVS, RW},
     [0xA5] = {FORM_STRING, INSN_MOVS, RW},
+    [0xA6] = {FORM_STRING, INSN_CMPS, RD},
+    [0xA7] = {FORM_STRING, INSN_CMPS, RD},
     [0xAA] = {FORM_STRING, INSN_STOS, WR},
     [0xAB] = {FORM_STRING, INSN_STOS, WR},
     [0xAC] = {FORM_STRING, INSN_LODS, RD},
     [0xAD] = {FORM_STRING, INSN_LODS, RD},
+    [0xAE] = {FORM_STRING, INSN_SCAS, RD},
+    [0xAF] = {FORM_STRING, INSN_SCAS, RD},
     [0xC6] = {FORM_GROUP11, INSN_MOV, WR},
     [0xC7] = {FORM_GROUP11, INSN_MOV, WR},
     [0xF6] = {FORM_GROUP3, INSN_OTHER, 0},
@@ -200,12 +204,14 @@ static uint64_t sign_extend(uint64_t value, unsigned bits)
     return shift == 0 || bits == 0 ? value : (uint64_t)((int64_t)(value << shift) >> shift);
 }
 
-/* Prefixes in the order they stand; of several segment overrides the last one counts. */
-static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, bool *rep)
+/* Prefixes in the order they stand; of several segment overrides the last one counts, and of
+ * several
+ * @rep; 0: none. */
+static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, uint8_t *rep)
 {
     const bool long_mode = z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
     insn->segment = 3;
-    *rep = false;
+    *rep = 0;
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
         switch (z->raw.prefixes[i].value) {
         case 0x26: insn->segment = long_mode ? insn->segment : 0; break;
@@ -217,7 +223,7 @@ static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, b
         case 0xF0: insn->flags |= INSN_LOCK; break;
         case 0xF2:
         case 0xF3:
-            *rep = true; /* on MOVS, STOS and LODS the CPU takes either as REP */
+            *rep = z->raw.prefixes[i].value; /* MOVS, STOS and LODS take either as REP */
             break;
         default: break;
         }
@@ -227,7 +233,7 @@ static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, b
 static void translate(const ZydisDecodedInstruction *z, struct insn *insn)
 {
     const struct opcode row = find_opcode(z);
-    bool rep;
+    uint8_t rep;
 
     *insn = (struct insn){.length = z->length, .op = INSN_OTHER};
     if (row.form == FORM_NONE) {
@@ -250,7 +256,9 @@ static void translate(const ZydisDecodedInstruction *z, struct insn *insn)
         break;
     case FORM_MOFFS_LOAD: insn->flags |= INSN_REG_FIRST; break;
     case FORM_STRING:
-        insn->flags |= rep ? INSN_REP : 0u;
+        insn->flags |= rep != 0 ? INSN_REP : 0u;
+        insn->flags |=
+            rep == 0xF2 && (row.op == INSN_CMPS || row.op == INSN_SCAS) ? INSN_REPNE : 0u;
         insn->flags |= row.op == INSN_LODS ? INSN_REG_FIRST : 0u;
         break;
     default: break;

@@ -41,11 +41,15 @@ enum insn_op {
     INSN_MOVS, /* memory to memory: reads DS:rSI (or another segment), writes ES:rDI */
     INSN_STOS, /* writes ES:rDI */
     INSN_LODS, /* reads DS:rSI (or another segment) */
+    INSN_CMPS, /* reads that and ES:rDI: insn_compare() instead of insn_apply() */
+    INSN_SCAS, /* reads ES:rDI, and compares it with rAX: the same */
 };
 
-#define INSN_READS     0x01u /* reads memory of size_bytes */
-#define INSN_WRITES    0x02u /* writes memory of size_bytes */
-#define INSN_SIGN      0x04u /* a load sign-extends to reg_bytes; otherwise it zero-extends */
+#define INSN_READS  0x01u /* reads memory of size_bytes */
+#define INSN_WRITES 0x02u /* writes memory of size_bytes */
+#define INSN_SIGN   0x04u /* a load sign-extends to reg_bytes; otherwise it zero-extends */
+#define INSN_REPNE  0x04u /* of CMPS and SCAS: INSN_REP goes on while they differ, not while equal \
+                           */
 #define INSN_IMMEDIATE 0x08u /* the operand that is not memory is imm, not reg */
 #define INSN_HIGH_BYTE 0x10u /* reg is AH, CH, DH or BH: bits 8..15 of registers 0..3 */
 #define INSN_REG_FIRST 0x20u /* the register is the first operand (destination) */
@@ -156,7 +160,7 @@ static inline enum system_insn decode_system(const uint8_t bytes[16], unsigned c
  * operand has been read (when INSN_READS); write what it returns (when INSN_WRITES). The caller
  * moves RIP.
  *
- * @param insn    not INSN_OTHER
+ * @param insn    not INSN_OTHER, INSN_CMPS, INSN_SCAS
  * @param gpr     16 registers in the CPU's order, rSP at 4; changed as the instruction says
  * @param rflags  arithmetic flags are changed exactly as the CPU does; those that the manuals leave
  *                undefined are cleared (AND, OR, XOR, TEST: AF) or kept (BT: all but CF)
@@ -164,6 +168,11 @@ static inline enum system_insn decode_system(const uint8_t bytes[16], unsigned c
  * @return what to write, in the low size_bytes
  */
 uint64_t insn_apply(const struct insn *insn, uint64_t gpr[16], uint64_t *rflags, uint64_t memory);
+
+/** What CMPS and SCAS do with the first (CMPS alone) and the second of their operands: they leave
+ * the flags of a comparison. */
+void insn_compare(const struct insn *insn, const uint64_t gpr[16], uint64_t *rflags, uint64_t first,
+                  uint64_t second);
 
 /** @return whether a string instruction has nothing to do: REP with rCX = 0. */
 bool insn_string_idle(const struct insn *insn, const uint64_t gpr[16]);
@@ -174,6 +183,7 @@ uint64_t insn_string_destination(const struct insn *insn, const uint64_t gpr[16]
 
 /**
  * One element of a string instruction is done: move rSI, rDI and rCX.
+ * @param rflags as the element has left them
  * @return whether the instruction is complete, so that RIP moves
  */
 bool insn_string_next(const struct insn *insn, uint64_t gpr[16], uint64_t rflags);

@@ -202,6 +202,17 @@ uint64_t insn_apply(const struct insn *insn, uint64_t gpr[16], uint64_t *rflags,
     return result;
 }
 
+void insn_compare(const struct insn *insn, const uint64_t gpr[16], uint64_t *rflags, uint64_t first,
+                  uint64_t second)
+{
+    const uint64_t mask = size_mask(insn->size_bytes);
+
+    if (insn->op == INSN_SCAS) {
+        first = gpr[REG_A];
+    }
+    (void)arithmetic(INSN_CMP, first & mask, second & mask, insn->size_bytes, rflags);
+}
+
 bool insn_string_idle(const struct insn *insn, const uint64_t gpr[16])
 {
     return (insn->flags & INSN_REP) != 0 && (gpr[REG_C] & size_mask(insn->address_bytes)) == 0;
@@ -223,15 +234,21 @@ bool insn_string_next(const struct insn *insn, uint64_t gpr[16], uint64_t rflags
     const uint64_t step =
         (rflags & FLAG_DF) != 0 ? 0 - (uint64_t)insn->size_bytes : insn->size_bytes;
 
-    if (insn->op == INSN_MOVS || insn->op == INSN_LODS) {
+    const bool compares = insn->op == INSN_CMPS || insn->op == INSN_SCAS;
+    const bool differ = (rflags & FLAG_ZF) == 0;
+
+    if (insn->op == INSN_MOVS || insn->op == INSN_LODS || insn->op == INSN_CMPS) {
         reg_set(gpr, REG_SI, false, bytes, gpr[REG_SI] + step);
     }
-    if (insn->op == INSN_MOVS || insn->op == INSN_STOS) {
+    if (insn->op != INSN_LODS) {
         reg_set(gpr, REG_DI, false, bytes, gpr[REG_DI] + step);
     }
     if ((insn->flags & INSN_REP) == 0) {
         return true;
     }
     reg_set(gpr, REG_C, false, bytes, gpr[REG_C] - 1);
+    if (compares && differ != ((insn->flags & INSN_REPNE) != 0)) {
+        return true;
+    }
     return (gpr[REG_C] & size_mask(bytes)) == 0;
 }

@@ -71,6 +71,39 @@ static uint64_t segment_base(unsigned seg)
     return page()->state.seg[seg < BH_LDTR ? seg : BH_DS].base;
 }
 
+static bool string_read(const struct insn *insn, unsigned segment, uint64_t offset, uint64_t *value)
+{
+    return string_access(segment_base(segment) + offset, insn->size_bytes, false, value);
+}
+
+static bool string_compare(const struct insn *insn)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t first = 0, second = 0;
+
+    if ((insn->op == INSN_CMPS &&
+         !string_read(insn, insn->segment, insn_string_source(insn, p->gpr), &first)) ||
+        !string_read(insn, BH_ES, insn_string_destination(insn, p->gpr), &second))
+        return false;
+    insn_compare(insn, p->gpr, &p->rflags, first, second);
+    self()->flags |= BH_STATE_FLAGS;
+    return true;
+}
+
+static bool string_move(const struct insn *insn)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t value = 0;
+
+    if ((insn->flags & INSN_READS) &&
+        !string_read(insn, insn->segment, insn_string_source(insn, p->gpr), &value))
+        return false;
+    value = insn_apply(insn, p->gpr, &p->rflags, value);
+    return !(insn->flags & INSN_WRITES) ||
+           string_access(segment_base(BH_ES) + insn_string_destination(insn, p->gpr),
+                         insn->size_bytes, true, &value);
+}
+
 /* @return true when the instruction is complete. */
 static bool string_instruction(const struct insn *insn)
 {
@@ -80,17 +113,7 @@ static bool string_instruction(const struct insn *insn)
     read_state(BH_STATE_SEG | BH_STATE_CR);
     if (insn_string_idle(insn, p->gpr)) return true;
     for (unsigned i = 0; i < STRING_STEPS && !string_expired(i, begun); i++) {
-        uint64_t value = 0;
-
-        if ((insn->flags & INSN_READS) &&
-            !string_access(segment_base(insn->segment) + insn_string_source(insn, p->gpr),
-                           insn->size_bytes, false, &value))
-            return false;
-        value = insn_apply(insn, p->gpr, &p->rflags, value);
-        if ((insn->flags & INSN_WRITES) &&
-            !string_access(segment_base(BH_ES) + insn_string_destination(insn, p->gpr),
-                           insn->size_bytes, true, &value))
-            return false;
+        if (!(insn->op >= INSN_CMPS ? string_compare(insn) : string_move(insn))) return false;
         if (insn_string_next(insn, p->gpr, p->rflags)) return true;
     }
     return false;
