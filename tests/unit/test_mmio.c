@@ -174,12 +174,31 @@ static void strings_compared(void **state)
     assert_int_equal(vcpus[0].retries, 0);
 }
 
+/* The processor takes them for loads (Intel SDM vol. 2A, CLFLUSH): there is nothing to do. */
+static void cache_lines_flushed(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    access_by("\x0f\xae\x3b", 3, 0); /* clflush [ebx] */
+    assert_int_equal(p->rip, CODE + 3);
+    access_by("\x66\x0f\xae\x3b", 4, 0); /* clflushopt [ebx] */
+    assert_int_equal(p->rip, CODE + 4);
+    access_by("\x66\x0f\xae\x33", 4, 0); /* clwb [ebx] */
+    assert_int_equal(p->rip, CODE + 4);
+    assert_int_equal(reads + writes, 0);
+    assert_int_equal(vcpus[0].retries, 0);
+    access_by("\x0f\xae\x03", 3, 0); /* fxsave [ebx] is none */
+    assert_int_equal(p->rip, CODE);
+    assert_int_equal(vcpus[0].retries, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(loads_and_stores, setup),
         cmocka_unit_test_setup(fetched_bytes_end_early, setup),
         cmocka_unit_test_setup(strings_compared, setup),
+        cmocka_unit_test_setup(cache_lines_flushed, setup),
     };
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

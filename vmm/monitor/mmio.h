@@ -35,8 +35,8 @@ void page_fault(uint64_t linear, unsigned code);
 bool operand_ok(uint64_t linear, unsigned size_bytes, bool write);
 
 /**
- * An instruction that the decoder knows the length of only: PUSH r/m and CMOVcc; insn_retry() when
- * it is neither.
+ * An instruction that the decoder knows the length of only: PUSH r/m, CMOVcc, CLFLUSH and its kind;
+ * insn_retry() when it is none.
  * @param gpa what it reads
  * @return whether it is complete; else it is to be executed again, or an exception is to be injected
  */

@@ -1,6 +1,7 @@
 /*
  * Instructions that drivers hardly ever use on device memory and that the decoder does not carry
- * out: PUSH r/m and CMOVcc (Intel SDM vol. 2). May call: mmio.c, walk.c.
+ * out: PUSH r/m, CMOVcc, and cache lines that are flushed (Intel SDM vol. 2). May call: mmio.c,
+ * walk.c.
  */
 #include "mmio.h"
 #include "monitor.h"
@@ -9,26 +10,26 @@ struct form {
     unsigned opcode; /* index of the opcode byte, or of the byte after 0F */
     unsigned size;   /* operand, in bytes */
     unsigned rex;
-    bool two_byte;
+    bool two_byte, narrow, repeat;
 };
 
 static struct form form_of(const uint8_t bytes[16], unsigned length, enum decode_mode mode)
 {
     struct form f = {.size = mode == DECODE_16 ? 2 : 4};
-    bool narrow = false;
 
     for (; f.opcode < length; f.opcode++) {
         uint8_t b = bytes[f.opcode];
 
         if (b == 0x66)
-            narrow = true;
+            f.narrow = true;
         else if (mode == DECODE_64 && (b & 0xf0u) == 0x40u)
             f.rex = b;
-        else if (b != 0x67 && b != 0xf0 && b != 0xf2 && b != 0xf3 && (b & 0xe7u) != 0x26u &&
-                 b != 0x64 && b != 0x65)
+        else if (b == 0xf2 || b == 0xf3)
+            f.repeat = true;
+        else if (b != 0x67 && b != 0xf0 && (b & 0xe7u) != 0x26u && b != 0x64 && b != 0x65)
             break;
     }
-    if (narrow) f.size = mode == DECODE_16 ? 4 : 2;
+    if (f.narrow) f.size = mode == DECODE_16 ? 4 : 2;
     if (f.rex & 8u) f.size = 8;
     if (bytes[f.opcode] == 0x0f) {
         f.two_byte = true;
@@ -82,6 +83,16 @@ static void cmov(const struct form *f, uint8_t opcode, uint8_t mod_rm, uint64_t 
     if (reg == RSP) self()->flags |= BH_STATE_RSP;
 }
 
+/* CLFLUSH, CLFLUSHOPT, CLWB: accesses like loads to who maps memory; no device has anything cached.
+ */
+static bool is_flush(const struct form *f, uint8_t opcode, uint8_t mod_rm)
+{
+    unsigned digit = mod_rm >> 3 & 7u;
+
+    return opcode == 0xae && mod_rm < 0xc0 && !f->repeat &&
+           (digit == 7u || (digit == 6u && f->narrow));
+}
+
 bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, uint64_t gpa)
 {
     struct form f = form_of(bytes, length, mode);
@@ -95,6 +106,8 @@ bool mmio_rare(const uint8_t bytes[16], unsigned length, enum decode_mode mode, 
         cmov(&f, bytes[f.opcode], bytes[f.opcode + 1u], device_read(gpa, f.size));
         return true;
     }
+    if (f.opcode + 1u < length && f.two_byte && is_flush(&f, bytes[f.opcode], bytes[f.opcode + 1u]))
+        return true;
     insn_retry("instruction that accesses a device is not supported");
     return false;
 }
