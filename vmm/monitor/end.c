@@ -63,10 +63,14 @@ void vm_stop(const char *text)
 {
     struct bh_monitor_report *r = report_page();
     uint8_t bytes[16];
+    size_t n;
 
-    first_only();
+    /* Before the VM counts as ended: this may wait for the device lock, which a vCPU that ends the
+     * VM in a device's name keeps for good. */
     read_state(BH_STATE_SEG | BH_STATE_CR);
-    r->insn_len = (uint32_t)insn_fetch(bytes);
+    n = insn_fetch(bytes);
+    first_only();
+    r->insn_len = (uint32_t)n;
     memcpy(r->insn, bytes, sizeof(r->insn));
     report_end(BH_END_STOPPED, 0, text);
 }
