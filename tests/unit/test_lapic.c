@@ -571,6 +571,23 @@ static void test_hammer(void **state)
     hammer(200000, tick);
 }
 
+/* A saved VM may say that the timer counts from 0: it is over at once, not due for ever. */
+static void test_loaded_timer(void **state)
+{
+    (void)state;
+    setup(false);
+    l->timer_running = true;
+    l->initial_count = 0;
+    l->deadline_ns = 0;
+    assert_true(lapic_state.loaded(l));
+    lapic_tick(l, now);
+    assert_int_equal(l->deadline_ns, NO_DEADLINE_NS);
+    wr(0x380, 1000);
+    assert_true(lapic_state.loaded(l));
+    lapic_tick(l, now);
+    assert_int_equal(l->deadline_ns, now + 2000); /* divided by 2 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,7 +597,8 @@ int main(void)
         cmocka_unit_test(test_timer_deadline), cmocka_unit_test(test_mode_switch),
         cmocka_unit_test(test_x2apic_msrs),    cmocka_unit_test(test_ipi_xapic),
         cmocka_unit_test(test_ipi_logical),    cmocka_unit_test(test_lint_and_errors),
-        cmocka_unit_test(test_single),         cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_loaded_timer),   cmocka_unit_test(test_single),
+        cmocka_unit_test(test_hammer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

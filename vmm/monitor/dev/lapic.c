@@ -764,6 +764,8 @@ static bool loaded(void *dev)
     struct lapic *l = dev;
 
     l->irr.words = l->isr.words = 0xff;
+    /* A timer that counts from 0 would be due for ever, and the vCPU never run. */
+    l->timer_running = l->timer_running && l->initial_count != 0;
     return true;
 }
 
