@@ -2,6 +2,7 @@
 import os
 import re
 import struct
+import subprocess
 import time
 import zlib
 
@@ -130,6 +131,18 @@ def seabios(t):
         check(lines[0].startswith("SeaBIOS (version"), lines[0])
         bhctl(system, "screenshot", "guest", picture)
         read_back(picture, lines)
+
+
+@case(("qemu",), cost=5, limit=200)
+def frame_buffer(t):
+    """Where SeaBIOS has put the frame buffer there is memory, from one end to the other, and
+    wherever else it is put."""
+    built, disk = os.path.join(t.dir, "sector.o"), os.path.join(t.dir, "disk.img")
+    subprocess.run(["gcc", "-m32", "-c", "-o", built, "tests/system/guests/frame_buffer.S"], check=True)
+    subprocess.run(["ld", "-melf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", disk, built], check=True)
+    os.truncate(disk, 1 << 20)
+    result = to_the_end(start_guest(t, firmware="seabios", disk=disk, screen="vga", mem=64, timeout=150))
+    check("Booting from Hard Disk..YYYYYYYYYY" in result.console, "all of it is memory", result)
 
 
 @case(("qemu",), cost=15, limit=300)

@@ -349,6 +349,9 @@ void mmio_write(uint64_t gpa, unsigned size_bytes, uint64_t value);
 struct bh_screen;
 struct pci;
 struct dev_state;
+/** Its memory, before all other device memory is taken: the frame buffer is shown to the guest by
+ *  large entries, wherever the guest puts it, and there are not tables for small ones. */
+bool screen_memory(void);
 bool screen_init(struct bus *bus, const struct dev_host *host, struct pci *pci);
 /** Its state table. @return false: there is no screen */
 bool screen_saved(const struct dev_state **state, void **dev);
@@ -411,8 +414,8 @@ bool sata_saved(const struct dev_state **state, void **dev);
 /* ---- firmware.c: what a VM without a kernel starts from ---- */
 
 struct rtc;
-/** Where the firmware lies and what it is told, before all other device memory is taken. No
- *  firmware: nothing. @return false: cannot be set up */
+/** Where the firmware lies and what it is told. No firmware: nothing.
+ *  @return false: cannot be set up */
 bool firmware_init(struct bus *bus, const struct dev_host *host,
                    bool (*log)(void *ctx, uint8_t byte));
 /** What firmware looks for in the CMOS. */

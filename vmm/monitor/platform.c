@@ -475,7 +475,7 @@ bool platform_init(void)
     if (st->wall_clock_s)
         wall_s = (int64_t)(st->wall_clock_s +
                            (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
-    ok = firmware_init(&bus, &host, wire_tx) && cpus_init() &&
+    ok = screen_memory() && firmware_init(&bus, &host, wire_tx) && cpus_init() &&
          ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) && pic_init(&pic, &bus, &host) &&
          pit_init(&pit, &bus, &host) &&
          rtc_init(&rtc, &bus, &host, wall_s, guest_mem_low_end(&guest_mem),

@@ -10,17 +10,21 @@
 #define SCREEN_DEVFN PCI_DEVFN(1, 0)
 
 static struct vga vga;
+static struct dev_ram ram;
 static bool present;
 
 _Static_assert(VGA_MEMORY_BYTES(VGA_FRAME_BYTES) == BH_MONITOR_VGA_BYTES, "root gives so much");
 
+bool screen_memory(void)
+{
+    return !(start_block()->flags & BH_MONITOR_FLAG_VGA) ||
+           memory_take(&ram, BH_MONITOR_VGA_BYTES);
+}
+
 bool screen_init(struct bus *bus, const struct dev_host *host, struct pci *pci)
 {
-    struct dev_ram memory;
-
     if (!(start_block()->flags & BH_MONITOR_FLAG_VGA)) return true;
-    present = memory_take(&memory, BH_MONITOR_VGA_BYTES) &&
-              vga_init(&vga, bus, host, pci, SCREEN_DEVFN, &memory);
+    present = vga_init(&vga, bus, host, pci, SCREEN_DEVFN, &ram);
     return present;
 }
 
