@@ -1,6 +1,7 @@
 /*
  * Fact: a guest can leave long mode for real mode and come back: software and hardware interrupts
- * through the vector table at 0, exceptions, segment arithmetic with A20 open, ports and CPUID.
+ * through the vector table at 0, exceptions, segment arithmetic with A20 open, ports (by strings,
+ * of which only half of the registers counts), and CPUID.
  */
 #include "guest.h"
 
@@ -10,6 +11,7 @@ enum { REAL_CODE = 0x8000, REAL_RESULT = 0x7000, IRQ0_VECTOR = 0x20 };
 struct result {
     uint16_t software, divide, timer, wrapped, port, segment;
     uint32_t vendor;
+    uint16_t string, left;
 };
 
 void real_run(void);
@@ -55,6 +57,10 @@ __asm__(".text\n.globl real_run\nreal_run:\n"
         "inb $0x61, %al; inb $0xe0, %al; movb $0, %ah; movw %ax, 0x7008\n"
         "movw $0x700, %ax; movw %ax, %es; movw $0x4321, %es:0x0a\n"
         "xorl %eax, %eax; cpuid; movl %ebx, 0x700c\n"
+        /* COM1's scratch register keeps what DS:SI points to, not ES:SI; CX is 1. */
+        "movb $0x5a, 0x7020; movb $0xa5, %es:0x7020\n"
+        "movl $0xbeef7020, %esi; movl $0xabcd0001, %ecx; movw $0x3ff, %dx; rep outsb\n"
+        "inb %dx, %al; movb $0, %ah; movw %ax, 0x7010; movw %cx, 0x7012\n"
         /* PIT channel 0, mode 0, about 2 ms; the PIC's line 0 alone. */
         "movb $0xfe, %al; outb %al, $0x21\n"
         "movb $0x30, %al; outb %al, $0x43; movb $0, %al; outb %al, $0x40; movb $8, %al; outb %al, "
@@ -101,5 +107,6 @@ void guest_main(void)
     fact("a20", r->wrapped == 0x1234, "%x", r->wrapped);
     fact("port", r->port == 0xff, "%x", r->port);
     fact("segment", r->segment == 0x4321, "%x", r->segment);
+    fact("string", r->string == 0x5a && r->left == 0, "%x, %u", r->string, r->left);
     fact("cpuid", r->vendor == cpuid(0, 0).b, "%x", r->vendor);
 }
