@@ -185,6 +185,15 @@ def start_vms(t, vms, wires=None, system=None, **settings):
     return start_manifest(t, source, **settings)
 
 
+def boot_sector(t, name):
+    """A disk that begins with the boot sector of tests/system/guests/NAME.S."""
+    built, disk = os.path.join(t.dir, "sector.o"), os.path.join(t.dir, "disk.img")
+    subprocess.run(["gcc", "-m32", "-c", "-o", built, f"tests/system/guests/{name}.S"], check=True)
+    subprocess.run(["ld", "-melf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", disk, built], check=True)
+    os.truncate(disk, 1 << 20)
+    return disk
+
+
 def to_the_end(emulator):
     """Wait for the end of a started system; a Result."""
     try:

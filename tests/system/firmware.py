@@ -5,7 +5,7 @@ import re
 import struct
 
 import run
-from case import ask, bhctl, case, check, run_guest, start_guest, start_manifest, to_the_end
+from case import ask, bhctl, boot_sector, case, check, run_guest, start_guest, start_manifest, to_the_end
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
@@ -55,6 +55,16 @@ def seabios_log(t):
                   "Copying SMBIOS", "Found 1 cpu(s)", "Found 1 serial ports"):
         check(words in result.console, f"'{words}' is in its log", result)
     check(result.status == 0 and "vm guest: reset" in result.log, "it ends by a reset", result)
+
+
+@case(("qemu",), cost=5, limit=200)
+@case(("bochs",), cost=20, limit=400, full=True)
+def tables_in_rom(t):
+    """What the processor, or an instruction that is not carried out, writes to read-only memory is
+    dropped, and the guest goes on."""
+    disk = boot_sector(t, "rom_tables")
+    result = to_the_end(start_guest(t, firmware="seabios", disk=disk, screen="none", mem=64, timeout=350))
+    check("YYYO" in result.console, "bits of descriptors, a store; all dropped", result)
 
 
 def fat_disk(t, files):

@@ -57,6 +57,14 @@ void *memory_seen(uint64_t gpa, uint64_t bytes, bool write)
     return guest_mem_ptr(&guest_mem, gpa, bytes);
 }
 
+static unsigned lent;
+
+bool memory_lend(uint64_t gpa)
+{
+    lent++;
+    return gpa == DEVICE + BYTES - 1u; /* a ROM's last byte */
+}
+
 uint64_t mmio_read(uint64_t gpa, unsigned size_bytes)
 {
     uint64_t value = 0;
@@ -85,7 +93,7 @@ static int setup(void **state)
     memset(p, 0, sizeof(*p));
     guest_mem = (struct guest_mem){ram, RAM_BYTES};
     injected = -1;
-    reads = writes = 0;
+    reads = writes = lent = 0;
     for (unsigned i = 0; i < BYTES; i++) device[i] = (uint8_t)(0x80u + i);
     p->state.cr0 = CR0_PE;
     p->state.seg[BH_CS].attr = CS_32;
@@ -192,6 +200,37 @@ static void cache_lines_flushed(void **state)
     assert_int_equal(vcpus[0].retries, 1);
 }
 
+/* Writes to ROM by what is not carried out, the processor's own among them: LTR sets a bit. */
+static void read_only_memory_is_lent(void **state)
+{
+    struct bh_vcpu_page *p = page();
+
+    p->info = BH_MEM_WRITE | BH_MEM_PRESENT;
+    access_by("\x0f\x00\xd8", 3, BYTES - 1u); /* ltr ax */
+    assert_int_equal(lent, 1);
+    assert_int_equal(p->rip, CODE); /* executed again */
+    assert_int_equal(vcpus[0].retries, 0);
+    access_by("\x0f\x00\xd8", 3, 0); /* a table in a device's registers */
+    assert_int_equal(lent, 2);
+    assert_int_equal(vcpus[0].retries, 1);
+    p->info = BH_MEM_READ;
+    access_by("\x0f\x00\xd8", 3, BYTES - 1u);
+    assert_int_equal(lent, 2);
+    p->info = BH_MEM_WRITE | BH_MEM_WALK; /* an accessed bit of page tables in ROM */
+    access_by("\x8b\x03", 2, BYTES - 1u);
+    assert_int_equal(lent, 3);
+    assert_int_equal(p->rip, CODE);
+    expect_assert_failure(access_by("\x8b\x03", 2, 0));
+    /* Code that was not there for a moment, and code that is not there. */
+    p->info = BH_MEM_FETCH;
+    access_by("\x8b\x03", 2, 0);
+    assert_int_equal(injected, VEC_UD);
+    injected = -1;
+    p->qual = 0x2000;
+    exit_memory();
+    assert_int_equal(injected, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup(fetched_bytes_end_early, setup),
         cmocka_unit_test_setup(strings_compared, setup),
         cmocka_unit_test_setup(cache_lines_flushed, setup),
+        cmocka_unit_test_setup(read_only_memory_is_lent, setup),
     };
     void *at = mmap((void *)BH_MONITOR_VCPU, 4096, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -1,9 +1,10 @@
 /*
  * Guest-physical memory: which piece of the VM's memory the guest sees where. Guest RAM has its
  * places for good; memory of devices (frame buffer, firmware) comes and goes as devices say.
- * May call: the attachment of the VM's memory to its GuestSpace.
+ * May call: the attachment of the VM's memory to its GuestSpace, clock.c.
  */
 #include "monitor.h"
+#include "string.h"
 
 #define PAGE_BYTES  4096u
 #define LARGE_BYTES 0x200000ull
@@ -19,6 +20,19 @@ struct view {
 };
 
 static struct view views[VIEWS_MAX];
+
+/*
+ * What is read-only may be written by instructions that are not carried out here, and by the
+ * processor itself: the busy bit of a descriptor in ROM, an accessed bit. A PC drops such writes.
+ * Here the guest gets a copy of the page for them, for a short while, in RAM that it sees nowhere:
+ * what lies behind VGA's window. Under the device lock.
+ */
+#define LENT_MAX ((unsigned)((GUEST_VGA_END - GUEST_VGA_HOLE) / PAGE_BYTES))
+#define LEND_NS  1000000u
+
+static uint64_t lent[LENT_MAX]; /* guest-physical pages */
+static unsigned nlent;
+static uint64_t lent_until_ns = NO_DEADLINE_NS;
 
 static uint64_t device_ram_used;
 
@@ -96,6 +110,77 @@ static void views_forget(uint64_t gpa, uint64_t bytes)
     self()->code_page.bytes = NULL;
 }
 
+static const struct view *view_at(uint64_t gpa)
+{
+    for (unsigned i = 0; i < VIEWS_MAX; i++)
+        if (gpa >= views[i].gpa && gpa - views[i].gpa < views[i].bytes) return &views[i];
+    return NULL;
+}
+
+static uint64_t map_flags(unsigned access)
+{
+    return BH_MAP_READ | (access & DEV_MAP_WRITE ? BH_MAP_WRITE : 0) |
+           (access & DEV_MAP_EXEC ? BH_MAP_EXEC : 0);
+}
+
+/* The page of a view that is not mapped anew. */
+static void page_map(const struct view *v, uint64_t gpa)
+{
+    (void)map(gpa, (uint64_t)v->at - BH_MONITOR_RAM + (gpa - v->gpa), PAGE_BYTES,
+              map_flags(v->access));
+}
+
+static void give_back(void)
+{
+    for (unsigned i = 0; i < nlent; i++) {
+        const struct view *v = view_at(lent[i]);
+
+        /* A page that cannot be mapped again exits: its device answers. */
+        if (unmap(lent[i], PAGE_BYTES) && v) page_map(v, lent[i]);
+    }
+    nlent = 0;
+    lent_until_ns = NO_DEADLINE_NS;
+}
+
+static bool lend(uint64_t gpa)
+{
+    const struct view *v = view_at(gpa);
+    uint64_t at;
+
+    if (!v || (v->access & DEV_MAP_WRITE) || guest_mem.size_bytes < GUEST_VGA_END) return false;
+    for (unsigned i = 0; i < nlent; i++)
+        if (lent[i] == gpa) return true; /* by another vCPU, meanwhile */
+    if (nlent == LENT_MAX) give_back();
+    at = GUEST_VGA_HOLE + nlent * (uint64_t)PAGE_BYTES;
+    memcpy(guest_mem.base + at, v->at + (gpa - v->gpa), PAGE_BYTES);
+    if (!unmap(gpa, PAGE_BYTES)) return false;
+    if (map(gpa, at, PAGE_BYTES, map_flags(DEV_MAP_WRITE | DEV_MAP_EXEC)) < PAGE_BYTES) {
+        page_map(v, gpa);
+        return false;
+    }
+    lent[nlent++] = gpa;
+    lent_until_ns = clock_ns() + LEND_NS;
+    return true;
+}
+
+bool memory_lend(uint64_t gpa)
+{
+    bool ok;
+
+    device_lock();
+    ok = lend(gpa & ~(uint64_t)(PAGE_BYTES - 1u));
+    device_unlock();
+    if (ok) self()->dirty |= DIRTY_DEVICES;
+    return ok;
+}
+
+uint64_t memory_deadline_ns(void) { return lent_until_ns; }
+
+void memory_tick(uint64_t now_ns)
+{
+    if (lent_until_ns <= now_ns) give_back();
+}
+
 void *memory_seen(uint64_t gpa, uint64_t bytes, bool write)
 {
     void *p = NULL;
@@ -133,6 +218,8 @@ bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, ui
     uint64_t at = (uint64_t)ram->bytes - BH_MONITOR_RAM + offset, done;
     struct view *view = view_free();
 
+    give_back();
+
     if (((offset | bytes | gpa) & (PAGE_BYTES - 1u)) || offset > ram->size_bytes ||
         bytes > ram->size_bytes - offset)
         return false;
@@ -141,9 +228,7 @@ bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, ui
         return unmap(gpa, bytes);
     }
     if (!view) return false;
-    done = map(gpa, at, bytes,
-               BH_MAP_READ | (access & DEV_MAP_WRITE ? BH_MAP_WRITE : 0) |
-                   (access & DEV_MAP_EXEC ? BH_MAP_EXEC : 0));
+    done = map(gpa, at, bytes, map_flags(access));
     /* RAM may be there: only what was mapped just now goes. */
     if (done < bytes) {
         (void)unmap(gpa, done);

@@ -143,10 +143,16 @@ void exit_memory(void)
     const struct insn *insn;
     uint8_t bytes[16];
 
-    if (p->info & BH_MEM_WALK) vm_stop("page tables outside RAM");
+    if (p->info & BH_MEM_WALK) {
+        if (!memory_lend(gpa)) vm_stop("page tables outside RAM");
+        return;
+    }
     if (p->info & BH_MEM_FETCH) {
-        /* A hole reads all ones, and FF FF is no instruction. */
-        inject_exception(VEC_UD, -1);
+        /* A hole reads all ones, and FF FF is no instruction. Or was it one for a moment? */
+        if (memory_seen(gpa, 1, false))
+            insn_retry("code that cannot be fetched");
+        else
+            inject_exception(VEC_UD, -1);
         return;
     }
     insn = decode_exit(bytes);
@@ -156,6 +162,7 @@ void exit_memory(void)
     }
     next = p->rip + insn->length;
     if (insn->op == INSN_OTHER) {
+        if ((p->info & BH_MEM_WRITE) && memory_lend(gpa)) return;
         if (mmio_rare(bytes, insn->length, mode(), gpa)) insn_go(next);
         return;
     }

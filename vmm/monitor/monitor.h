@@ -281,6 +281,13 @@ bool memory_map_ram(void);
 /** What the guest itself sees at [gpa, + bytes), RAM or memory of a device. Not under the device
  *  lock. @return NULL: accesses to it exit */
 void *memory_seen(uint64_t gpa, uint64_t bytes, bool write);
+/** An instruction that is not carried out writes to memory of a device that is read-only there, or
+ *  the processor does: let it, and drop what it has written. Takes the device lock.
+ *  @return true: have it executed again; false: there is no such memory */
+bool memory_lend(uint64_t gpa);
+/** When what is lent comes back; with the device lock held. */
+uint64_t memory_deadline_ns(void);
+void memory_tick(uint64_t now_ns);
 /** Memory for a device, zero, of what root has given for devices; 2 MiB aligned if taken before
  *  anything smaller. @return false: not that much left */
 bool memory_take(struct dev_ram *ram, uint64_t bytes);

@@ -291,6 +291,7 @@ static uint64_t devices_next_ns(void)
     ns = ns_min(ns, sata_deadline_ns());
     ns = ns_min(ns, watchdog.deadline_ns);
     ns = ns_min(ns, channel_deadline_ns());
+    ns = ns_min(ns, memory_deadline_ns());
     return ns_min(ns, pm.deadline_ns);
 }
 
@@ -321,6 +322,7 @@ static void devices_tick(uint64_t now)
     if (pm.deadline_ns <= now) acpi_pm_tick(&pm, now);
     if (watchdog.deadline_ns <= now) watchdog_tick(&watchdog, now);
     channel_tick(now);
+    memory_tick(now);
     virtio_devices_tick(now);
     sata_tick(now);
     console_input();
