@@ -156,6 +156,33 @@ static void pvh_loads(void **s)
     }
 }
 
+/* What a BIOS leaves at 0x400 (IBM PS/2 and PC BIOS Interface Technical Reference, section 3). */
+static void bios_data_is_there(void **s)
+{
+    (void)s;
+    image_make(false);
+    memset(ram, 0, 4 * MIB);
+    struct boot_request req = request(4);
+    assert_true(boot_load(&req, &state, &error));
+    assert_int_equal(le16_get(ram + 0x400), 0x3f8);
+    assert_int_equal(le16_get(ram + 0x40e), 0x9fc0); /* the extended area, in paragraphs */
+    assert_int_equal(ram[0x9fc00], 1);               /* and its size */
+    assert_int_equal(le16_get(ram + 0x410), 0x0202);
+    assert_int_equal(le16_get(ram + 0x413), 639);
+    assert_int_equal(ram[0x449] | ram[0x44a] | ram[0x463], 0);
+    req.screen = true;
+    assert_true(boot_load(&req, &state, &error));
+    assert_int_equal(le16_get(ram + 0x410), 0x0222);
+    assert_int_equal(ram[0x449], 3);
+    assert_int_equal(le16_get(ram + 0x44a), 80);
+    assert_int_equal(le16_get(ram + 0x463), 0x3d4);
+    assert_int_equal(ram[0x484], 24);
+    assert_int_equal(ram[0x485], 16);
+    /* Nothing else up to the loader's own tables. */
+    for (unsigned i = 0; i < 0x400; i++) assert_int_equal(ram[i], 0);
+    for (unsigned i = 0x500; i < 0x1000; i++) assert_int_equal(ram[i], 0);
+}
+
 static void multiboot_loads_elf(void **s)
 {
     (void)s;
@@ -327,6 +354,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(pvh_loads),
+        TEST(bios_data_is_there),
         TEST(multiboot_loads_elf),
         TEST(multiboot_loads_flat),
         TEST(segments_stay_in_their_place),

@@ -9,6 +9,22 @@
 #define PAGE_BYTES 4096ull
 #define PDE_BYTES  (2ull << 20)
 
+/* The BIOS data area (IBM PS/2 and PC BIOS Interface Technical Reference, section 3), as far as a
+ * kernel looks at it that was not started by a BIOS: Xen finds its place below 1 MiB by it. */
+#define BDA_COM1       0x400u
+#define BDA_EBDA       0x40Eu /* segment */
+#define BDA_EQUIPMENT  0x410u
+#define BDA_MEMORY_KIB 0x413u
+#define BDA_MODE       0x449u
+#define BDA_COLUMNS    0x44Au
+#define BDA_PAGE_BYTES 0x44Cu
+#define BDA_CRTC       0x463u
+#define BDA_ROWS       0x484u /* less one */
+#define BDA_POINTS     0x485u
+#define EBDA_GPA       0x9FC00u
+#define EQUIPMENT      0x0202u /* coprocessor, one serial port */
+#define EQUIPMENT_VGA  0x0020u /* 80 columns, colour */
+
 /* Access rights as in Intel SDM vol. 3C, 25.4.1: type, S, DPL, P, L, D/B, G, unusable. */
 #define ATTR_CODE32   0xC09Bu
 #define ATTR_CODE64   0xA09Bu
@@ -50,8 +66,8 @@ unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEM
     unsigned n = 0;
 
     /* The last KiB below 640 KiB is the extended BIOS data area of a PC. */
-    map[n++] = (struct memory_range){0, 0x9FC00, MEMORY_RAM};
-    map[n++] = (struct memory_range){0x9FC00, 0x400, MEMORY_RESERVED};
+    map[n++] = (struct memory_range){0, EBDA_GPA, MEMORY_RAM};
+    map[n++] = (struct memory_range){EBDA_GPA, 0x400, MEMORY_RESERVED};
     map[n++] = (struct memory_range){0xE0000, 0x20000, MEMORY_RESERVED};
     if (low_end > LEGACY_HOLE_END_GPA) {
         map[n++] =
@@ -114,6 +130,27 @@ static uint8_t *boot_area(const struct boot_request *req, struct boot_error *err
     return area;
 }
 
+static void put_bios_data(const struct boot_request *req, uint8_t *area)
+{
+    uint8_t *ebda = guest_mem_ptr(&req->mem, EBDA_GPA, 1);
+
+    le16_put(area + BDA_COM1, 0x3F8);
+    le16_put(area + BDA_EQUIPMENT, EQUIPMENT | (req->screen ? EQUIPMENT_VGA : 0));
+    if (ebda != NULL) {
+        le16_put(area + BDA_EBDA, EBDA_GPA >> 4);
+        le16_put(area + BDA_MEMORY_KIB, EBDA_GPA >> 10);
+        *ebda = 1; /* KiB */
+    }
+    if (req->screen) {
+        area[BDA_MODE] = 3;
+        le16_put(area + BDA_COLUMNS, 80);
+        le16_put(area + BDA_PAGE_BYTES, 4096);
+        le16_put(area + BDA_CRTC, 0x3D4);
+        area[BDA_ROWS] = 24;
+        area[BDA_POINTS] = 16;
+    }
+}
+
 static void put_state(uint8_t *area, uint64_t code_descriptor, uint16_t code_attributes,
                       struct boot_state *state)
 {
@@ -140,6 +177,7 @@ bool boot_state_protected(const struct boot_request *req, uint64_t rip, struct b
         return false;
     }
     memset(state, 0, sizeof(*state));
+    put_bios_data(req, area);
     put_state(area, 0x00CF9B000000FFFFull, ATTR_CODE32, state);
     state->rip = rip;
     state->cr0 = 0x11; /* PE, ET */
@@ -154,6 +192,7 @@ bool boot_state_long(const struct boot_request *req, uint64_t rip, struct boot_s
         return false;
     }
     memset(state, 0, sizeof(*state));
+    put_bios_data(req, area);
     put_state(area, 0x00AF9B000000FFFFull, ATTR_CODE64, state);
 
     uint8_t *pml4 = area + BOOT_PML4_GPA;

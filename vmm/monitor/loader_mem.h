@@ -48,10 +48,10 @@ bool boot_put_cmdline(const struct boot_request *req, uint64_t max_chars, struct
 bool boot_put_initrd(const struct boot_request *req, uint64_t floor, uint64_t ceiling,
                      uint64_t *gpa, struct boot_error *error);
 
-/** GDT and state for a 32-bit flat protected mode start without paging. */
+/** BIOS data area, GDT and state for a 32-bit flat protected mode start without paging. */
 bool boot_state_protected(const struct boot_request *req, uint64_t rip, struct boot_state *state,
                           struct boot_error *error);
-/** GDT, identity page tables for the first 4 GiB, and state for a 64-bit start. */
+/** The same with identity page tables for the first 4 GiB, and state for a 64-bit start. */
 bool boot_state_long(const struct boot_request *req, uint64_t rip, struct boot_state *state,
                      struct boot_error *error);
 
