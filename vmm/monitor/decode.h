@@ -45,11 +45,10 @@ enum insn_op {
     INSN_SCAS, /* reads ES:rDI, and compares it with rAX: the same */
 };
 
-#define INSN_READS  0x01u /* reads memory of size_bytes */
-#define INSN_WRITES 0x02u /* writes memory of size_bytes */
-#define INSN_SIGN   0x04u /* a load sign-extends to reg_bytes; otherwise it zero-extends */
-#define INSN_REPNE  0x04u /* of CMPS and SCAS: INSN_REP goes on while they differ, not while equal \
-                           */
+#define INSN_READS     0x01u /* reads memory of size_bytes */
+#define INSN_WRITES    0x02u /* writes memory of size_bytes */
+#define INSN_SIGN      0x04u /* a load sign-extends to reg_bytes; otherwise it zero-extends */
+#define INSN_REPNE     0x04u /* of CMPS, SCAS: INSN_REP goes on while they differ */
 #define INSN_IMMEDIATE 0x08u /* the operand that is not memory is imm, not reg */
 #define INSN_HIGH_BYTE 0x10u /* reg is AH, CH, DH or BH: bits 8..15 of registers 0..3 */
 #define INSN_REG_FIRST 0x20u /* the register is the first operand (destination) */

@@ -17,8 +17,7 @@ _Static_assert(VGA_MEMORY_BYTES(VGA_FRAME_BYTES) == BH_MONITOR_VGA_BYTES, "root 
 
 bool screen_memory(void)
 {
-    return !(start_block()->flags & BH_MONITOR_FLAG_VGA) ||
-           memory_take(&ram, BH_MONITOR_VGA_BYTES);
+    return !(start_block()->flags & BH_MONITOR_FLAG_VGA) || memory_take(&ram, BH_MONITOR_VGA_BYTES);
 }
 
 bool screen_init(struct bus *bus, const struct dev_host *host, struct pci *pci)
