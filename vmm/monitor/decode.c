@@ -206,7 +206,7 @@ static uint64_t sign_extend(uint64_t value, unsigned bits)
 
 /* Prefixes in the order they stand; of several segment overrides the last one counts, and of
  * several
- * @rep; 0: none. */
+ * REPs: @rep; 0: none. */
 static void read_prefixes(const ZydisDecodedInstruction *z, struct insn *insn, uint8_t *rep)
 {
     const bool long_mode = z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
