@@ -208,6 +208,14 @@ static void test_state(void **state)
     f.buffer_count = 3;
     f.buffer_done = 4;
     assert_false(pflash_state.loaded(&f));
+    f.buffer_done = 3;
+    assert_true(pflash_state.loaded(&f));
+    wr(0, 0xff);
+    wr(0, 0xe8);
+    wr(0, 2);
+    assert_true(pflash_state.loaded(&f));
+    f.buffer_done = 3; /* the next byte would be one too many */
+    assert_false(pflash_state.loaded(&f));
 }
 
 static void test_hammer(void **state)

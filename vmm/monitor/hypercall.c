@@ -48,15 +48,16 @@ static long send_ipi(const uint64_t bitmap[2], unsigned bits, uint64_t first, ui
 
 void exit_hypercall(void)
 {
-    struct vcpu *v = self();
-    struct bh_vcpu_page *p = v->page;
+    struct bh_vcpu_page *p = page();
     long answer = E_NOSYS;
 
-    if (!(v->wants_mmio >> BH_EXIT_HYPERCALL & 1u)) read_state(BH_STATE_SEG | BH_STATE_CR);
     if ((uint32_t)p->gpr[RAX] == HC_SEND_IPI) {
-        uint64_t mask = mode_64() ? UINT64_MAX : UINT32_MAX;
-        const uint64_t bitmap[2] = {p->gpr[RBX] & mask, p->gpr[RCX] & mask};
+        uint64_t mask, bitmap[2];
 
+        exit_brings_state();
+        mask = mode_64() ? UINT64_MAX : UINT32_MAX;
+        bitmap[0] = p->gpr[RBX] & mask;
+        bitmap[1] = p->gpr[RCX] & mask;
         if (p->state.seg[BH_SS].attr >> 5 & 3u) /* privilege level */
             answer = E_PERM;
         else

@@ -77,6 +77,16 @@ static bool is_prefix(uint8_t b, bool long_mode)
     }
 }
 
+void exit_brings_state(void)
+{
+    struct vcpu *v = self();
+
+    if (v->wants_mmio >> v->exit_reason & 1u) return;
+    read_state(BH_STATE_SEG | BH_STATE_CR);
+    if (bh_vcpu_want(BH_MONITOR_SLOT_VCPU + v->number, v->exit_reason, BH_GROUP_MMIO).err == BH_OK)
+        v->wants_mmio |= 1u << v->exit_reason;
+}
+
 void insn_skip_slow(uint32_t opcode, unsigned length)
 {
     struct bh_vcpu_page *p = page();
@@ -100,9 +110,5 @@ void insn_skip_slow(uint32_t opcode, unsigned length)
     next = p->rip + at + length;
     if (!mode_64()) next &= p->state.seg[BH_CS].attr & CS_32 ? 0xffffffffu : 0xffffu;
     insn_go(next);
-    /* From now on this exit brings along what the quick way needs. */
-    if (!(self()->wants_mmio >> self()->exit_reason & 1u) &&
-        bh_vcpu_want(BH_MONITOR_SLOT_VCPU + self()->number, self()->exit_reason, BH_GROUP_MMIO)
-                .err == BH_OK)
-        self()->wants_mmio |= 1u << self()->exit_reason;
+    exit_brings_state(); /* what the quick way needs */
 }

@@ -538,6 +538,8 @@ size_t insn_fetch(uint8_t bytes[16]);
 void insn_retry(const char *text);
 /** Is RIP at the HLT of a pair STI; HLT? */
 bool insn_between_sti_and_hlt(void);
+/** Segments, control registers and flags, now and with each exit of this kind to come. */
+void exit_brings_state(void);
 /** The long way of insn_skip(): prefixes, other modes, first time. */
 void insn_skip_slow(uint32_t opcode, unsigned length);
 /** The guest steps through its code: #DB after the instruction just skipped. */

@@ -268,7 +268,8 @@ static bool loaded(void *dev)
     struct pflash *f = dev;
 
     if (f->mode >= MODE_COUNT || f->buffer_count > PFLASH_BUFFER_BYTES ||
-        f->buffer_done > f->buffer_count || f->buffer_at >= f->size_bytes)
+        f->buffer_done > f->buffer_count || f->buffer_at >= f->size_bytes ||
+        (f->mode == MODE_BUFFER_DATA && f->buffer_done == f->buffer_count))
         return false;
     enter(f, (enum pflash_mode)f->mode);
     return true;
