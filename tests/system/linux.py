@@ -46,7 +46,7 @@ def two(t, test, host_cpus, seconds, timeout, icount=True):
                             f"bh.name={name}"}
            for seed, name in enumerate(("one", "two"), 1)}
     with start_vms(t, vms, host_cpus=host_cpus, timeout=timeout, icount=icount) as system:
-        system.expect("BH-DONE", timeout)
+        system.expect(r"BH-DONE \w+ \w+\r?\n", timeout)  # its whole line, before the other's come
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
     done = result.console.count(f"BH-DONE {test} pass")
