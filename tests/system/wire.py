@@ -28,7 +28,7 @@ def two_guests(t, host_cpus, timeout):
         system.expect("BH-PASS wire.send", timeout)
         vms = {row["name"]: row["wires"] for row in ask(system, "stats")}
         print(bhctl(system, "stats"), bhctl(system, "top", "--count=1"))
-        system.expect("BH-DONE", timeout)
+        system.expect(r"BH-DONE \w+ \w+\r?\n", timeout)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
     print(result.console)
@@ -172,7 +172,7 @@ def hostile_peer(t):
            "evil": {"memory-mib": 32, "kernel": "hello.elf", "append": f"attack=wire ms=250 again={ROUNDS}"}}
     with start_vms(t, vms, {"bad": ("client", "evil"), "good": ("client", "server")}, host_cpus=2,
                    timeout=850) as system:
-        system.expect("BH-DONE", 800)
+        system.expect(r"BH-DONE \w+ \w+\r?\n", 800)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
     print(result.console)
