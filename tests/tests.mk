@@ -57,11 +57,12 @@ build/bulkhead.iso: all $(RUN_IMAGES)
 #   // flags: -Wno-conversion -lfdt                 (optional; for the test itself and what it includes)
 # A source is compiled once for all tests. Linked out of the way of a monitor's fixed addresses
 # (bulkhead/monitor.h), which some of them map.
-UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -D_GNU_SOURCE -MMD -MP \
-    -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu \
+UNIT_INCLUDES := -D_GNU_SOURCE -I. -Ikernel/include -Ivmm/include -Ikernel -Iiommu \
     $(addprefix -iquote ,vmm/rt vmm/monitor vmm/monitor/dev vmm/root vmm/display policy/manifest) \
     -isystem build/third-party/zydis/include
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wshadow -Wno-unused-parameter \
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-pie -MMD -MP \
+    $(UNIT_INCLUDES)
 UNIT_LDFLAGS := -no-pie -Wl,-Ttext-segment=0x10000000
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_OBJECTS := build/tests/unit/objects

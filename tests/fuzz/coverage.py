@@ -30,6 +30,8 @@ PARTS = [("kernel/core", True), ("vmm/monitor", True), ("kernel/object", False),
 CFLAGS = ("-std=gnu11 -O0 -g --coverage -fprofile-update=atomic -fno-strict-aliasing -fno-pie -w "
           "-ffunction-sections -I. "
           "-Ikernel/include -Ivmm/include -Ikernel -Iiommu").split()
+# What a unit test may include: tests/tests.mk says.
+CFLAGS += os.environ["UNIT_INCLUDES"].split()
 JOBS = 2
 
 
@@ -42,7 +44,7 @@ class Program:
         self.out = f"{OUT}/{self.name}"
         self.fuzz = self.name.startswith("fuzz_")
         with open(path, encoding="utf-8") as f:
-            head = f.read().splitlines()[:8]
+            head = f.read().splitlines()[:12]
         says = {}
         for line in head:
             match = re.match(r"// (\w+): ?(.*)", line)

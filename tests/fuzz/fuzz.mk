@@ -82,4 +82,4 @@ fuzz: fuzz-build
 fuzz-keep: fuzz-build
 	@tests/fuzz/run.py --keep
 coverage: build/vmm/libzydis.a
-	@tests/fuzz/coverage.py
+	@UNIT_INCLUDES='$(UNIT_INCLUDES)' tests/fuzz/coverage.py
