@@ -213,7 +213,6 @@ def bhctl(emulator, *words, ok=(0,), seconds=120):
         while process.poll() is None and time.monotonic() < deadline:
             emulator.step(0.05)
         if process.poll() is None:
-            print(f"--- late: bhctl has not ended for {seconds} s", flush=True)
             process.kill()
         out, err = process.communicate()
     if process.returncode not in ok:

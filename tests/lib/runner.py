@@ -9,7 +9,6 @@ usage: runner.py [--full] [--no-system] [--jobs=N] [--only=TEXT] [--list] UNIT_T
 import argparse
 import importlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,9 +27,6 @@ NICE = 5
 SKIP_STATUS = 77
 TAIL_LINES = 40
 RETRIES = 3
-# QEMU, seen once in some thousand runs: the state that #VMEXIT saves is the host's, so that the guest "goes on"
-# right behind VMRUN, in the kernel's own text, where no guest has anything. docs/EMULATORS.md.
-HOST_RIP = re.compile(rb'"kind": "stopped", .*"rip": "0xffffffff802[0-9a-f]{5}"')
 # A unit test must not depend on the terminal, and sanitizers must end it at the first finding.
 UNIT_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
@@ -86,13 +82,11 @@ class Job:
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read().splitlines()[-TAIL_LINES:]
 
-    def worth_another(self):
-        """Whether it failed for want of time and nothing else, a limit of the test's, ours or the emulator's; or by
-        the emulator."""
+    def late(self):
+        """Whether it failed for want of time and nothing else: a hang limit of ours or the emulator's."""
         with open(self.log, "rb") as f:
             log = f.read()
-        late = self.detail.startswith("hangs") or b"--- status 124" in log or b"--- late:" in log
-        return (late or HOST_RIP.search(log) is not None) and b"PANIC" not in log
+        return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log)
 
     def last_line(self):
         lines = self.tail()
@@ -173,7 +167,7 @@ def show(job, progress=""):
 
 def run_again(failed):
     """A machine that does other things at the same time can make an emulator miss a hang limit. Up to
-    RETRIES cases that failed by it, or by HOST_RIP, and only by that, are run once more, alone; one that passes then is
+    RETRIES cases that failed by it, and only by it, are run once more, alone; one that passes then is
     named in the summary. A wrong result is never tried again."""
     if len(failed) > RETRIES:
         return
@@ -228,7 +222,7 @@ def main():
     finally:
         for job in running:
             job.kill()
-    run_again([job for job in done if job.verdict == "FAIL" and job.emulated and job.worth_another()])
+    run_again([job for job in done if job.verdict == "FAIL" and job.emulated and job.late()])
     if not args.only:
         for job in skipped_everywhere(done):
             job.verdict, job.detail = "FAIL", "skipped in every emulator"

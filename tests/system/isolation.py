@@ -26,7 +26,7 @@ PAIRS = {
 }
 for name, guests in PAIRS.items():
     for emulator, cpus in ("qemu", 1), ("qemu", 2), ("bochs", 2), ("bochs", 1):
-        case((emulator,), cost=30, limit=420, full=emulator == "bochs" and (cpus == 1 or name == "patterns"),
+        case((emulator,), cost=30, limit=420, full=(emulator, cpus) == ("bochs", 1),
              name=f"{name}_on_{cpus}", guests=guests, host_cpus=cpus)(both_pass)
 
 
@@ -72,7 +72,7 @@ def stopped_neighbour(t):
 def two_spinners(t):
     """Guests that only ever leave by host interrupts do not pile up in the kernel (stack)."""
     with start_vms(t, {"spinner1": vm("spin"), "spinner2": vm("spin"),
-                       "worker": vm("ram_pattern", "secs=2")}, timeout=200) as system:
+                       "worker": vm("ram_pattern", "secs=4")}, timeout=200) as system:
         check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 200, log=True),
               "the worker finished")
 
