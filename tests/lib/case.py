@@ -185,6 +185,11 @@ def start_vms(t, vms, wires=None, system=None, **settings):
     return start_manifest(t, source, **settings)
 
 
+def host_cpus(t, cpus):
+    """The machine's CPUs for as many virtual ones: Bochs has two."""
+    return min(cpus, 2) if t.emu == "bochs" else cpus
+
+
 def boot_sector(t, name):
     """A disk that begins with the boot sector of tests/system/guests/NAME.S."""
     built, disk = os.path.join(t.dir, "sector.o"), os.path.join(t.dir, "disk.img")

@@ -5,7 +5,7 @@ import re
 import struct
 
 import run
-from case import ask, bhctl, boot_sector, case, check, run_guest, start_guest, start_manifest, to_the_end
+from case import ask, bhctl, boot_sector, case, check, host_cpus, run_guest, start_guest, start_manifest, to_the_end
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
@@ -81,17 +81,23 @@ def fat_disk(t, files):
     return image
 
 
-@case(("qemu",), cost=60, limit=900)
-def ovmf_shell(t):
+def ovmf_shell(t, cpus, timeout):
     """OVMF starts its shell, which reads a file from a disk and powers off."""
     disk = fat_disk(t, {"hello.txt": "words on a FAT disk\r\n"})
-    with start_guest(t, firmware="ovmf", screen="none", disk=disk, timeout=850) as system:
-        check(system.expect("Shell> ", 800), "the shell asks for a command")
+    with start_guest(t, firmware="ovmf", screen="none", disk=disk, cpus=cpus,
+                     host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
+        check(system.expect("Shell> ", timeout), "the shell asks for a command")
         system.send(b"type fs0:\\hello.txt\r")
-        check(system.expect("words on a FAT disk", 100), "it reads the file")
+        check(system.expect("words on a FAT disk", timeout), "it reads the file")
         system.send(b"reset -s\r")
         result = to_the_end(system)
     check(result.status == 0 and "power-off" in result.log, "it powers off", result)
+
+
+case(("qemu",), cost=60, limit=900, name="ovmf_shell", cpus=1, timeout=850)(ovmf_shell)
+case(("qemu",), cost=60, limit=900, full=True, name="ovmf_shell_smp4", cpus=4, timeout=850)(ovmf_shell)
+case(("bochs",), cost=300, limit=2400, full=True, name="ovmf_shell", cpus=1, timeout=2300)(ovmf_shell)
+case(("bochs",), cost=400, limit=2400, full=True, name="ovmf_shell_smp4", cpus=4, timeout=2300)(ovmf_shell)
 
 
 def grub_image(t, *files, terminal=SERIAL):
@@ -110,12 +116,12 @@ def choose(system, entry, seconds):
     system.send(DOWN * entry + b"\r")
 
 
-def seabios_grub(t, timeout, **medium):
+def seabios_grub(t, timeout, cpus=1, **medium):
     """SeaBIOS boots GRUB; its menu is worked by keyboard, and powers off by the ACPI tables."""
     image = grub_image(t)
     medium = {name: image if value is True else value for name, value in medium.items()}
     with start_guest(t, firmware="seabios", mem=64, screen="none", timeout=timeout, icount=True,
-                     **medium) as system:
+                     cpus=cpus, host_cpus=host_cpus(t, cpus), **medium) as system:
         choose(system, 1, timeout)
         check(system.expect("picked the second", timeout), "the second entry")
         result = to_the_end(system)
@@ -127,6 +133,8 @@ case(("qemu",), cost=20, limit=400, timeout=350, name="seabios_grub_disk", disk=
 case(("qemu",), cost=15, limit=300, timeout=250, full=True, name="seabios_grub_sata", disk=True,
      diskbus="ahci")(seabios_grub)
 case(("bochs",), cost=60, limit=600, timeout=500, name="seabios_grub_cd", cdrom=True)(seabios_grub)
+case(("qemu", "bochs"), cost=60, limit=600, timeout=500, full=True, name="seabios_grub_smp4", cdrom=True,
+     cpus=4)(seabios_grub)
 
 
 @case(("qemu",), cost=40, limit=500, full=True)

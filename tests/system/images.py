@@ -1,31 +1,39 @@
 """Images that people bring: i386 and real-time kernels, Debian's installer, memtest86+, each to a sign of
-life that it could not give by half.
+life that it could not give by half. `make test` has each once; `make test-full` on both backends, with one
+virtual CPU and with four.
 """
 import hashlib
 import os
 import re
 import time
 
-from case import bhctl, build, case, check, run_guest, start_guest, to_the_end
+from case import bhctl, build, case, check, host_cpus, run_guest, start_guest, to_the_end
 
 IMAGES = "build/guests/images"
 
 
-def works(t, goal, kernel, initrd, machine, timeout):
+def works(t, goal, kernel, initrd, machine, timeout, cpus=1):
     """A kernel runs a workload to the end, and says what it is."""
     build(t, goal)
-    result = run_guest(t, f"{IMAGES}/{kernel}", initrd=initrd, timeout=timeout, icount=True,
+    result = run_guest(t, f"{IMAGES}/{kernel}", initrd=initrd, timeout=timeout, icount=True, cpus=cpus,
+                       host_cpus=host_cpus(t, cpus),
                        append=f"console=ttyS0 quiet bh.test=work bh.machine={machine}")
     check("BH-DONE work pass" in result.console, "the guest is not content", result)
     check(result.status == 0, "a power-off ends with 0", result)
     print(result.console)
 
 
-for name in ("686", "686-pae"):
-    case(("qemu",), cost=35, limit=450, timeout=400, name="linux_" + name.replace("-", "_"), goal="guests-i386",
-         kernel=f"vmlinuz-{name}", initrd=f"{IMAGES}/initrd-i386.cpio", machine="i686")(works)
-case(("qemu",), cost=30, limit=450, timeout=400, name="linux_rt", goal="guests-rt", kernel="vmlinuz-rt",
-     initrd="build/guests/linux/initrd.cpio", machine="PREEMPT_RT")(works)
+for _name, _settings in {
+        "linux_686": {"goal": "guests-i386", "kernel": "vmlinuz-686", "machine": "i686",
+                      "initrd": f"{IMAGES}/initrd-i386.cpio"},
+        "linux_686_pae": {"goal": "guests-i386", "kernel": "vmlinuz-686-pae", "machine": "i686",
+                          "initrd": f"{IMAGES}/initrd-i386.cpio"},
+        "linux_rt": {"goal": "guests-rt", "kernel": "vmlinuz-rt", "machine": "PREEMPT_RT",
+                     "initrd": "build/guests/linux/initrd.cpio"}}.items():
+    case(("qemu",), cost=35, limit=450, timeout=400, name=_name, **_settings)(works)
+    case(("qemu",), cost=60, limit=900, timeout=850, full=True, name=_name + "_smp4", cpus=4, **_settings)(works)
+    case(("bochs",), cost=300, limit=1800, timeout=1700, full=True, name=_name, **_settings)(works)
+    case(("bochs",), cost=400, limit=2400, timeout=2300, full=True, name=_name + "_smp4", cpus=4, **_settings)(works)
 
 
 class Screen:
@@ -69,27 +77,31 @@ class Picture:
         check(False, f"'{pattern}' was not seen in {seconds} s, after {keys}; the screen: {self.said}")
 
 
-@case(("qemu",), cost=60, limit=600)
-def memtest(t):
-    """One pass over all memory on both CPUs, without the test that waits five minutes: taken out in the menu."""
+def memtest(t, cpus, timeout):
+    """One pass over all memory on all CPUs, without the test that waits five minutes: taken out in the menu."""
     build(t, "guests-memtest")
-    with start_guest(t, f"{IMAGES}/memtest86+x64.bin", mem=8, cpus=2, host_cpus=2, screen="vga",
-                     timeout=550) as system:
+    with start_guest(t, f"{IMAGES}/memtest86+x64.bin", mem=8, cpus=cpus, screen="vga",
+                     host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
         screen = Picture(system)
-        screen.wait("Status: Testing", 150)
-        screen.wait("Test selection", 60, "<f1>")
-        screen.wait("Remove one test", 60, "<f1>")
-        screen.wait("Enter test #", 60, "<f2>")
-        screen.wait(r"\*\.\*{8}\.", 60, "10<enter>")
-        screen.wait("Skip current test", 60, "<f10>")
-        screen.wait("Pass: +1", 400, "<f10>")
+        screen.wait("Status: Testing", timeout)
+        screen.wait("Test selection", timeout, "<f1>")
+        screen.wait("Remove one test", timeout, "<f1>")
+        screen.wait("Enter test #", timeout, "<f2>")
+        screen.wait(r"\*\.\*{8}\.", timeout, "10<enter>")
+        screen.wait("Skip current test", timeout, "<f10>")
+        screen.wait("Pass: +1", timeout, "<f10>")
         said = screen.said
-    check(re.search(r"2 Threads +SMP: 2T \(PAR\)", said), f"both CPUs test: {said}")
+    check(cpus == 1 or re.search(rf"{cpus} Threads +SMP: {cpus}T \(PAR\)", said), f"all CPUs test: {said}")
     check(not re.search(r"Errors: +[1-9]", said), f"memory is sound: {said}")
 
 
-@case(("qemu",), cost=120, limit=1000, full=True)
-def installer(t):
+case(("qemu",), cost=60, limit=600, name="memtest", cpus=2, timeout=500)(memtest)
+case(("qemu",), cost=90, limit=900, full=True, name="memtest_smp4", cpus=4, timeout=800)(memtest)
+case(("bochs",), cost=300, limit=2400, full=True, name="memtest", cpus=1, timeout=2300)(memtest)
+case(("bochs",), cost=400, limit=2400, full=True, name="memtest_smp4", cpus=4, timeout=2300)(memtest)
+
+
+def installer(t, cpus, timeout):
     """Menus on the serial port, moved through by keys; a shell from the menu finds the disk and reads it."""
     build(t, "guests-installer")
     path = os.path.join(t.dir, "disk.img")
@@ -98,32 +110,42 @@ def installer(t):
         f.write(data)
     with start_guest(t, f"{IMAGES}/installer-linux", initrd=f"{IMAGES}/installer-initrd.gz", mem=800,
                      append="console=ttyS0,115200 quiet priority=low", disk=path, diskbus="ahci",
-                     timeout=950) as system:
+                     cpus=cpus, host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
         screen = Screen(system)
-        screen.wait("(?s)Debian installer main menu.*Choose language.*Abort the installation", 600)
-        screen.wait("Execute a shell", 60, b"E")
-        screen.wait("(?s)Interactive shell.*<Continue>", 60, b"\r")
-        screen.wait("built-in shell[^#]*~ # ", 60, b"\r")
-        screen.wait("/dev/sda", 60, b"list-devices disk\r")
-        screen.wait(hashlib.sha256(data).hexdigest(), 60, b"sha256sum /dev/sda\r")
+        screen.wait("(?s)Debian installer main menu.*Choose language.*Abort the installation", timeout)
+        screen.wait("Execute a shell", timeout, b"E")
+        screen.wait("(?s)Interactive shell.*<Continue>", timeout, b"\r")
+        screen.wait("built-in shell[^#]*~ # ", timeout, b"\r")
+        screen.wait("/dev/sda", timeout, b"list-devices disk\r")
+        screen.wait(hashlib.sha256(data).hexdigest(), timeout, b"sha256sum /dev/sda\r")
 
 
-@case(("qemu",), cost=300, limit=1800, full=True)
-def debian(t):
+case(("qemu",), cost=120, limit=1000, full=True, name="installer", cpus=1, timeout=950)(installer)
+case(("qemu",), cost=120, limit=1000, full=True, name="installer_smp4", cpus=4, timeout=950)(installer)
+case(("bochs",), cost=1200, limit=5400, full=True, name="installer", cpus=1, timeout=5300)(installer)
+case(("bochs",), cost=1200, limit=5400, full=True, name="installer_smp4", cpus=4, timeout=5300)(installer)
+
+
+def debian(t, cpus, timeout):
     """A disk as people have it: SeaBIOS, GRUB, Debian with systemd to its login; a file is written and read
     back from the disk, and the machine powers off."""
     build(t, "guests-debian")
-    with start_guest(t, firmware="seabios", disk=f"{IMAGES}/debian.img", mem=512, screen="none", cpus=2,
-                     host_cpus=2, timeout=1500) as system:
+    with start_guest(t, firmware="seabios", disk=f"{IMAGES}/debian.img", mem=512, screen="none",
+                     cpus=cpus, host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
         screen = Screen(system)
-        screen.wait("debian login: ", 1000)
-        screen.wait("Password: ", 60, b"root\r")
-        screen.wait("root@debian:~# ", 200, b"bulkhead\r")
-        screen.wait("(?s)running.*# ", 300, b"systemctl is-system-running --wait\r")
-        screen.wait("# ", 60, b"seq 100000 | tee numbers | sha256sum; sync\r")
-        screen.wait("# ", 60, b"echo 3 >/proc/sys/vm/drop_caches\r")
+        screen.wait("debian login: ", timeout)
+        screen.wait("Password: ", timeout, b"root\r")
+        screen.wait("root@debian:~# ", timeout, b"bulkhead\r")
+        screen.wait("(?s)running.*# ", timeout, b"systemctl is-system-running --wait\r")
+        screen.wait("# ", timeout, b"seq 100000 | tee numbers | sha256sum; sync\r")
+        screen.wait("# ", timeout, b"echo 3 >/proc/sys/vm/drop_caches\r")
         digest = hashlib.sha256("".join(f"{n}\n" for n in range(1, 100001)).encode()).hexdigest()
-        screen.wait(digest, 60, b"sha256sum numbers\r")
-        screen.wait("Power down", 300, b"systemctl poweroff\r")
+        screen.wait(digest, timeout, b"sha256sum numbers\r")
+        screen.wait("Power down", timeout, b"systemctl poweroff\r")
         result = to_the_end(system)
     check(result.status == 0, "a power-off ends with 0", result)
+
+
+case(("qemu",), cost=300, limit=1800, full=True, name="debian", cpus=1, timeout=1700)(debian)
+case(("qemu",), cost=300, limit=1800, full=True, name="debian_smp4", cpus=4, timeout=1700)(debian)
+case(("bochs",), cost=2400, limit=7200, full=True, name="debian", cpus=1, timeout=7100)(debian)

@@ -202,34 +202,38 @@ def served(t, files):
     return out
 
 
-@case(("qemu",), cost=90, limit=900)
-def ipxe(t):
+def ipxe(t, cpus, timeout):
     """Debian's iPXE gets an address from a Linux VM, a script and a micro guest by HTTP, and starts that."""
     script = os.path.join(t.new_dir(), "boot.ipxe")
     with open(script, "w", encoding="ascii") as f:
         f.write(SCRIPT)
     initrd = served(t, {"boot.ipxe": script, "hello.elf": "build/tests/guests/hello.elf"})
-    vms = {"client": {"memory-mib": 64, "firmware": "seabios", "display": "none", "debug-exit": True,
+    vms = {"client": {"memory-mib": 64, "cpus": cpus, "firmware": "seabios", "display": "none", "debug-exit": True,
                       "disks": {"cd": {"image": "ipxe.iso", "bus": "ahci", "cdrom": True}}},
            "server": {"memory-mib": 128, "kernel": "vmlinuz-cloud", "initrd": "initrd-srv.cpio",
                       "append": "console=ttyS0 quiet bh.test=pxe bh.name=server"}}
     # Not on virtual time: iPXE takes its randomness from clocks that disagree, and waits until they do.
-    with start_vms(t, vms, {"lan": ("client", "server")}, host_cpus=2, timeout=850,
+    with start_vms(t, vms, {"lan": ("client", "server")}, host_cpus=2, timeout=timeout,
                    images={"ipxe.iso": IPXE, "initrd-srv.cpio": initrd}) as system:
-        check(system.expect("Press Ctrl-B", 400), "iPXE has started")
+        check(system.expect("Press Ctrl-B", timeout), "iPXE has started")
         system.send(b"\x02")
-        check(system.expect("iPXE>", 100), "it has a command line")
+        check(system.expect("iPXE>", timeout), "it has a command line")
         for tried in range(1, 20):  # the server may not be there yet
             system.send(b"dhcp net0\r")
-            system.expect(r"(?s)(iPXE>.*?){%d}" % (tried + 1), 120)
+            system.expect(r"(?s)(iPXE>.*?){%d}" % (tried + 1), timeout)
             if re.search(rb"Configuring[^\n]*\. ok", system.console):
                 break
         system.send(b"chain ${filename}\r")
-        system.expect("BH-IPXE", 200)
-        system.expect("PASS", 100)
+        system.expect("BH-IPXE", timeout)
+        system.expect("PASS", timeout)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
     print(result.console)
     check("BH-IPXE 10.0.0.1" in result.console and "from 10.0.0.2" in result.console, "it has an address", result)
     check("PASS" in result.console, "the micro guest that it has fetched runs", result)
     check("BH-DONE pxe pass" in result.console, "the server is content", result)
+
+
+case(("qemu",), cost=90, limit=900, name="ipxe", cpus=1, timeout=850)(ipxe)
+case(("qemu",), cost=90, limit=900, full=True, name="ipxe_smp4", cpus=4, timeout=850)(ipxe)
+case(("bochs",), cost=400, limit=3000, full=True, name="ipxe", cpus=1, timeout=2900)(ipxe)
