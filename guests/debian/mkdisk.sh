@@ -8,14 +8,14 @@ out=$(realpath -m "$1")
 part=$out.part
 grub=/usr/lib/grub/i386-pc
 mib=700
-trap 'rm -f "$part" "$out".{core,hook,new}' EXIT
+trap 'rm -rf "$part" "$out".{core,hook,new,tree}' EXIT
 
 mode=root
 [ "$(id -u)" = 0 ] || mode=unshare
 # The hooks see the whole tree, with its owners, as $1.
 cat >"$out.hook" <<'END'
 set -eu
-root=$1 part=$2 mib=$3
+root=$1 part=$2 mib=$3 tree=$4
 echo root:bulkhead | chroot "$root" chpasswd
 echo debian >"$root/etc/hostname"
 echo "LABEL=root / ext4 defaults 0 1" >"$root/etc/fstab"
@@ -32,11 +32,13 @@ menuentry Debian {
 }
 EOF
 truncate -s "${mib}M" "$part"
-mke2fs -q -t ext4 -L root -d "$root" "$part"
+cp -ax "$root" "$tree" # without what is mounted there
+mke2fs -q -t ext4 -L root -d "$tree" "$part"
+rm -rf "$tree"
 END
 mmdebstrap --quiet --mode=$mode --variant=minbase --aptopt='APT::Install-Recommends "false"' \
     --include=systemd-sysv,linux-image-cloud-amd64,initramfs-tools,udev,kmod,login,passwd,iproute2 \
-    --customize-hook="sh '$out.hook' \"\$1\" '$part' $mib" bookworm /dev/null
+    --customize-hook="sh '$out.hook' \"\$1\" '$part' $mib '$out.tree'" bookworm /dev/null
 
 grub-mkimage -O i386-pc -d $grub -p '(hd0,msdos1)/boot/grub' -o "$out.core" \
     biosdisk part_msdos ext2 normal configfile echo linux serial terminal

@@ -413,9 +413,11 @@ static void invoke(struct input *in, bool strict)
     r = system_call(BH_SYS_invoke, cap, m->number, arg[0], arg[1], arg[2], arg[3]);
     if (strict && percpu()->current == t && r.err != BH_OK && r.err != BH_ERR_PREEMPTED &&
         host.tsc < percpu()->armed && !parts) {
-        /* The answer itself, where the kernel had something to do before it went back. */
+        /* The answer itself, and how it is given, where the kernel had something to do before it
+         * went back. */
         answer = (size_t)(t - threads) * sizeof(*t) + offsetof(struct thread, result);
         memcpy(before + answer, &t->result, sizeof(t->result) + sizeof(t->value));
+        before[(size_t)(t - threads) * sizeof(*t) + offsetof(struct thread, cont)] = t->cont;
         CHECK(memcmp(before, host_pool(), sizeof(before)) == 0);
     }
 }
