@@ -45,7 +45,18 @@ static int about_system(struct control_call *c)
     return BH_WIRE_OK;
 }
 
+/* What makes a VM anew and finds that it cannot: the one that asks may be it, and has no rings now.
+ */
+static int not_made(struct control_call *c)
+{
+    c->vm->state = VM_CRASHED;
+    c->vm->channel = NULL;
+    runs++;
+    return BH_WIRE_NOT_MADE;
+}
+
 const struct control_verb control_verbs[] = {
+    {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_RESTORE, OF_VM, not_made},
     {BH_WIRE_START, "start", MANIFEST_MAY_START, OF_VM, about_vm},
     {BH_WIRE_PAUSE, "pause", MANIFEST_MAY_PAUSE, OF_LIVING_VM, about_vm},
     {BH_WIRE_SHUTDOWN, "shutdown", MANIFEST_MAY_SHUTDOWN, OF_SYSTEM, about_system},
@@ -151,6 +162,19 @@ static void nobody(void **state)
     assert_int_equal(runs, 0);
 }
 
+static void its_own_end(void **state)
+{
+    (void)state;
+    begin_as(0, 0, MANIFEST_MAY_RESTORE | MANIFEST_MAY_START);
+    assert_int_equal(asked(BH_WIRE_RESTORE, "desktop"), UINT32_MAX);
+    assert_int_equal(runs, 1);
+    all[1].state = VM_RUNNING;
+    all[1].channel = &ring;
+    all[1].starts++;
+    memset(&ring, 0, sizeof(ring));
+    assert_int_equal(asked(BH_WIRE_START, "desktop"), BH_WIRE_OK);
+}
+
 /* An hour of requests, as fast as they are taken: of those that leave records few are carried out,
  * and the ring, which keeps AUDIT_RECORDS, loses others' records slowly. */
 static void flood(void **state)
@@ -218,7 +242,8 @@ static int map_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rights), cmocka_unit_test(nobody),
-                                       cmocka_unit_test(flood), cmocka_unit_test(garbage)};
+                                       cmocka_unit_test(its_own_end), cmocka_unit_test(flood),
+                                       cmocka_unit_test(garbage)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -332,6 +332,7 @@ static bool channel_poll(struct channel *ch)
     if (!attended(ch)) return false;
     busy = take(ch);
     if (ch->verb && ch->out_sent == ch->out_bytes) go_on(ch);
+    if (!attended(ch)) return false; /* its own VM was what it asked about */
     sent = send(ch);
     line_flush(&ch->line);
     return busy || (sent && (ch->verb || ch->out_sent < ch->out_bytes)) || (!sent && !ch->line.vm);
