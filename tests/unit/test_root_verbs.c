@@ -15,6 +15,7 @@
 #include "vmm/root/control_store.c"
 
 static struct ask_answer said;
+static char said_text[BH_CONTROL_TEXT_BYTES], part[BH_WIRE_PAYLOAD_BYTES];
 static struct vm vm;
 static struct manifest_vm config = {.name = "vm", .memory_mib = 64, .save_mib = 8};
 
@@ -58,6 +59,7 @@ bool ask_answered(struct vm *v, const void *asker, struct ask_answer *answer, vo
                   uint32_t out_room)
 {
     *answer = said;
+    if (out) memcpy(out, said_text, out_room < sizeof(said_text) ? out_room : sizeof(said_text));
     return true;
 }
 
@@ -73,6 +75,7 @@ static int run(int (*verb)(struct control_call *), const void *in, uint32_t in_b
         c.pause_tsc = 0;
         c.out_bytes = 0;
         status = verb(&c);
+        if (c.out_bytes != 0) memcpy(part, out, c.out_bytes);
     }
     return status;
 }
@@ -95,6 +98,21 @@ static void saved_length(void **state)
     assert_int_equal(run(control_save, NULL, 0), BH_WIRE_OK);
     assert_int_equal(vm.saved_bytes, said.values[0]);
     assert_int_equal(run(control_restore, NULL, 0), BH_WIRE_OK);
+}
+
+/* Why a VM cannot be restored is a monitor's word, and shown on a terminal. */
+static void refusal_text(void **state)
+{
+    (void)state;
+    vm.config = &config;
+    vm.state = VM_RUNNING;
+    vm.saved_bytes = 4096;
+    memset(said_text, 'x', sizeof(said_text));
+    memcpy(said_text, "saved: \033]52;c;eA==\a\033[6n\x9b\n", 25);
+    said = (struct ask_answer){.status = BH_WIRE_BAD_FILE, .out_bytes = sizeof(said_text)};
+    assert_int_equal(run(control_restore, NULL, 0), BH_WIRE_BAD_FILE);
+    assert_memory_equal(part, "saved: ?]52;c;eA==??[6n??xx", 27);
+    assert_int_equal(part[sizeof(said_text)], '\0');
 }
 
 /* More events taken than there were. */
@@ -126,6 +144,7 @@ static int map_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(saved_length),
+                                       cmocka_unit_test(refusal_text),
                                        cmocka_unit_test(typed_count)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);

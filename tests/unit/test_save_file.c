@@ -215,6 +215,19 @@ static void test_other_vm(void **state)
     expect_refused(h, "saved on CPU model 'model', this VM has 'other'");
     memset(h.cpu_model, 'x', sizeof(h.cpu_model));
     expect_refused(h, "'model', this VM has 'xxxxx");
+    { /* A file that somebody else has made: its words are shown on a terminal. */
+        struct save_file f;
+        struct save_header evil = mine();
+        uint8_t *small = malloc(4096);
+
+        memcpy(evil.cpu_model, "\033]0;x\a\033[6n\x9b", 12);
+        save_begin(&f, small, 4096);
+        assert_true(save_end(&f, &evil) != 0);
+        h = mine();
+        assert_false(save_open(&f, small, 4096, &h, &evil));
+        assert_non_null(strstr(f.error, "'?]0;x??[6n?', this VM has 'model'"));
+        free(small);
+    }
     h = mine();
     h.tsc_khz = 2000000;
     expect_refused(h, "frequency");

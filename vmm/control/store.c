@@ -159,6 +159,8 @@ static bool refusal_part(void *ctx, const uint8_t *payload, uint32_t bytes)
 }
 
 void verb_restore(const struct options *o, int argc, char **argv)
+    for (uint32_t i = 0; i < bytes; i++)
+        if (payload[i] != '\0' && (payload[i] < ' ' || payload[i] > '~')) return false;
 {
     char text[BH_WIRE_PAYLOAD_BYTES] = "";
     uint32_t status;

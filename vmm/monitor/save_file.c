@@ -152,13 +152,20 @@ static bool wrong(struct save_file *f, const char *error)
     return false;
 }
 
+/* The file may say anything. */
+static void model_put(char to[32], const char from[32])
+{
+    for (unsigned i = 0; i < 32u; i++)
+        to[i] = (from[i] >= ' ' && from[i] <= '~') || from[i] == '\0' ? from[i] : '?';
+    to[31] = '\0';
+}
+
 static bool wrong_model(struct save_file *f, const char saved[32], const char mine[32])
 {
     char from[32], here[32];
 
-    memcpy(from, saved, sizeof(from));
-    memcpy(here, mine, sizeof(here));
-    from[31] = here[31] = '\0'; /* the file may say anything */
+    model_put(from, saved);
+    model_put(here, mine);
     (void)fmt_buf(f->text, sizeof(f->text), "saved on CPU model '%s', this VM has '%s'", from,
                   here);
     return wrong(f, f->text);

@@ -60,11 +60,12 @@ int control_save(struct control_call *c)
 
 enum { RESTORE_LOOK, RESTORE_LOOKED, RESTORE_MAKE, RESTORE_MADE, RESTORE_REFUSED };
 
-/* Why not, in words; then the end. */
+/* Why not, in words of a monitor's, for people's terminals; then the end. */
 static int refused(struct control_call *c, const char *text, uint32_t bytes)
 {
     if (bytes >= BH_WIRE_PAYLOAD_BYTES) bytes = BH_WIRE_PAYLOAD_BYTES - 1u;
-    memcpy(c->out, text, bytes);
+    for (uint32_t i = 0; i < bytes; i++)
+        c->out[i] = text[i] == '\0' || (text[i] >= ' ' && text[i] <= '~') ? (uint8_t)text[i] : '?';
     c->out[bytes] = '\0';
     c->out_bytes = bytes + 1u;
     c->step = RESTORE_REFUSED;
