@@ -50,6 +50,7 @@ static void begin(unsigned count)
     port_used = 0;
     port_room = 16;
     for (unsigned i = 0; i < count; i++) {
+        manifest.vms[i].console = MANIFEST_CONSOLE_SERIAL;
         manifest.vms[i].name = i == 0 ? "desktop" : i == 1 ? "browser" : "server";
         all[i] = (struct vm){
             .number = i, .state = VM_RUNNING, .config = &manifest.vms[i], .console = &rings[i]};
@@ -163,12 +164,48 @@ static void test_flood(void **state)
     assert_string_equal(port + port_used - 3, "end");
 }
 
+/* VMs without a console are not among them: nothing of theirs is shown, nothing reaches them, and
+ * they wait for nobody. */
+static void test_none(void **state)
+{
+    (void)state;
+    begin(3);
+    manifest.vms[0].console = MANIFEST_CONSOLE_NONE;
+    console_init(&manifest, all, "k7qd");
+    note_len = note_sent = 0;
+    announce();
+    assert_non_null(strstr(polled(), "] browser (1 of 2)"));
+    for (unsigned i = 0; i < 3; i++) say_as(i, i == 0 ? "secret" : i == 1 ? "one" : "two");
+    typed = "a";
+    assert_string_equal(polled(), "one");
+    typed = "\x1d";
+    assert_null(strstr(polled(), "secret"));
+    assert_non_null(strstr(port, "] server (2 of 2)"));
+    assert_non_null(strstr(port, "two"));
+    typed = "b\x1d";
+    (void)polled();
+    typed = "c";
+    assert_string_equal(polled(), "");
+    assert_int_equal(rings[0].out_get, rings[0].out_put);
+    assert_int_equal(rings[0].in_put, 0);
+    assert_memory_equal(rings[1].in, "ac", 2);
+    assert_memory_equal(rings[2].in, "b", 1);
+    manifest.vms[1].console = manifest.vms[2].console = MANIFEST_CONSOLE_NONE;
+    console_init(&manifest, all, "k7qd");
+    note_len = note_sent = 0;
+    say_as(2, "secret");
+    typed = "d\x1d";
+    assert_string_equal(polled(), "");
+    assert_int_equal(rings[2].out_get, rings[2].out_put);
+    assert_int_equal(rings[1].in_put, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one),    cmocka_unit_test(test_imitation),
         cmocka_unit_test(test_hidden), cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_flood),  cmocka_unit_test(test_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

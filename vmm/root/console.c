@@ -25,7 +25,7 @@ static uint8_t kept_memory[KEPT_ALL]; /* each has kept_bytes of it, a power of t
 static uint32_t kept_bytes;
 static struct kept kept[VMS_MAX];
 static struct vm *vms;
-static unsigned nvms, shown;
+static unsigned nvms, consoles, shown; /* consoles: VMs that the manifest gives one */
 static const char *mark;
 static char note[NOTE_BYTES]; /* root's own words, between the VMs' */
 static unsigned note_len, note_sent;
@@ -40,7 +40,13 @@ static uint8_t *kept_byte(unsigned number, uint32_t at)
     return &kept_memory[number * kept_bytes + at % kept_bytes];
 }
 
-static bool several(void) { return nvms > 1u; }
+static bool several(void) { return consoles > 1u; }
+
+/* Of others nothing is shown, and what is typed reaches none. */
+static bool has_console(const struct vm *vm)
+{
+    return vm->config->console == MANIFEST_CONSOLE_SERIAL;
+}
 
 static void note_add(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void note_add(const char *format, ...)
@@ -73,11 +79,21 @@ static void note_label(const struct vm *vm)
 
 static void note_begin(void) { note_add("\r\n--- [%s] ", mark); }
 
+/* Which of the consoles is this VM's? */
+static unsigned place_of(unsigned number)
+{
+    unsigned place = 0;
+
+    for (unsigned i = 0; i <= number; i++) place += has_console(&vms[i]);
+    return place;
+}
+
 static void announce(void)
 {
     note_begin();
     note_label(&vms[shown]);
-    note_add(" (%u of %u)%s; Ctrl-] switches to the next console ---\r\n", shown + 1u, nvms,
+    note_add(" (%u of %u)%s; Ctrl-] switches to the next console ---\r\n", place_of(shown),
+             consoles,
              vms[shown].state == VM_STOPPED || vms[shown].state == VM_CRASHED ? ", ended" : "");
 }
 
@@ -85,11 +101,12 @@ static void announce(void)
 static void greet(const struct manifest *m)
 {
     note_begin();
-    note_add("Bulkhead: %u VMs on this terminal ---\r\n", nvms);
-    for (unsigned i = 0; i < nvms && i < GREET_MAX; i++) {
+    note_add("Bulkhead: %u VMs on this terminal ---\r\n", consoles);
+    for (unsigned i = 0; i < nvms && place_of(i) <= GREET_MAX; i++) {
         const struct manifest_vm *vm = vms[i].config;
 
-        note_add("--- [%s] %u ", mark, i + 1u);
+        if (!has_console(&vms[i])) continue;
+        note_add("--- [%s] %u ", mark, place_of(i));
         note_label(&vms[i]);
         note_add(", %u MiB, %s", vm->memory_mib, vm->wire_count ? "wired to " : "no wire");
         for (unsigned k = 0; k < vm->wire_count; k++) {
@@ -107,7 +124,9 @@ void console_init(const struct manifest *m, struct vm *all, const char *word)
     mark = word;
     vms = all;
     nvms = m->vm_count;
-    shown = 0;
+    consoles = nvms ? place_of(nvms - 1u) : 0;
+    for (shown = 0; consoles && !has_console(&vms[shown]); shown++)
+        ;
     kept_bytes = KEPT_MOST;
     while (kept_bytes * nvms > KEPT_ALL) kept_bytes /= 2u;
     if (!several()) return;
@@ -124,9 +143,10 @@ static unsigned take_output(struct vm *vm)
     uint32_t put = __atomic_load_n(&c->out_put, __ATOMIC_ACQUIRE);
     uint32_t used = put - get, n = 0;
 
-    if (used > BH_CONSOLE_OUT_BYTES) /* a broken peer: drop it all */
+    if (used > BH_CONSOLE_OUT_BYTES || !has_console(vm)) { /* a broken peer, or for nobody */
         get = put;
-    else
+        n = used;
+    } else
         for (; n < used; n++) {
             /* The VM shown must not lose a byte: what is not sent yet stays in the ring. */
             if (k->put - k->sent == kept_bytes) {
@@ -197,8 +217,12 @@ static bool put_key(struct vm *vm, uint8_t byte)
 
 static void key(uint8_t byte, bool *signal)
 {
+    if (consoles == 0) return;
     if (several() && byte == KEY_SWITCH) {
-        show((shown + 1u) % nvms);
+        unsigned next = (shown + 1u) % nvms;
+
+        while (!has_console(&vms[next])) next = (next + 1u) % nvms;
+        show(next);
         announce();
         /* From the start of what is kept, so that the screen makes sense. */
         kept[shown].sent = kept[shown].put > kept_bytes ? kept[shown].put - kept_bytes : 0;
