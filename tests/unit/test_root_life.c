@@ -295,10 +295,38 @@ static void restored(void **state)
     begin(1);
     poll(1);
     (void)life_stop(&all[0], 5);
-    assert_true(life_restore(&all[0]));
+    assert_int_equal(life_restore(&all[0]), BH_WIRE_OK);
     now_us += 10000;
     poll(1);
     assert_int_equal(kills[0], 0);
+}
+
+/* A guest that may stop or restore itself, and would rather not end: no time more for that. */
+static void asked_again(void **state)
+{
+    uint64_t left;
+
+    (void)state;
+    plain_configs();
+    begin(2);
+    poll(1);
+    (void)life_stop(&all[0], 5);
+    assert_int_equal(life_stop(&all[0], 3600000), BH_WIRE_OK);
+    assert_true(life_stopping(&all[0], &left));
+    assert_int_equal(left, 5);
+    assert_int_equal(life_restart(&all[0], 4), BH_WIRE_OK);
+    assert_true(life_stopping(&all[0], &left));
+    assert_int_equal(left, 4);
+    life_shut_down();
+    poll(1);
+    for (unsigned i = 0; i < 35; i++) {
+        (void)life_stop(&all[1], 3600000);
+        assert_int_equal(life_restore(&all[1]), BH_WIRE_SHUTTING_DOWN);
+        now_us += 1000000;
+        poll(1);
+    }
+    assert_int_equal(kills[1], 1);
+    assert_true(life_is_down());
 }
 
 static void start_is_cancelled(void **state)
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(waits_are_bounded),
         cmocka_unit_test(deadline),
         cmocka_unit_test(restored),
+        cmocka_unit_test(asked_again),
         cmocka_unit_test(start_is_cancelled),
         cmocka_unit_test(down_in_order),
         cmocka_unit_test(rights_name_their_rule),

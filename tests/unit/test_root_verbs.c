@@ -63,7 +63,7 @@ bool ask_answered(struct vm *v, const void *asker, struct ask_answer *answer, vo
     return true;
 }
 
-bool life_restore(struct vm *v) { return true; }
+uint32_t life_restore(struct vm *v) { return BH_WIRE_OK; }
 
 static int run(int (*verb)(struct control_call *), const void *in, uint32_t in_bytes)
 {

@@ -78,6 +78,7 @@ int control_restore(struct control_call *c)
     const uint64_t args[BH_CONTROL_ARGS] = {c->vm->saved_bytes};
     struct ask_answer answer;
     char text[BH_CONTROL_TEXT_BYTES] = "";
+    uint32_t status;
 
     if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
     if (c->vm->saved_bytes == 0) return BH_WIRE_NOT_SAVED;
@@ -95,7 +96,8 @@ int control_restore(struct control_call *c)
         c->step = RESTORE_MAKE; /* also when it hangs */
         return CONTROL_GO_ON;
     case RESTORE_MAKE:
-        if (!life_restore(c->vm)) return BH_WIRE_NOT_MADE;
+        status = life_restore(c->vm);
+        if (status != BH_WIRE_OK) return (int)status;
         ask_patiently(c, BH_CONTROL_HERE, NULL);
         c->step = RESTORE_MADE;
         return CONTROL_GO_ON;

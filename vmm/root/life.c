@@ -90,13 +90,17 @@ static void cancel_start(struct vm *vm)
 
 uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
 {
+    uint64_t end_tsc;
+
     if (vm->state == VM_STARTING) {
         cancel_start(vm);
         return BH_WIRE_OK;
     }
     if (!vm_lives(vm)) return BH_WIRE_NOT_RUNNING;
-    if (wait_ms == 0) wait_ms = vm->config->stop_wait_s * 1000ull;
-    plan_of(vm)->stop_tsc = after_ms(wait_ms);
+    end_tsc = after_ms(wait_ms ? wait_ms : vm->config->stop_wait_s * 1000ull);
+    /* Asked again it does not get more time: a guest that may stop itself would live for ever. */
+    if (plan_of(vm)->stop_tsc == 0 || end_tsc < plan_of(vm)->stop_tsc)
+        plan_of(vm)->stop_tsc = end_tsc;
     plan_of(vm)->again = false;
     vm_signal_stop(vm);
     if (vm->state == VM_PAUSED) ask(vm, NULL, BH_CONTROL_RESUME, NULL, NULL, 0);
@@ -127,11 +131,12 @@ uint32_t life_restart(struct vm *vm, uint64_t wait_ms)
     return status;
 }
 
-bool life_restore(struct vm *vm)
+uint32_t life_restore(struct vm *vm)
 {
+    if (shutting_down) return BH_WIRE_SHUTTING_DOWN;
     plan_of(vm)->stop_tsc = 0;
     plan_of(vm)->again = false;
-    return vm_restore(vm);
+    return vm_restore(vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
 }
 
 bool life_stopping(const struct vm *vm, uint64_t *left_ms)
