@@ -100,6 +100,29 @@ static void saved_length(void **state)
     assert_int_equal(run(control_restore, NULL, 0), BH_WIRE_OK);
 }
 
+/* A store of 5 GiB holds 5 GiB. */
+static void large_store(void **state)
+{
+    struct {
+        struct bh_wire_piece piece;
+        uint8_t bytes[8];
+    } piece = {.piece = {.total = 5ull << 30}};
+
+    (void)state;
+    vm.config = &config;
+    vm.state = VM_RUNNING;
+    config.save_mib = 5u * 1024u;
+    said = (struct ask_answer){.status = BH_WIRE_OK, .values = {5ull << 30}};
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_OK);
+    assert_int_equal(vm.saved_bytes, 5ull << 30);
+    said.values[0]++;
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_NO_ANSWER);
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_OK);
+    piece.piece.total++;
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_STORE_FULL);
+    config.save_mib = 8;
+}
+
 /* Why a VM cannot be restored is a monitor's word, and shown on a terminal. */
 static void refusal_text(void **state)
 {
@@ -143,9 +166,9 @@ static int map_info(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_length),
-                                       cmocka_unit_test(refusal_text),
-                                       cmocka_unit_test(typed_count)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(saved_length), cmocka_unit_test(large_store),
+        cmocka_unit_test(refusal_text), cmocka_unit_test(typed_count)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

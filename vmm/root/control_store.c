@@ -15,6 +15,9 @@
 
 static uint64_t after_us(uint64_t us) { return rt_tsc() + (uint64_t)info()->tsc_khz * us / 1000u; }
 
+/* The longest file of a saved VM. */
+static uint64_t most_bytes(const struct vm *vm) { return (uint64_t)vm->config->save_mib << 20; }
+
 /* The monitor goes through all that the guest uses: it has a minute for each GiB, and one more. */
 static void ask_patiently(struct control_call *c, enum bh_control_verb what,
                           const uint64_t args[BH_CONTROL_ARGS])
@@ -48,7 +51,7 @@ int control_save(struct control_call *c)
     case 1:
         if (!ask_answered(c->vm, c, &answer, NULL, 0)) return go_on(c, sizeof(uint64_t));
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
-        if (answer.values[0] > c->vm->config->save_mib << 20) return BH_WIRE_NO_ANSWER;
+        if (answer.values[0] > most_bytes(c->vm)) return BH_WIRE_NO_ANSWER;
         c->vm->saved_bytes = answer.values[0];
         memcpy(c->out, &answer.values[0], sizeof(answer.values[0]));
         c->out_bytes = sizeof(answer.values[0]);
@@ -141,7 +144,7 @@ int control_store_write(struct control_call *c)
     if (c->in_bytes <= sizeof(piece)) return BH_WIRE_BAD_REQUEST;
     memcpy(&piece, c->in, sizeof(piece));
     if (vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
-    if (piece.total > vm->config->save_mib << 20) return BH_WIRE_STORE_FULL;
+    if (piece.total > most_bytes(vm)) return BH_WIRE_STORE_FULL;
     if (piece.offset == 0) vm->saved_bytes = vm->store_taken = 0;
     if (vm->saved_bytes != 0 || piece.offset != vm->store_taken || piece.offset > piece.total ||
         bytes > piece.total - piece.offset)

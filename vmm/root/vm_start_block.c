@@ -63,7 +63,7 @@ void vm_fill_start(struct vm *vm, const struct images *m)
     wires_fill_start(vm, vm_wires_va(m, c));
     if (c->save_mib) {
         st->store_va = vm_store_va(m);
-        st->store_bytes = vm_store_bytes(c);
+        st->store_bytes = c->save_mib * MIB;
     }
     if (vm->restore) {
         st->restore_va = st->store_va;
