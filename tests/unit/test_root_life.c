@@ -146,6 +146,23 @@ static void who_is_needed_does_not_come(void **state)
     assert_true(strstr(all[0].reason, "after") != NULL);
 }
 
+/* The one that the others are after ends at once, and is started again: they wait for it. */
+static void who_is_needed_comes_again(void **state)
+{
+    (void)state;
+    chain();
+    configs[2].restart = MANIFEST_RESTART_ALWAYS;
+    begin(5);
+    poll(1);
+    ends(2, VM_CRASHED);
+    poll(1);
+    assert_int_equal(all[0].state, VM_STARTING);
+    assert_int_equal(all[1].state, VM_STARTING);
+    now_us += 1000000;
+    poll(5);
+    assert_string_equal(order, "2210");
+}
+
 static void rules_for_ends(void **state)
 {
     static const struct {
@@ -413,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_is_kept),
         cmocka_unit_test(who_is_needed_does_not_come),
+        cmocka_unit_test(who_is_needed_comes_again),
         cmocka_unit_test(rules_for_ends),
         cmocka_unit_test(storm),
         cmocka_unit_test(waits_double),

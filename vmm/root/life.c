@@ -256,6 +256,11 @@ void life_poll(void)
         if (vm_lives(vm) && plans[i].stop_tsc != 0 && now >= plans[i].stop_tsc)
             vm_kill(vm, "killed: it has not stopped in time");
         if (vm->has_ended) look_at_end(vm);
+    }
+    /* Whoever is started again is starting by now, and waited for. */
+    for (unsigned i = 0; i < vm_count; i++) {
+        struct vm *vm = &vms[i];
+
         if (vm->state == VM_STARTING && now >= plans[i].start_tsc && others_run(vm) &&
             !vm_start(vm, i, vm->config, root_ntfn))
             say("vm %s: not started", vm->config->name);
