@@ -124,22 +124,35 @@ static void print_dot(const struct manifest *m)
     printf("}\n");
 }
 
+/* A bit for each VM. */
+struct set {
+    uint64_t word[MANIFEST_VM_WORDS];
+};
+
+static bool runs_on(const struct manifest_vm *vm, uint32_t cpu)
+{
+    for (uint32_t k = 0; k < vm->cpus; k++) {
+        if (vm->vcpu_cpu[k] == cpu) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* VMs that run on a CPU together: what one does can be timed by the other. */
 static void shared_cpus(const struct manifest *m)
 {
     for (uint32_t cpu = 0; cpu < MANIFEST_MAX_CPUS; cpu++) {
-        uint64_t on = 0;
+        uint32_t on = 0;
         for (uint32_t i = 0; i < m->vm_count; i++) {
-            for (uint32_t k = 0; k < m->vms[i].cpus; k++) {
-                on |= m->vms[i].vcpu_cpu[k] == cpu ? 1ull << i : 0;
-            }
+            on += runs_on(&m->vms[i], cpu) ? 1u : 0u;
         }
-        if ((on & (on - 1)) == 0) {
+        if (on < 2) {
             continue;
         }
         printf("CPU %u is shared, in turns, by", cpu);
         for (uint32_t i = 0; i < m->vm_count; i++) {
-            if ((on >> i & 1u) != 0) {
+            if (runs_on(&m->vms[i], cpu)) {
                 printf(" %s", m->vms[i].name);
             }
         }
@@ -147,19 +160,25 @@ static void shared_cpus(const struct manifest *m)
     }
 }
 
-/* Whom bytes of VM @from get to over wires, the VMs on the way passing them on: a bit each. */
-static uint64_t reached(const struct manifest *m, uint32_t from)
+/* Whom bytes of VM @from get to over wires, the VMs on the way passing them on; and itself. */
+static struct set reached(const struct manifest *m, uint32_t from)
 {
-    uint64_t all = 1ull << from, before = 0;
+    struct set all = {{0}};
+    bool more = true;
 
-    while (all != before) {
-        before = all;
+    manifest_add_to_set(all.word, from);
+    while (more) {
+        more = false;
         for (uint32_t i = 0; i < m->wire_count; i++) {
-            const uint64_t ends = 1ull << m->wires[i].vm[0] | 1ull << m->wires[i].vm[1];
-            all |= (all & ends) != 0 ? ends : 0;
+            const uint32_t *vm = m->wires[i].vm;
+            if (manifest_in_set(all.word, vm[0]) != manifest_in_set(all.word, vm[1])) {
+                manifest_add_to_set(all.word, vm[0]);
+                manifest_add_to_set(all.word, vm[1]);
+                more = true;
+            }
         }
     }
-    return all & ~(1ull << from);
+    return all;
 }
 
 static bool wired(const struct manifest *m, uint32_t a, uint32_t b)
@@ -176,17 +195,17 @@ static bool wired(const struct manifest *m, uint32_t a, uint32_t b)
 static void who_reaches_whom(const struct manifest *m)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        const uint64_t all = reached(m, i);
-        const char *between = " ";
-        printf("%s reaches%s", m->vms[i].name, all == 0 ? " no other VM" : "");
+        const struct set all = reached(m, i);
+        const char *between = " reaches ";
+        printf("%s", m->vms[i].name);
         for (uint32_t j = 0; j < m->vm_count; j++) {
-            if ((all >> j & 1u) != 0) {
+            if (j != i && manifest_in_set(all.word, j)) {
                 printf("%s%s%s", between, m->vms[j].name,
                        wired(m, i, j) ? "" : " (through others)");
                 between = ", ";
             }
         }
-        printf("\n");
+        printf("%s\n", m->vms[i].wire_count == 0 ? " reaches no other VM" : "");
     }
 }
 

@@ -56,6 +56,16 @@ def views(t):
           "all on one")
     dot = t.command(CHECKER, "graph", blob, "--dot")
     check('"desktop" -> "policy" [label="inside", dir=both];' in dot and dot.count("{") == dot.count("}"), dot)
+    many = run.manifest_source({f"v{i}": vm for i in range(70)}, {"w": ("v0", "v69")})
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(many)
+    run.compile_manifest(source, blob)
+    drawn = t.command(CHECKER, "graph", blob, "--cpus", "64").splitlines()
+    for line in ("v0 reaches v69", "v69 reaches v0", "v5 reaches no other VM", "CPU 5 is shared, in turns, by v5 v69"):
+        check(line in drawn, line)
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text)
+    run.compile_manifest(source, blob)
     said = t.command(CHECKER, "explain", blob, "--vm", "desktop")
     check("started at boot after policy" in said and "on the wire inside to policy" in said and "server" not in said, said)
     check("started again" in t.command(CHECKER, "explain", blob), "all of it")
