@@ -83,7 +83,7 @@ void audit_text(const char *key, const char *value)
 
 void audit_end(void)
 {
-    uint64_t us = (rt_tsc() - info()->root_entry_tsc) * 1000u / info()->tsc_khz;
+    uint64_t us = ticks_to_ns(rt_tsc() - info()->root_entry_tsc) / 1000u;
 
     room = AUDIT_LINE_BYTES;
     add(", \"seq\": %lu, \"us\": %lu}", count, us);
