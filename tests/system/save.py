@@ -73,6 +73,7 @@ def file(t):
         saved = ask(system, "save", "work", path)
         last = int(re.findall(rb"COUNT (\d+)", system.console)[-1])
     check(os.path.getsize(path) == saved["bytes"], "all of it", saved)
+    check(os.stat(path).st_mode & 0o77 == 0, "for its owner only: it holds all that the guest knows")
     vms = {"other": dict(COUNT, **{"cpu-model": "x86-64-v2"}), "work": dict(COUNT, start="manual")}
     with start_vms(t, vms, icount=True, timeout=290) as system:
         check(system.expect(r"COUNT 2\b", 60), "another guest counts")

@@ -3,9 +3,11 @@
  * through before any of it is sent, by the monitor's own reader. May call: link.c, save_file.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "bhctl.h"
 #include "save_file.h"
@@ -65,16 +67,20 @@ static bool bytes_part(void *ctx, const uint8_t *payload, uint32_t bytes)
     return true;
 }
 
-/* What was there is there until the new file is whole. */
+/* What was there is there until the new file is whole. It holds all that the guest knows: for its
+ * owner only. */
 static void write_file(const char *path, const struct saved *s)
 {
     char part[4096];
     FILE *f;
+    int fd;
     bool ok;
 
     if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
         die(EXIT_REFUSED, "%s: the name is too long", path);
-    f = fopen(part, "wb");
+    (void)unlink(part);
+    fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    f = fd < 0 ? NULL : fdopen(fd, "wb");
     if (f == NULL) die(EXIT_REFUSED, "%s: %s", part, strerror(errno));
     ok = fwrite(s->bytes, 1, s->size, f) == s->size && fflush(f) == 0 && fsync(fileno(f)) == 0;
     if (fclose(f) != 0) ok = false;
@@ -153,14 +159,14 @@ static void send_from(const char *vm, const char *path)
 static bool refusal_part(void *ctx, const uint8_t *payload, uint32_t bytes)
 {
     if (bytes == 0 || bytes > BH_WIRE_PAYLOAD_BYTES || payload[bytes - 1u] != '\0') return false;
+    for (uint32_t i = 0; i < bytes; i++)
+        if (payload[i] != '\0' && (payload[i] < ' ' || payload[i] > '~')) return false;
     memcpy(ctx, payload, bytes);
     if (bytes == 1u && isatty(2)) fputc('.', stderr); /* it goes on */
     return true;
 }
 
 void verb_restore(const struct options *o, int argc, char **argv)
-    for (uint32_t i = 0; i < bytes; i++)
-        if (payload[i] != '\0' && (payload[i] < ' ' || payload[i] > '~')) return false;
 {
     char text[BH_WIRE_PAYLOAD_BYTES] = "";
     uint32_t status;
