@@ -246,6 +246,19 @@ static void test_merged(void **state)
     assert_true(port.receive(port.dev, &plain, frame, 60));
 }
 
+/* How long the headers are is the sender's word: not longer than the frame. */
+static void test_header_hint(void **state)
+{
+    struct net_offload tso = {1, NET_GSO_TCPV4, 0xffff, 1448, 34, 16};
+
+    (void)state;
+    setup(F_MRG | F_GUEST_CSUM | F_GUEST_TSO4);
+    rx_buffer(0, DATA_GPA, 3000);
+    assert_true(port.receive(port.dev, &tso, frame, 2000));
+    assert_int_equal(get16(DATA_GPA + 2), 2000);
+    assert_int_equal(get16(DATA_GPA + 4), 1448);
+}
+
 /* A guest that takes no unfinished checksums is given finished ones (RFC 1071). */
 static void test_finished(void **state)
 {
@@ -344,8 +357,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),       cmocka_unit_test(test_send),
         cmocka_unit_test(test_send_blocked), cmocka_unit_test(test_receive),
-        cmocka_unit_test(test_merged),       cmocka_unit_test(test_finished),
-        cmocka_unit_test(test_reflector),    cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_merged),       cmocka_unit_test(test_header_hint),
+        cmocka_unit_test(test_finished),     cmocka_unit_test(test_reflector),
+        cmocka_unit_test(test_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

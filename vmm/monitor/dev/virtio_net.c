@@ -236,9 +236,12 @@ static bool receive_cut(struct virtio_net *n, const struct arrival *whole)
 static bool receive(void *dev, const struct net_offload *o, const uint8_t *frame, uint32_t bytes)
 {
     struct virtio_net *n = dev;
-    const struct arrival a = {o, frame, bytes, NULL};
+    struct net_offload told = *o;
+    const struct arrival a = {&told, frame, bytes, NULL};
     bool lost;
 
+    /* A hint, which drivers may take for more than that: never beyond the frame. */
+    if (told.header_bytes > bytes) told.header_bytes = (uint16_t)bytes;
     if (!virtio_live(&n->virtio, RX) || !net_offload_fits(o, bytes)) {
         n->port->count->dropped++;
         return true;
