@@ -31,6 +31,7 @@
 #define MANIFEST_MAX_DISKS      4u       /* of a VM */
 #define MANIFEST_MAX_DISK_NAME  20u      /* characters: guests see it as the serial number */
 #define MANIFEST_MAX_DISK_MIB   65536u   /* they lie in memory */
+#define MANIFEST_MAX_CHANNELS   32u      /* VMs whose guests have a control channel */
 #define MANIFEST_MAX_RESTARTS   100u
 #define MANIFEST_MAX_WAIT_MS    600000u
 #define MANIFEST_MAX_STOP_S     3600u
@@ -287,6 +288,7 @@ enum manifest_rule_id {
     RULE_STOP_RANGE,
     RULE_MAY_WORDS,
     RULE_MAY_TARGET,
+    RULE_MAY_COUNT,
     RULE_AFTER_KNOWN,
     RULE_AFTER_BOOT,
     RULE_AFTER_CYCLE,

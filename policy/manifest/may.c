@@ -105,8 +105,15 @@ static void about_vm(struct report *r, struct manifest *m, struct manifest_vm *v
 
 void manifest_check_may(struct report *r, struct manifest *m)
 {
+    uint32_t channels = 0;
     for (uint32_t i = 0; i < m->vm_count; i++) {
         struct manifest_vm *vm = &m->vms[i];
+        channels += vm->may_texts.text != NULL ? 1u : 0u;
+        if (vm->may_texts.text != NULL && channels == MANIFEST_MAX_CHANNELS + 1u) {
+            report_begin(r, vms_path, vm->name, "may");
+            report_text(r, "is one control channel too many; give it to 32 VMs at most");
+            report_end(r, RULE_MAY_COUNT);
+        }
         size_t next; /* a VM without texts has no pointer to count on from */
         for (size_t at = 0; at < vm->may_texts.bytes; at = next) {
             const char *text = vm->may_texts.text + at;

@@ -70,6 +70,7 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_MAY_WORDS] = {"may-words", "what a guest may is said in words of bhctl's verbs"},
     [RULE_MAY_TARGET] = {"may-target", "a guest may do something about VMs that there are, each "
                                        "named once"},
+    [RULE_MAY_COUNT] = {"may-count", "at most 32 guests have a control channel"},
     [RULE_AFTER_KNOWN] = {"after-known", "a VM is started after others that there are, once each"},
     [RULE_AFTER_BOOT] = {"after-boot", "what starts at boot is after nothing that does not"},
     [RULE_AFTER_CYCLE] = {"after-cycle", "no VM waits for itself"},

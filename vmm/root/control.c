@@ -27,8 +27,8 @@
 #define GUEST_RECORD_MS 5000u
 /* A guest that takes nothing for so long has gone: its request is dropped. */
 #define STUCK_MS 5000u
-/* One for the host, and one for each guest that may ask; those that are too many get no answer. */
-#define CHANNELS_MAX 33u
+/* One for the host, and one for each guest that may ask. */
+#define CHANNELS_MAX (1u + MANIFEST_MAX_CHANNELS)
 /* So long a request waits for a VM's monitor that is at work for another. */
 #define BUSY_MS 3000u
 
