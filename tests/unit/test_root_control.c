@@ -55,7 +55,21 @@ static int not_made(struct control_call *c)
     return BH_WIRE_NOT_MADE;
 }
 
+/* What needs the monitor a dozen times, and finds it at work for another for a second each time. */
+static int many_questions(struct control_call *c)
+{
+    runs++;
+    if (now_us - c->at < 1000000u && c->at != 0) return ask_wait(c);
+    c->at = now_us;
+    return ++c->step > 12u ? BH_WIRE_OK : CONTROL_GO_ON;
+}
+
+/* And what finds it so for ever. */
+static int no_turn(struct control_call *c) { return ask_wait(c); }
+
 const struct control_verb control_verbs[] = {
+    {BH_WIRE_SCREENSHOT, "screenshot", MANIFEST_MAY_SCREENSHOT, OF_LIVING_VM, many_questions},
+    {BH_WIRE_TYPE, "type", MANIFEST_MAY_TYPE, OF_LIVING_VM, no_turn},
     {BH_WIRE_RESTORE, "restore", MANIFEST_MAY_RESTORE, OF_VM, not_made},
     {BH_WIRE_START, "start", MANIFEST_MAY_START, OF_VM, about_vm},
     {BH_WIRE_PAUSE, "pause", MANIFEST_MAY_PAUSE, OF_LIVING_VM, about_vm},
@@ -118,22 +132,29 @@ static void polled(void)
     }
 }
 
-/* @return the status of the answer */
-static uint32_t asked(uint16_t verb, const char *vm)
+/* @return the status of the answer; UINT32_MAX: there is none yet */
+static uint32_t answered(void)
 {
-    static struct wire_frame out, in;
+    static struct wire_frame in;
     uint32_t status = UINT32_MAX;
 
-    memset(&out, 0, sizeof(out));
-    out.header = (struct bh_wire_header){.verb = verb, .bytes = vm ? BH_WIRE_NAME_BYTES : 0};
-    if (vm) strcpy((char *)wire_payload(&out), vm);
-    send_bytes(out.bytes, wire_seal(&out, BH_WIRE_REQUEST));
     polled();
     while (ring.in_get != ring.in_put)
         if (wire_take(&in, ring.in[ring.in_get++ % BH_CONSOLE_IN_BYTES]) == WIRE_FRAME &&
             in.header.kind == BH_WIRE_END)
             status = in.header.status;
     return status;
+}
+
+static uint32_t asked(uint16_t verb, const char *vm)
+{
+    static struct wire_frame out;
+
+    memset(&out, 0, sizeof(out));
+    out.header = (struct bh_wire_header){.verb = verb, .bytes = vm ? BH_WIRE_NAME_BYTES : 0};
+    if (vm) strcpy((char *)wire_payload(&out), vm);
+    send_bytes(out.bytes, wire_seal(&out, BH_WIRE_REQUEST));
+    return answered();
 }
 
 static void rights(void **state)
@@ -160,6 +181,22 @@ static void nobody(void **state)
     assert_int_equal(asked(BH_WIRE_PAUSE, "nobody"), BH_WIRE_FORBIDDEN);
     assert_int_equal(asked(BH_WIRE_START, ""), BH_WIRE_FORBIDDEN);
     assert_int_equal(runs, 0);
+}
+
+/* Who needs a busy monitor gives up when its turn does not come, not when it needs many. */
+static void turns(void **state)
+{
+    uint32_t status = UINT32_MAX;
+
+    (void)state;
+    begin_as(0, MANIFEST_MAY_SCREENSHOT | MANIFEST_MAY_TYPE, 0);
+    for (unsigned i = 0; i < 100u && status == UINT32_MAX; i++)
+        status = i == 0 ? asked(BH_WIRE_SCREENSHOT, "browser") : answered();
+    assert_int_equal(status, BH_WIRE_OK);
+    status = UINT32_MAX;
+    for (unsigned i = 0; i < 100u && status == UINT32_MAX; i++)
+        status = i == 0 ? asked(BH_WIRE_TYPE, "browser") : answered();
+    assert_int_equal(status, BH_WIRE_BUSY);
 }
 
 static void its_own_end(void **state)
@@ -241,9 +278,9 @@ static int map_info(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rights), cmocka_unit_test(nobody),
-                                       cmocka_unit_test(its_own_end), cmocka_unit_test(flood),
-                                       cmocka_unit_test(garbage)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rights),      cmocka_unit_test(nobody),
+                                       cmocka_unit_test(its_own_end), cmocka_unit_test(turns),
+                                       cmocka_unit_test(flood),       cmocka_unit_test(garbage)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

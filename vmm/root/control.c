@@ -277,6 +277,7 @@ int ask_wait(struct control_call *c)
 
 static void go_on(struct channel *ch)
 {
+    const uint32_t step = ch->call.step;
     int status;
 
     clear_part(ch);
@@ -284,6 +285,7 @@ static void go_on(struct channel *ch)
         status = BH_WIRE_NOT_RUNNING;
     else
         status = ch->verb->run(&ch->call);
+    if (ch->call.step != step) ch->call.wait_tsc = 0; /* it has got on */
     if (status != CONTROL_GO_ON) {
         drop(ch);
         answer(ch, BH_WIRE_END, (uint32_t)status, ch->call.out_bytes);
