@@ -161,7 +161,7 @@ class System:
             f.write(mkboot.boot_image(read(ROOT), files))
         # Only an estimate of what the machine needs; root checks against what it really has.
         with open(source, encoding="utf-8") as f:
-            sizes_mib = re.findall(r"(?:memory|size|overlay)-mib\s*=\s*<\s*(\w+)\s*>", f.read())
+            sizes_mib = re.findall(r"(?:memory|save|size|overlay)-mib\s*=\s*<\s*(\w+)\s*>", f.read())
         self.mem = sum(int(size, 0) for size in sizes_mib) + HOST_MEM_EXTRA
         self.mem += 3 * os.path.getsize(self.boot) // (1024 * 1024)
         self.mem = (self.mem + 127) // 128 * 128
