@@ -81,14 +81,17 @@ int control_protections(struct control_call *c)
     return CONTROL_GO_ON;
 }
 
-static void put_links(struct bh_wire_stats *w, const struct vm *vm)
+/* Who may not ask about the VM at the other end of a wire is not told that there is one. */
+static void put_links(const struct control_call *c, struct bh_wire_stats *w, const struct vm *vm)
 {
     w->links = vm->config->wire_count;
     for (unsigned n = 0; n < w->links; n++) {
         struct bh_wire_link *l = &w->link[n];
+        const struct vm *peer = wires_peer(vm, n);
 
         (void)fmt_buf(l->name, sizeof(l->name), "%s", wires_name(vm, n));
-        (void)fmt_buf(l->peer, sizeof(l->peer), "%s", wires_peer(vm, n));
+        (void)fmt_buf(l->peer, sizeof(l->peer), "%s",
+                      rights_refuse(c->who, MANIFEST_MAY_LIST, peer) ? "?" : peer->config->name);
         if (vm_lives(vm)) memcpy(&l->count, &vm->report->wires[n], sizeof(l->count));
     }
 }
@@ -115,7 +118,7 @@ int control_stats(struct control_call *c)
         w->kernel_bytes = vm->kuntyped_bytes;
         vm_count_exits(vm, w->exits);
     }
-    put_links(w, vm);
+    put_links(c, w, vm);
     c->out_bytes = sizeof(*w);
     c->at++;
     return CONTROL_GO_ON;

@@ -72,7 +72,7 @@ const char *wires_name(const struct vm *vm, unsigned n)
     return manifest->wires[vm->config->wires[n]].name;
 }
 
-const char *wires_peer(const struct vm *vm, unsigned n) { return end_of(vm, n).peer->config->name; }
+const struct vm *wires_peer(const struct vm *vm, unsigned n) { return end_of(vm, n).peer; }
 
 static uint64_t map_box(struct vm *vm, unsigned box, uint64_t slot, uint64_t va, bool own)
 {

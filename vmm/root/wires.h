@@ -19,9 +19,9 @@ uint64_t wires_window_bytes(const struct manifest_vm *config);
 /** Make the boxes. @param vms those of the manifest, kept @return false: no memory, said why */
 bool wires_make(const struct manifest *m, struct vm *vms);
 
-/** Of card @n of a VM: the wire's name, and the VM's at its other end. */
+/** Of card @n of a VM: the wire's name, and the VM at its other end. */
 const char *wires_name(const struct vm *vm, unsigned n);
-const char *wires_peer(const struct vm *vm, unsigned n);
+const struct vm *wires_peer(const struct vm *vm, unsigned n);
 
 /** While a VM is made: attach and map the boxes from @va on. @return false: said why */
 bool wires_map(struct vm *vm, uint64_t va);

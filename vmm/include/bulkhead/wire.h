@@ -122,7 +122,7 @@ struct bh_wire_vm {
 /** A network card of a VM and the wire that it is on. */
 struct bh_wire_link {
     char name[BH_WIRE_NAME_BYTES]; /* of the wire */
-    char peer[BH_WIRE_NAME_BYTES]; /* the VM at its other end */
+    char peer[BH_WIRE_NAME_BYTES]; /* the VM at its other end; "?": of which one may not ask */
     struct bh_net_count count;     /* the monitor's word; 0 of a VM that does not run */
 };
 
