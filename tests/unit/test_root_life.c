@@ -300,8 +300,23 @@ static void deadline(void **state)
     stands[0] = true;
     poll(1);
     assert_int_equal(all[0].state, VM_PAUSED);
-    assert_int_equal(life_stop(&all[0], 5), BH_WIRE_OK);
+    assert_int_equal(resumed, 0);
+    assert_int_equal(life_stop(&all[0], 5000), BH_WIRE_OK);
+    poll(3);
     assert_int_equal(resumed, 1);
+    stands[0] = false;
+    now_us += 1000000;
+    poll(3);
+    assert_int_equal(resumed, 1);
+    stands[0] = true; /* somebody lets it stand still anew, again and again */
+    poll(3);
+    assert_int_equal(resumed, 2);
+    now_us += 999999;
+    poll(3);
+    assert_int_equal(resumed, 2);
+    now_us += 1;
+    poll(3);
+    assert_int_equal(resumed, 3);
 }
 
 /* What is restored while it stops is not killed for that. */

@@ -8,12 +8,14 @@
 #define RUN_GOOD_MS 60000u /* a run this long ends a row of restarts */
 #define WAIT_MAX_MS 60000u
 #define WAIT_MIN_MS 100u /* but for the first of a row */
+#define RESUME_MS   1000u
 
 /* Beside struct vm: what is meant to become of it. */
 static struct plan {
-    uint64_t start_tsc; /* STARTING: not before */
-    uint64_t stop_tsc;  /* it has been asked to stop, and is killed then; 0: it has not */
-    bool again;         /* it is started when it has stopped */
+    uint64_t start_tsc;  /* STARTING: not before */
+    uint64_t stop_tsc;   /* it has been asked to stop, and is killed then; 0: it has not */
+    uint64_t resume_tsc; /* stopping, it has been asked to go on until then */
+    bool again;          /* it is started when it has stopped */
     uint32_t in_row, restarts;
 } plans[VMS_MAX];
 
@@ -103,7 +105,6 @@ uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
         plan_of(vm)->stop_tsc = end_tsc;
     plan_of(vm)->again = false;
     vm_signal_stop(vm);
-    if (vm->state == VM_PAUSED) ask(vm, NULL, BH_CONTROL_RESUME, NULL, NULL, 0);
     return BH_WIRE_OK;
 }
 
@@ -244,6 +245,16 @@ static void stop_next(void)
     }
 }
 
+/* To stop it has to run, whoever lets it stand still, before or meanwhile. */
+static void go_on_to_stop(struct vm *vm, uint64_t now)
+{
+    struct plan *p = plan_of(vm);
+
+    if (vm->state != VM_PAUSED || p->stop_tsc == 0 || now < p->resume_tsc) return;
+    ask(vm, NULL, BH_CONTROL_RESUME, NULL, NULL, 0);
+    p->resume_tsc = after_ms(RESUME_MS);
+}
+
 void life_poll(void)
 {
     uint64_t now = rt_tsc();
@@ -253,6 +264,7 @@ void life_poll(void)
         struct vm *vm = &vms[i];
 
         if (vm_lives(vm)) vm->state = vm_stands(vm) ? VM_PAUSED : VM_RUNNING;
+        go_on_to_stop(vm, now);
         if (vm_lives(vm) && plans[i].stop_tsc != 0 && now >= plans[i].stop_tsc)
             vm_kill(vm, "killed: it has not stopped in time");
         if (vm->has_ended) look_at_end(vm);
