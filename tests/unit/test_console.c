@@ -137,6 +137,20 @@ static void test_whole(void **state)
         assert_memory_equal(port, "\033[38;2;1;2;3m", 13);
         assert_string_equal(port + 13, terminal_reset);
     }
+    /* Root's own words have colours, too. */
+    manifest.vms[1].colour = MANIFEST_COLOUR_RED;
+    all[1].state = VM_STOPPED;
+    console_vm_ends(&all[1]);
+    for (unsigned taken = 0; note_sent != note_len; taken++) {
+        note_sent = 0;
+        port_used = 0;
+        for (unsigned i = 0; i < taken; i++) (void)send_some(1);
+        console_interrupted();
+        assert_non_null(strstr(port, "--- [k7qd] \033[0;1;31mbrowser\033[0m has ended: "));
+        assert_int_equal(note_sent, note_len);
+        if (taken < note_len) note_sent = 0;
+    }
+    manifest.vms[1].colour = MANIFEST_COLOUR_NONE;
     /* Nor is there an end of waiting for a port that takes nothing. */
     kept[0].sent = kept[0].put - 13u;
     (void)send_some(1);

@@ -286,9 +286,13 @@ void console_interrupted(void)
 {
     const char *c = terminal.styled ? terminal_reset : "";
 
-    for (unsigned i = 0; i < FLUSH_MAX && (ready_sent < ready_len || *c); i++)
+    /* Notes have colours: nor is one of them cut in a sequence. */
+    for (unsigned i = 0; i < FLUSH_MAX && (ready_sent < ready_len || note_sent < note_len || *c);
+         i++)
         if (serial_room(COM1))
-            serial_put(COM1, ready_sent < ready_len ? ready[ready_sent++] : (uint8_t)*c++);
+            serial_put(COM1, ready_sent < ready_len ? ready[ready_sent++]
+                             : note_sent < note_len ? (uint8_t)note[note_sent++]
+                                                    : (uint8_t)*c++);
     terminal.styled = false;
 }
 
