@@ -152,7 +152,10 @@ class System:
         shown = ["--name", name] if name else ["--source", source]
         files = []
         for image in dict.fromkeys(checker("images", blob, *shown).split()):
-            files.append((image, read(images.get(image) or find_image(image, folders))))
+            path = images.get(image) or find_image(image, folders)
+            if os.path.isfile(path) and os.path.getsize(path) >= 1 << 32:
+                raise Unusable(f"{path}: has 4 GiB or more, which the boot module has no room for")
+            files.append((image, read(path)))
         sizes = [f"{image}={len(data)}" for image, data in files]
         checker("check", blob, *shown, *(["--images"] + sizes if sizes else []))
         files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))] + files

@@ -22,6 +22,11 @@ def missing_image(t):
         f.write(text.replace("initrd-bhctl.cpio", "nowhere.cpio"))
     said = t.command("tests/lib/run.py", f"--manifest={source}", "--dry", ok=(2,))
     check("nowhere.cpio" in said and "not found" in said, "names the image: " + said)
+    with open(os.path.join(os.path.dirname(source), "nowhere.cpio"), "wb") as f:
+        f.truncate(5 << 30)
+    said = t.command("tests/lib/run.py", f"--manifest={source}", "--dry", ok=(2,))
+    check("nowhere.cpio" in said and "4 GiB" in said, "too large an image: " + said)
+    os.unlink(os.path.join(os.path.dirname(source), "nowhere.cpio"))
 
 
 @case(cost=2)
