@@ -5,6 +5,14 @@
 
 #define ANSWER_MS 1000u
 
+/* What a monitor may say; all else is root's to say. */
+#define BIT(status) (1u << BH_WIRE_##status)
+#define STATUSES                                                                                   \
+    (BIT(OK) | BIT(NO_VERB) | BIT(BAD_REQUEST) | BIT(NO_DEVICE) | BIT(NO_STORE) |                  \
+     BIT(STORE_FULL) | BIT(CHANGED) | BIT(PAUSED) | BIT(BAD_FILE))
+
+_Static_assert(BH_WIRE_STATUSES <= 32, "a bit each");
+
 bool ask_free(const struct vm *vm) { return !vm->asker || rt_tsc() > vm->ask_deadline_tsc; }
 
 void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
@@ -41,7 +49,8 @@ bool ask_answered(struct vm *vm, const void *asker, struct ask_answer *answer, v
         return rt_tsc() > vm->ask_deadline_tsc;
     vm->asker = NULL;
     answer->status = c->status;
-    if (answer->status >= BH_WIRE_STATUSES) answer->status = BH_WIRE_NO_ANSWER;
+    if (answer->status >= BH_WIRE_STATUSES || !(STATUSES >> answer->status & 1u))
+        answer->status = BH_WIRE_NO_ANSWER;
     for (unsigned i = 0; i < BH_CONTROL_ARGS; i++) answer->values[i] = c->values[i];
     bytes = c->out_bytes;
     answer->out_bytes = bytes < out_room ? bytes : out_room;
