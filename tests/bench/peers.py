@@ -181,7 +181,7 @@ def initrd():
     return path
 
 
-def outer(name, what, count=0, plugin=None, timeout=3000, cpus=1):
+def outer(name, what, count=0, plugin=None, timeout=1000, cpus=1):
     """One boot of the peer's host that does `what`, separated by commas; what it said, by section."""
     directory = f"{OUT}/{name}"
     os.makedirs(directory, exist_ok=True)

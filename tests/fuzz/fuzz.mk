@@ -79,6 +79,7 @@ SECONDS ?= 600
 fuzz-build: $(FUZZ_BINARIES)
 fuzz: fuzz-build
 	@tests/fuzz/run.py --seconds=$(SECONDS)
+	@$(MAKE) --no-print-directory coverage
 fuzz-keep: fuzz-build
 	@tests/fuzz/run.py --keep
 coverage: build/vmm/libzydis.a

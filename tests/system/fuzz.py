@@ -35,3 +35,9 @@ def seeded_faults(t):
                          f"-artifact_prefix={out}/", "build/tests/fuzz/seeds/invoke",
                          env={"ASAN_OPTIONS": "detect_leaks=0"}, ok=(0, 77))
         check("does not hold" in said or "panic: " in said, f"{fault} is not found")
+
+
+@case(cost=150, limit=1800, full=True)
+def coverage(t):
+    """Unit tests and seeds reach 90 % of the lines of core and monitor."""
+    make(t, "coverage")

@@ -81,14 +81,19 @@ PROTECTIONS = {"smep": "no SMEP", "smap": "no SMAP", "umip": "no UMIP"}
 @case(("qemu",), cost=8, limit=200)
 def protections(t):
     """Each protection that the CPU lacks is named as off, each that it has as on."""
-    both = [run_guest(t, HELLO, mem=64, timeout=100, cpu="EPYC" + flags).log
-            for flags in (",+umip", "".join(",-" + flag for flag in PROTECTIONS))]
+    results = [run_guest(t, HELLO, mem=64, timeout=100, cpu="EPYC" + flags)
+               for flags in (",+umip", "".join(",-" + flag for flag in PROTECTIONS))]
+    both = [result.log for result in results]
     for flag, words in PROTECTIONS.items():
         on, off = (re.findall(rf"protection (on: |OFF:).*{flag}", log, re.I) for log in both)
         check(on == ["on: "] and off == ["OFF:"] and words in both[1], f"{flag}: {on} then {off}")
     for log in both:
         for words in ("no IBPB", "no IOMMU", "no interrupt remapping", "no TPM"):
             check(re.search("protection OFF: " + words, log), f"the log says '{words}'")
+    for result in results:
+        said = re.findall("protection OFF: ([^\r\n]*)", result.log)
+        audited = [record["text"] for record in result.audit("protection-off")]
+        check(said == audited, f"each that is off is in the audit records: {said}, {audited}", result)
 
 
 @case(("qemu",), cost=8, limit=200)

@@ -31,6 +31,11 @@ bool life_stopping(const struct vm *vm, uint64_t *left_ms)
     return false;
 }
 uint32_t life_restarts(const struct vm *vm) { return 0; }
+struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1, uint64_t a2,
+                           uint64_t a3)
+{
+    return (struct bh_result){BH_OK, 0};
+}
 uint64_t vm_cpu_ticks(const struct vm *vm) { return 0; }
 void vm_count_exits(const struct vm *vm, uint64_t exits[BH_MONITOR_EXITS]) {}
 bool status_protection(unsigned n, bool *on, const char **words) { return false; }

@@ -36,19 +36,22 @@ static void print_system(const struct options *o)
     backend = s.backend < 3u ? backends[s.backend] : "unknown";
     if (o->json) {
         printf("{\"wire\": %u, \"abi\": %u, \"backend\": \"%s\", \"cpus\": %u, \"tsc_khz\": %u, "
-               "\"memory_bytes\": %llu, \"pool_bytes\": %llu, \"now_ns\": %llu, \"may\": [",
+               "\"memory_bytes\": %llu, \"pool_bytes\": %llu, \"now_ns\": %llu, "
+               "\"root_cpu_ns\": %llu, \"may\": [",
                BH_WIRE_VERSION, s.abi_version, backend, s.cpus, s.tsc_khz,
                (unsigned long long)s.memory_bytes, (unsigned long long)s.pool_bytes,
-               (unsigned long long)s.now_ns);
+               (unsigned long long)s.now_ns, (unsigned long long)s.root_cpu_ns);
         print_may(s.may);
         printf("]}");
         return;
     }
     printf("Bulkhead: ABI %u, control channel %u, %s, %u CPU%s, up %llu s\n"
-           "memory for VMs %llu MiB, kernel pool %llu KiB; bhctl may: ",
+           "memory for VMs %llu MiB, kernel pool %llu KiB; root has used %llu ms of CPU 0\n"
+           "bhctl may: ",
            s.abi_version, BH_WIRE_VERSION, backend, s.cpus, s.cpus == 1u ? "" : "s",
            (unsigned long long)(s.now_ns / 1000000000u), (unsigned long long)(s.memory_bytes >> 20),
-           (unsigned long long)(s.pool_bytes >> 10));
+           (unsigned long long)(s.pool_bytes >> 10),
+           (unsigned long long)(s.root_cpu_ns / 1000000u));
     print_may(s.may);
     printf("\n");
 }

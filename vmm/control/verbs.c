@@ -106,6 +106,6 @@ const struct verb verbs[] = {
      PAST("console work") "    echo reboot | bhctl console work\n", "text"},
     {"version", "", "versions of bhctl and of the system, and the machine", 0, 0, verb_version, "",
      "", PAST("version"),
-     "wire, abi, backend, cpus, tsc_khz, memory_bytes, pool_bytes, now_ns, may"},
+     "wire, abi, backend, cpus, tsc_khz, memory_bytes, pool_bytes, now_ns, root_cpu_ns, may"},
     {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL},
 };

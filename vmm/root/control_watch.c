@@ -171,6 +171,7 @@ int control_system(struct control_call *c)
     w->memory_bytes = info()->funtyped_bytes;
     w->pool_bytes = info()->kuntyped_bytes;
     w->now_ns = now_ns();
+    w->root_cpu_ns = ticks_to_ns(bh_sc_consumed(BH_SLOT_SC).value);
     w->may = c->who->system;
     c->out_bytes = sizeof(*w);
     return CONTROL_GO_ON;

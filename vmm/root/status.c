@@ -52,8 +52,13 @@ void status_log_protections(void)
     const char *words;
     bool on;
 
-    for (unsigned n = 0; status_protection(n, &on, &words); n++)
+    for (unsigned n = 0; status_protection(n, &on, &words); n++) {
         say(on ? "protection on:  %s" : "protection OFF: %s", words);
+        if (on) continue;
+        audit_begin("protection-off");
+        audit_text("text", words);
+        audit_end();
+    }
 }
 
 /*

@@ -14,7 +14,7 @@
 #include "bulkhead/net_count.h"
 
 #define BH_WIRE_MAGIC         0x6842u /* "Bh" */
-#define BH_WIRE_VERSION       3u
+#define BH_WIRE_VERSION       4u
 #define BH_WIRE_PAYLOAD_BYTES 2048u
 #define BH_WIRE_CRC_BYTES     4u
 #define BH_WIRE_ENQUIRY       0x05u
@@ -160,7 +160,8 @@ struct bh_wire_system {
     uint32_t cpus, tsc_khz;
     uint64_t memory_bytes, pool_bytes; /* for VMs; for kernel objects */
     uint64_t now_ns;
-    uint32_t may; /* of bhctl: enum manifest_may */
+    uint64_t root_cpu_ns; /* that root has used on CPU 0, where all but making VMs is done */
+    uint32_t may;         /* of bhctl: enum manifest_may */
     uint32_t reserved;
 };
 
@@ -188,7 +189,7 @@ enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
 _Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
 _Static_assert(sizeof(struct bh_wire_vm) == 216, "wire");
 _Static_assert(sizeof(struct bh_wire_stats) == 928, "wire");
-_Static_assert(sizeof(struct bh_wire_system) == 48, "wire");
+_Static_assert(sizeof(struct bh_wire_system) == 56, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
 _Static_assert(sizeof(struct bh_wire_piece) == 16, "wire");
 
