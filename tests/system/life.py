@@ -59,7 +59,7 @@ def verbs(t):
         check(events.count(("asked", "work")) == 10, events)
         starts = {found["name"]: found["starts"] for found in ask(system, "stats")}
         check(starts == {"work": 2, "deaf": 3, "later": 1}, starts)
-        bhctl(system, "shutdown")
+        ask(system, "shutdown")
         result = to_the_end(system)
     check(result.status == 0 and "reason=shut down" in result.log, "shut down", result)
     check("taking it back" not in result.log, "all is taken back", result)
