@@ -22,11 +22,16 @@ static uint64_t fields[0x7000], cpu_msrs[0x2000];
 
 static uint64_t fake_rdmsr(uint32_t msr) { return msr < 0x2000 ? cpu_msrs[msr] : 0; }
 
-static void fake_wrmsr(uint32_t msr, uint64_t v) {}
+static void fake_wrmsr(uint32_t msr, uint64_t v)
+{
+    if (msr < 0x2000) cpu_msrs[msr] = v;
+}
+
+static uint32_t leaf7_d[3]; /* EDX of its subleaves */
 
 static struct cpuid_regs fake_cpuid(uint32_t leaf, uint32_t sub)
 {
-    return (struct cpuid_regs){39, 0, 1u << 5, 0};
+    return (struct cpuid_regs){39, 0, 1u << 5, leaf == 7 ? leaf7_d[sub] : 0};
 }
 
 static void fake_vmwrite(uint32_t field, uint64_t value) { fields[field] = value; }
@@ -263,11 +268,45 @@ static void exit_reasons(void **state)
     }
 }
 
+/* Of SPEC_CTRL what this CPU has, and only where it is to stay on; the return predictor is filled
+ * where the CPU does not say that it keeps it apart. Each CPU is asked. */
+static void predictions(void **state)
+{
+    static const struct {
+        uint32_t has_caps, modes;
+        uint64_t caps, spec_ctrl;
+        uint8_t fill;
+    } rows[] = {
+        {0, 0x14, 0, 0, 1},
+        {1, 0x14, 0, 0, 1},
+        {1, 0, 2, 1, 1},
+        {1, 0, 0x1000002, 1, 0},
+        {1, 4, 0x1000002, 0x41, 0},
+        {1, 0x10, 0x1000002, 0x401, 0},
+        {1, ~0u, 0x1000002, 0x441, 0},
+        {1, ~0u, 0x1000000, 0, 1},
+    };
+
+    true_msrs = true;
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        all_possible();
+        leaf7_d[0] = rows[i].has_caps << 29;
+        leaf7_d[2] = rows[i].modes;
+        cpu_msrs[MSR_ARCH_CAP] = rows[i].caps;
+        vmx_config.basic = 1; /* another CPU: it ends before VMXON */
+        vmx_rsb_fill = 0;
+        assert_false(vmx_cpu_enable());
+        assert_int_equal(cpu_msrs[MSR_SPEC_CTRL], rows[i].spec_ctrl);
+        assert_int_equal(vmx_rsb_fill, rows[i].fill);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(control_words), cmocka_unit_test(other_capabilities),
-        cmocka_unit_test(msr_bitmap), cmocka_unit_test(new_vmcs), cmocka_unit_test(exit_reasons)};
+        cmocka_unit_test(msr_bitmap),    cmocka_unit_test(new_vmcs),
+        cmocka_unit_test(exit_reasons),  cmocka_unit_test(predictions)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

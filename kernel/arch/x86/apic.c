@@ -65,12 +65,7 @@ void apic_init_boot(void)
 
 void apic_init_cpu(void)
 {
-    uint64_t base = rdmsr(MSR_APIC_BASE);
-
-    if (apic_x2)
-        wrmsr(MSR_APIC_BASE, base | 0xc00);
-    else
-        wrmsr(MSR_APIC_BASE, base | 0x800);
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | (apic_x2 ? 0xc00 : 0x800));
     reg_write(REG_TPR, 0);
     reg_write(REG_SVR, 0x100u | VEC_SPURIOUS);
     reg_write(REG_LINT0, 0x10000);

@@ -76,6 +76,8 @@ static inline void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 
 #define MSR_APIC_BASE       0x1bu
 #define MSR_FEATURE_CONTROL 0x3au
+#define MSR_TSC_ADJUST      0x3bu
+#define MSR_SPEC_CTRL       0x48u
 #define MSR_PRED_CMD        0x49u
 #define MSR_ARCH_CAP        0x10au
 #define MSR_FLUSH_CMD       0x10bu

@@ -106,16 +106,20 @@ bool vmx_cpu_enable(void)
     struct percpu *p = percpu();
     struct vmx_cpu *cpu = vmx_this_cpu();
     struct vmx_config c = {0};
+    uint32_t modes = cpuid(7, 2).d;
+    uint64_t cap = (cpuid(7, 0).d & (1u << 29)) != 0 ? rdmsr(MSR_ARCH_CAP) : 0;
     bool bad;
 
     if (vmx_probe() != NULL || compute(&c) != NULL) return false;
     if (vmx_config.basic == 0) {
         build_msr_bitmap();
         vmx_config = c;
-        /* With enhanced IBRS (1) and PBRSB_NO (24) the CPU keeps a guest's predictions away. */
-        if ((cpuid(7, 0).d & (1u << 29)) == 0 || (~rdmsr(MSR_ARCH_CAP) & 0x1000002u) != 0)
-            vmx_rsb_fill = 1;
     }
+    /* With enhanced IBRS (1) on, and PBRSB_NO (24), the CPU keeps a guest's predictions away. Where
+     * it has them: RETs take no other predictor's word (RRSBA_DIS_S), nor the branch history's
+     * (BHI_DIS_S). A guest runs with the same value. SDM vol. 4, MSR 48H. */
+    if ((cap & 2u) != 0) wrmsr(MSR_SPEC_CTRL, 1u | (modes & 4u) << 4 | (modes & 16u) << 6);
+    if ((~cap & 0x1000002u) != 0) vmx_rsb_fill = 1;
     if (c.basic != vmx_config.basic || c.pin != vmx_config.pin || c.cpu != vmx_config.cpu ||
         c.cpu2 != vmx_config.cpu2 || c.exit != vmx_config.exit || c.entry != vmx_config.entry)
         return false; /* the CPUs differ: a VMCS could not move */
