@@ -84,15 +84,12 @@ no_long_mode:
     jz 4f
     mov $0x3f8, %dx
     out %al, %dx
-    mov $0xe9, %dx
-    out %al, %dx
     jmp 3b
 4:  hlt
     jmp 4b
 
 enter_long_mode:                /* leaves 32-bit compatibility mode active; clobbers eax, ecx, edx */
-    mov %cr4, %eax
-    or $0x20, %eax              /* PAE */
+    mov $0x20, %eax             /* PAE; and off with what firmware left, as 5-level tables or CET */
     mov %eax, %cr4
     mov $boot_pml4, %eax
     mov %eax, %cr3
@@ -154,10 +151,6 @@ ap32:
     ljmp $8, $ap64
     .code64
 ap64:
-    mov $0x10, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
     mov $ap_stack_top, %rsp     /* not CPU 0's: it is still on its own */
     xor %ebp, %ebp
     push $0

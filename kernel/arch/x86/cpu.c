@@ -58,7 +58,6 @@ void cpu_detect(void)
     struct cpuid_regs l1 = cpuid(1, 0), l7 = {0}, e1 = cpuid(0x80000001, 0), e8 = {0};
     bool intel = cpuid(0, 0).b == 0x756e6547;
     uint64_t cap = 0;
-    uint64_t want;
 
     if (cpuid(0, 0).a >= 7) l7 = cpuid(7, 0);
     if (cpuid(0x80000000, 0).a >= 0x80000008) e8 = cpuid(0x80000008, 0);
@@ -69,16 +68,11 @@ void cpu_detect(void)
     protection(BH_PROT_SMAP, (l7.b >> 20 & 1u) != 0);
     protection(BH_PROT_UMIP, (l7.c >> 2 & 1u) != 0);
     protection(BH_PROT_RDSEED, (l7.b >> 18 & 1u) != 0);
-    cr4_wanted = 0x6a0 /* OSXMMEXCPT, OSFXSR, PGE, PAE */ & ~0x80u;
-    if ((l7.b >> 7 & 1u) != 0) cr4_wanted |= 1u << 20;
-    if ((l7.b >> 20 & 1u) != 0) cr4_wanted |= 1u << 21;
-    if ((l7.c >> 2 & 1u) != 0) cr4_wanted |= 1u << 11;
-    cr4_wanted |= 1u << 6; /* MCE */
+    cr4_wanted = 0x660 /* OSXMMEXCPT, OSFXSR, MCE, PAE */ | (l7.b >> 7 & 1u) << 20 |
+                 (l7.b >> 20 & 1u) << 21 | (l7.c >> 2 & 1u) << 11; /* SMEP, SMAP, UMIP */
     if ((l1.c >> 26 & 1u) != 0) {
         cr4_wanted |= 1u << 18;
-        want = ((uint64_t)cpuid(0xd, 0).d << 32 | cpuid(0xd, 0).a) &
-               0x2e7; /* x87 SSE AVX AVX-512 PKRU */
-        host_xcr0 = want;
+        host_xcr0 = cpuid(0xd, 0).a & 0x2e7; /* x87 SSE AVX AVX-512 PKRU */
     }
     if (intel && (l7.d >> 29 & 1u) != 0) cap = rdmsr(MSR_ARCH_CAP);
     if ((l7.d >> 26 & 1u) != 0 || (e8.b >> 12 & 1u) != 0) domain_flags |= DOMAIN_IBPB;
@@ -191,7 +185,10 @@ void cpu_init(uint32_t cpu)
     wrmsr(MSR_STAR, (uint64_t)(SEL_UCODE - 16) << 48 | (uint64_t)SEL_KCODE << 32);
     wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
     wrmsr(MSR_CSTAR, 0);
-    wrmsr(MSR_SFMASK, 0x47fd5); /* all that can be: IF, DF, TF, AC, ... */
+    wrmsr(MSR_SFMASK, 0x47fd5);         /* all that can be: IF, DF, TF, AC, ... */
+    wrmsr(MSR_PAT, 0x0007040600070406); /* as after power-up: PCD with PWT is uncacheable */
+    /* One clock for all CPUs, as the hardware keeps it: SDM vol. 3B, 18.17.3. */
+    if ((cpuid(7, 0).b >> 1 & 1u) != 0) wrmsr(MSR_TSC_ADJUST, 0);
     write_cr4(cr4_wanted);
     if (host_xcr0 != 0) xsetbv0(host_xcr0);
     write_cr0(0x8001003b & ~4ull); /* PG WP NE ET TS MP PE */
@@ -212,7 +209,6 @@ __attribute__((noreturn)) void ap_main(void)
 {
     uint32_t cpu = ap_next;
 
-    write_cr4(read_cr4());
     if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     write_cr3(kernel_cr3);
     cpu_init(cpu);

@@ -1,6 +1,6 @@
 /*
- * Kernel log: formats one line and writes it to the debug console (port 0xe9), and to a serial port
- * (COM2, polled with a bound). May call: port I/O. Never allocates, never waits without a bound.
+ * Kernel log: formats one line and writes it to a serial port (COM2, polled with a
+ * bound). May call: port I/O. Never allocates, never waits without a bound.
  */
 #include <stdarg.h>
 #include <stddef.h>
