@@ -95,7 +95,7 @@ void apic_kick(uint32_t id)
     icr_write(id, 0x4000u | VEC_KICK);
 }
 
-void apic_stop_others(void) { icr_write(0, 0xc4400u); /* NMI, all excluding self */ }
+void apic_to_others(uint32_t what) { icr_write(0, 0xc4000u | what); /* all excluding self */ }
 
 static void delay_us(uint64_t us)
 {

@@ -15,7 +15,9 @@ uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_kick(uint32_t apic_id); /* VEC_KICK to another CPU, after all stores before it */
 void apic_start_cpu(uint32_t apic_id, uint8_t page); /* INIT, SIPI, SIPI */
-void apic_stop_others(void);                         /* NMI to all others: panic only */
+#define TO_OTHERS_NMI  0x400u
+#define TO_OTHERS_INIT 0x500u
+void apic_to_others(uint32_t what); /* stop them in a panic; or: let them wait for start-up */
 /** Interrupt this CPU at the absolute TSC @when (sooner if far away); keeps percpu.armed. */
 void timer_arm(uint64_t when);
 

@@ -109,7 +109,7 @@ void klog(const char *fmt, ...)
 {
     va_list ap;
 
-    spin_lock(&klog_lock);
+    if (!to_com1) spin_lock(&klog_lock); /* who panics does not wait for who has been stopped */
     va_start(ap, fmt);
     vklog(fmt, ap);
     va_end(ap);

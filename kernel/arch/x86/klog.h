@@ -23,6 +23,8 @@ __attribute__((noreturn, format(printf, 1, 2), cold)) void panic(const char *fmt
 /** The same with the registers of the trap that found it. */
 __attribute__((noreturn, cold)) void panic_frame(const char *what, const struct frame *f);
 
+extern uint32_t panic_stops; /* other CPUs stop at the NMI that comes with it */
+
 #define invariant(cond, ...)                                                                       \
     do {                                                                                           \
         if (__builtin_expect(!(cond), 0)) panic(__VA_ARGS__);                                      \

@@ -56,12 +56,12 @@ static void backtrace(uint64_t rip, uint64_t rsp)
     }
 }
 
+uint32_t panic_stops;
+
 __attribute__((noreturn)) static void stop(void)
 {
-    static uint32_t stopping;
-
-    if (__atomic_exchange_n(&stopping, 1, __ATOMIC_SEQ_CST) == 0) {
-        apic_stop_others();
+    if (__atomic_exchange_n(&panic_stops, 1, __ATOMIC_SEQ_CST) == 0) {
+        apic_to_others(TO_OTHERS_NMI);
         machine_end(70, "kernel panic");
     }
     for (;;) __asm__ volatile("cli; hlt");

@@ -77,6 +77,7 @@ void trap_ist(struct frame *f)
 {
     if (f->vector == 2) {
         audit_ring.reserved[0]++; /* NMIs seen; a lock could be held: no record */
+        while (__atomic_load_n(&panic_stops, __ATOMIC_SEQ_CST) != 0) __asm__ volatile("hlt");
         return;
     }
     panic_frame(exception_name(f->vector), f);
