@@ -212,9 +212,8 @@ __attribute__((noreturn)) void ap_main(void)
     if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     write_cr3(kernel_cr3);
     cpu_init(cpu);
-    if (vcpu_ops != NULL)
-        invariant(vcpu_ops->probe() == NULL && vcpu_ops->cpu_enable(),
-                  "CPU %u can do what CPU 0 can", cpu);
+    /* What CPU 0 can, this one cannot, or its firmware has locked it: it is left out. */
+    while (vcpu_ops->probe() != NULL || !vcpu_ops->cpu_enable()) __asm__ volatile("cli; hlt");
     percpu()->switch_tsc = rdtsc();
     __asm__ volatile("mov %0, %%rsp" : : "r"(percpu()->kstack) : "memory");
     __atomic_store_n(&percpus[ap_next].online, 1, __ATOMIC_SEQ_CST);
@@ -252,6 +251,8 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool
 
     percpus[0].online = 1;
     epoch_cpus = 1;
+    /* Out of the firmware's loops, parked ones too: those may lie in memory that guests get. */
+    apic_to_others(TO_OTHERS_INIT);
     if (low_page == 0) {
         klog("bulkhead: no free page below 640 KiB: the other CPUs cannot start");
         return;
@@ -260,10 +261,10 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool
     for (uint32_t i = 0; i < count && epoch_cpus < BH_MAX_CPUS; i++) {
         uint64_t end;
 
-        if (apic_ids[i] == percpus[0].apic_id) continue;
+        if (core_runs(apic_ids[i], 0)) continue; /* this one, or listed twice */
         if (core_runs(apic_ids[i], mask)) {
             protection(BH_PROT_SMT_PARKED, !siblings);
-            if (!siblings) continue; /* it has not left the firmware, or waits for an INIT */
+            if (!siblings) continue; /* it waits for a start-up that does not come */
         }
         ap_next = epoch_cpus;
         apic_start_cpu(apic_ids[i], (uint8_t)(low_page >> 12));
