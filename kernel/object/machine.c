@@ -168,7 +168,6 @@ void irq_arrived(uint32_t line)
 {
     uint32_t n;
 
-    if (line >= 24) return;
     n = __atomic_load_n(&lines[line].ntfn, __ATOMIC_RELAXED); /* another CPU may release it now */
     if (n == 0) return;
     ioapic_mask(line, true);

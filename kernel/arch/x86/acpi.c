@@ -80,9 +80,8 @@ static void madt_read(const uint8_t *m, struct madt_info *out)
         } else if (e[0] == 9 && e[1] >= 16) {
             id = get32(e + 4);
             flags = get32(e + 8);
-        } else if (e[0] == 1 && e[1] >= 12 && out->ioapic_phys == 0) {
+        } else if (e[0] == 1 && e[1] >= 12 && get32(e + 8) == 0) { /* from line 0 on */
             out->ioapic_phys = get32(e + 4);
-            out->ioapic_gsi_base = get32(e + 8);
         } else if (e[0] == 5 && e[1] >= 12) {
             out->lapic_phys = get64(e + 4);
         }

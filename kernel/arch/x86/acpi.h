@@ -4,8 +4,7 @@
 #include <stdint.h>
 #include "bulkhead/info.h"
 struct madt_info {
-    uint64_t lapic_phys, ioapic_phys;
-    uint32_t ioapic_gsi_base;
+    uint64_t lapic_phys, ioapic_phys; /* 0: no IOAPIC begins at line 0 */
     uint32_t cpus;
     uint8_t apic_ids[BH_MAX_CPUS];
 };

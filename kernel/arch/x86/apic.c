@@ -189,28 +189,26 @@ void timer_arm(uint64_t when)
 static uint32_t ioapic_count;
 static struct spinlock ioapic_lock; /* index and data register belong together */
 
+#define IOAPIC ((volatile uint32_t *)(FIX_BASE + FIX_IOAPIC * 4096ul))
+
 static uint32_t ioapic_read(uint32_t reg)
 {
-    volatile uint32_t *io = (volatile uint32_t *)(FIX_BASE + FIX_IOAPIC * 4096ul);
-
-    io[0] = reg;
-    return io[4];
+    IOAPIC[0] = reg;
+    return IOAPIC[4];
 }
 
 static void ioapic_write(uint32_t reg, uint32_t v)
 {
-    volatile uint32_t *io = (volatile uint32_t *)(FIX_BASE + FIX_IOAPIC * 4096ul);
-
-    io[0] = reg;
-    io[4] = v;
+    IOAPIC[0] = reg;
+    IOAPIC[4] = v;
 }
 
-void ioapic_init(uint64_t phys, uint32_t gsi_base)
+void ioapic_init(uint64_t phys)
 {
-    if (phys == 0 || gsi_base != 0) return;
+    if (phys == 0) return;
     ioapic_count = (ioapic_read(1) >> 16 & 0xffu) + 1;
-    if (ioapic_count > 24) ioapic_count = 24;
     for (uint32_t i = 0; i < ioapic_count; i++) ioapic_write(0x10 + 2 * i, 0x10000);
+    if (ioapic_count > 24) ioapic_count = 24;
 }
 
 uint32_t ioapic_lines(void) { return ioapic_count; }

@@ -21,7 +21,7 @@ void apic_to_others(uint32_t what); /* stop them in a panic; or: let them wait f
 /** Interrupt this CPU at the absolute TSC @when (sooner if far away); keeps percpu.armed. */
 void timer_arm(uint64_t when);
 
-void ioapic_init(uint64_t phys, uint32_t gsi_base);
+void ioapic_init(uint64_t phys);
 uint32_t ioapic_lines(void);
 /** Route line to a vector on a CPU, masked. @low_level: active-low level triggered. */
 void ioapic_route(uint32_t line, uint8_t vector, uint32_t apic, bool low_level);

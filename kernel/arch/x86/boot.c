@@ -332,7 +332,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     apic_init_boot();
     cpu_init(0);
     if (!apic_calibrate()) boot_stop("the PIT does not count (clocks are measured against it)");
-    ioapic_init(madt.ioapic_phys, madt.ioapic_gsi_base);
+    ioapic_init(madt.ioapic_phys);
     why = svm_ops.probe();
     if (why == NULL)
         vcpu_ops = &svm_ops;
