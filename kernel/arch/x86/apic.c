@@ -141,6 +141,18 @@ static struct sample sample(void)
     return best;
 }
 
+/* What the CPU says of its TSC (SDM vol. 3B, 19.7.3): crystal and ratio, else the base frequency,
+ * which is nearly the same. 0: nothing. */
+static uint32_t tsc_khz_told(void)
+{
+    uint32_t last = cpuid(0, 0).a;
+    struct cpuid_regs r = cpuid(0x15, 0);
+
+    if (last >= 0x15 && r.a != 0 && r.b != 0 && r.c != 0)
+        return (uint32_t)((uint64_t)r.c * r.b / r.a / 1000);
+    return last >= 0x16 ? (cpuid(0x16, 0).a & 0xffffu) * 1000 : 0;
+}
+
 bool apic_calibrate(void)
 {
     struct sample a, b;
@@ -156,13 +168,14 @@ bool apic_calibrate(void)
     a = sample();
     do b = sample();
     while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS && --tries != 0);
-    if (tries == 0) return false;
     ticks = (a.pit - b.pit) & 0xffffu;
-    tsc_khz = (uint32_t)((b.tsc - a.tsc) * PIT_HZ / ticks / 1000);
+    /* Firmware of many laptops stops the PIT; their CPUs have a TSC deadline, so that is enough. */
+    tsc_khz = tsc_deadline ? tsc_khz_told() : 0;
+    if (tries != 0) tsc_khz = (uint32_t)((b.tsc - a.tsc) * PIT_HZ / ticks / 1000);
     timer_ratio = ((uint64_t)(a.timer - b.timer) << 32) / (b.tsc - a.tsc);
     reg_write(REG_TICR, 0);
     reg_write(REG_TIMER, tsc_deadline ? 0x40000u | VEC_TIMER : VEC_TIMER);
-    return true;
+    return tsc_khz != 0;
 }
 
 void timer_arm(uint64_t when)
@@ -172,11 +185,7 @@ void timer_arm(uint64_t when)
 
     pc->armed = when;
     if (tsc_deadline) {
-        wrmsr(MSR_TSC_DEADLINE, when == ~0ull ? 0 : when);
-        return;
-    }
-    if (when == ~0ull) {
-        reg_write(REG_TICR, 0);
+        wrmsr(MSR_TSC_DEADLINE, when);
         return;
     }
     now = rdtsc();

@@ -10,7 +10,7 @@ extern uint32_t tsc_khz;
 
 void apic_init_boot(void); /* BSP, before anything else here */
 void apic_init_cpu(void);
-bool apic_calibrate(void); /* BSP: TSC and timer against the PIT; false: it stands still */
+bool apic_calibrate(void); /* BSP: TSC and timer; false: nothing tells how fast they are */
 uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_kick(uint32_t apic_id); /* VEC_KICK to another CPU, after all stores before it */

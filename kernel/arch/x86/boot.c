@@ -331,7 +331,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (madt.ioapic_phys != 0) fix_map(FIX_IOAPIC, madt.ioapic_phys, PTE_PCD | PTE_PWT);
     apic_init_boot();
     cpu_init(0);
-    if (!apic_calibrate()) boot_stop("the PIT does not count (clocks are measured against it)");
+    if (!apic_calibrate()) boot_stop("the PIT does not count, and the CPU does not tell its clock");
     ioapic_init(madt.ioapic_phys);
     why = svm_ops.probe();
     if (why == NULL)
