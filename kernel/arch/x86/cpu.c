@@ -86,7 +86,12 @@ void cpu_detect(void)
         verw_needed = l7.d >> 10 & 1u; /* MD_CLEAR: VERW does it */
         protection(BH_PROT_VERW, verw_needed != 0);
     }
-    if (intel && (l7.d >> 28 & 1u) != 0 && (cap >> 3 & 1u) == 0) {
+    /* AMD, transient scheduler attacks: VERW_CLEAR (APM vol. 3, E.4.17). */
+    if (cpuid(0x80000000, 0).a >= 0x80000021 && (cpuid(0x80000021, 0).a >> 5 & 1u) != 0) {
+        verw_needed = 1;
+        protection(BH_PROT_VERW, true);
+    }
+    if (intel && (l7.d >> 28 & 1u) != 0 && (cap & 9u) == 0) { /* RDCL_NO, or no need */
         domain_flags |= DOMAIN_L1D;
         protection(BH_PROT_L1D_FLUSH, true);
     }

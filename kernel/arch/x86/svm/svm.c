@@ -327,6 +327,7 @@ static unsigned svm_run(struct vcpu *v, uint64_t flags)
         if ((flags & BH_RUN_SHADOW) == 0) b->int_shadow = 0;
     }
     b->rax = ONCE(page->gpr[0]);
+    if ((pc->hazard & HAZARD_VERW) != 0) cpu_verw();
     svm_enter(v->hw_phys, page, host_state[pc->cpu]);
     code = b->exit_code;
     if (__builtin_expect((uint32_t)code == ~0u, 0)) /* -1; QEMU gives 32 bits of it */
