@@ -90,8 +90,8 @@ __attribute__((always_inline)) static inline void icr_write(uint32_t dest, uint3
 
 void apic_kick(uint32_t id)
 {
-    /* A WRMSR to the x2APIC does not wait for stores before it, an uncached store does. */
-    if (apic_x2) __asm__ volatile("mfence" : : : "memory");
+    /* WRMSR to the x2APIC does not wait for stores before it (11.12.3), an uncached store does. */
+    if (apic_x2) __asm__ volatile("mfence; lfence" : : : "memory");
     icr_write(id, 0x4000u | VEC_KICK);
 }
 

@@ -134,7 +134,8 @@ static void seed(uint64_t *out)
                 __asm__ volatile("rdseed %0; setc %1" : "=r"(v), "=q"(ok) : : "cc");
         if (ok == 0 && rdrand) __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=q"(ok) : : "cc");
         out[i] = v ^ (uint64_t)rdtsc() << 17;
-        info_page.entropy_bits += ok != 0 ? 64 : 1;
+        /* Firmware without the fix leaves CPUs whose numbers are all ones, and valid. */
+        info_page.entropy_bits += ok != 0 && v + 1 > 1 ? 64 : 1;
     }
 }
 
@@ -317,7 +318,8 @@ void boot_main(uint32_t magic, uint64_t phys)
     if (pool_bytes < POOL_MIN_BYTES) pool_bytes = POOL_MIN_BYTES;
     if (pool_bytes > POOL_MAX_BYTES) pool_bytes = POOL_MAX_BYTES;
     ram_remove(&loader, (uint64_t)image_phys_start, image_phys(image_end));
-    pool = pool_place(pool_bytes);
+    while ((pool = pool_place(pool_bytes)) == 0 && pool_bytes > POOL_MIN_BYTES)
+        pool_bytes -= 0x200000;
     klog("bulkhead: started by %s, pool %lx to %lx", loader.uefi ? "UEFI" : "BIOS or PVH", pool,
          pool + pool_bytes);
     if (pool == 0) boot_stop("not enough memory for the kernel pool below 4 GiB");
