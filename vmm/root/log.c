@@ -38,6 +38,16 @@ void port_out16(unsigned port, uint16_t value)
     (void)bh_ioports_out(BH_SLOT_IOPORTS, port, 2, value);
 }
 
+uint32_t port_in32(unsigned port)
+{
+    return (uint32_t)bh_ioports_in(BH_SLOT_IOPORTS, port, 4).value;
+}
+
+void port_out32(unsigned port, uint32_t value)
+{
+    (void)bh_ioports_out(BH_SLOT_IOPORTS, port, 4, value);
+}
+
 static void serial_drain(unsigned port)
 {
     for (unsigned i = 0; i < POLLS_MAX && !(port_in8(port + REG_LSR) & LSR_IDLE); i++)
@@ -71,7 +81,10 @@ void serial_put(unsigned port, uint8_t byte) { port_out8(port + REG_DATA, byte);
 
 int serial_get(unsigned port)
 {
-    return port_in8(port + REG_LSR) & LSR_DATA_READY ? port_in8(port + REG_DATA) : -1;
+    uint8_t status = port_in8(port + REG_LSR);
+
+    /* All ones: there is no port, and no stream of 0xff that someone types. */
+    return status & LSR_DATA_READY && status != 0xffu ? port_in8(port + REG_DATA) : -1;
 }
 
 static void log_byte_to(unsigned port, unsigned *room, uint8_t byte)

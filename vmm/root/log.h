@@ -27,6 +27,8 @@ int serial_get(unsigned port);
 uint8_t port_in8(unsigned port);
 void port_out8(unsigned port, uint8_t value);
 void port_out16(unsigned port, uint16_t value);
+uint32_t port_in32(unsigned port);
+void port_out32(unsigned port, uint32_t value);
 
 /** One line on the log; the newline is added. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -9,6 +9,7 @@
 #include "caps.h"
 #include "console.h"
 #include "control.h"
+#include "devices.h"
 #include "kernel_audit.h"
 #include "layout.h"
 #include "life.h"
@@ -180,6 +181,7 @@ void root_main(void)
     seed_word(mark);
     if (manifest.log == MANIFEST_LOG_COM1) log_to_com1_too(mark, console_interrupted);
     say("consoles: where VMs write as well, what root says begins with [%s]", mark);
+    say("devices: %u may not reach memory by themselves any more", devices_quiet());
     clean_memory();
     ntfn = slots_take(1);
     if (!ntfn || retype(BH_SLOT_KUNTYPED, BH_CAP_NTFN, 0, 0, 1, ntfn))
