@@ -12,10 +12,11 @@ struct result {
     uint16_t software, divide, timer, wrapped, port, segment;
     uint32_t vendor;
     uint16_t string, left;
+    uint16_t absent_msr;
 };
 
 void real_run(void);
-extern char real_start[], real_end[], real_int[], real_divide[], real_irq[];
+extern char real_start[], real_end[], real_int[], real_divide[], real_gp[], real_irq[];
 
 __asm__(".text\n.globl real_run\nreal_run:\n"
         "pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
@@ -50,6 +51,7 @@ __asm__(".text\n.globl real_run\nreal_run:\n"
         "1: xorw %ax, %ax; movw %ax, %ds; movw %ax, %es; movw %ax, %ss; movw $0x6ff0, %sp\n"
         "int $0x60; int $0x60; int $0x60\n"
         "xorw %cx, %cx; movw $1, %ax; divb %cl\n"
+        "movl $0x3fff0000, %ecx; rdmsr\n"
         /* 0xffff:0x0510 is 0x100500 with A20 open; without, it would be 0x500. */
         "movw $0xffff, %ax; movw %ax, %es; movw $0x1234, 0x500\n"
         "movw %es:0x510, %bx; notw %bx; movw %bx, %es:0x510\n"
@@ -72,6 +74,8 @@ __asm__(".text\n.globl real_run\nreal_run:\n"
         "real_int: incw 0x7000; iret\n"
         /* #DE points at the DIV, which is two bytes long. */
         "real_divide: incw 0x7002; pushw %bp; movw %sp, %bp; addw $2, 2(%bp); popw %bp; iret\n"
+        /* #GP at RDMSR, two bytes as well, and no error code on the stack of real mode. */
+        "real_gp: incw 0x7014; pushw %bp; movw %sp, %bp; addw $2, 2(%bp); popw %bp; iret\n"
         "real_irq: incw 0x7004; pushw %ax; movb $0x20, %al; outb %al, $0x20; popw %ax; iret\n"
         "real_end:\n.code64\n.text\n");
 
@@ -93,6 +97,7 @@ void guest_main(void)
     memcpy((void *)(uint64_t)REAL_CODE, real_start, (size_t)(real_end - real_start));
     vector_set(0x60, real_int);
     vector_set(0, real_divide);
+    vector_set(13, real_gp);
     vector_set(IRQ0_VECTOR, real_irq);
     __asm__ volatile("sgdt %0" : "=m"(gdtr));
     memcpy((void *)0x7e00ULL, gdtr, 10);
@@ -103,6 +108,7 @@ void guest_main(void)
     fact("back", true, "in long mode");
     fact("int", r->software == 3, "%u", r->software);
     fact("divide", r->divide == 1, "%u", r->divide);
+    fact("absent-msr", r->absent_msr == 1, "%u", r->absent_msr);
     fact("timer", r->timer == 1, "%u", r->timer);
     fact("a20", r->wrapped == 0x1234, "%x", r->wrapped);
     fact("port", r->port == 0xff, "%x", r->port);

@@ -199,7 +199,8 @@ __attribute__((noinline)) static void svm_orders(struct vcpu *v, struct vmcb *b,
             b->misc1 |= MISC1_IRET;
         }
         if ((event & BH_EVENT_TYPE_MASK) == BH_EVENT_EXCEPTION && (event & 0xff) > 31)
-            event = 0; /* VMRUN would fail */
+            event = 0;                                  /* VMRUN would fail */
+        if ((b->cr0 & 1) == 0) event &= ~BH_EVENT_CODE; /* real mode has no error codes */
         b->event_inj = event;
         /* QEMU, known by its lack of next-RIP, remembers the interrupt until the next exit, and
          * whatever makes it leave its loop before that delivers it once more, IF or not. An

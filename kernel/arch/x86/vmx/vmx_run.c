@@ -110,8 +110,10 @@ static void set_shadow(struct vmx_save *s, uint64_t shadow)
     set_blocking(s, blocking);
 }
 
+/* Real mode has no error codes, and entry refuses them there (SDM 27.2.1.3). */
 static void inject_event(uint32_t type, uint64_t vector, uint64_t flags_and_code)
 {
+    if ((flags_and_code & EVENT_CODE) != 0 && (vmread(GUEST_CR0) & CR0_PE) == 0) flags_and_code = 0;
     vmwrite(ENTRY_EVENT,
             EVENT_VALID | type << 8 | (uint32_t)vector | ((uint32_t)flags_and_code & EVENT_CODE));
     if ((flags_and_code & EVENT_CODE) != 0) vmwrite(ENTRY_EVENT_CODE, flags_and_code >> 32);
