@@ -21,7 +21,7 @@ enum {
 
 static uint8_t cmos(unsigned reg)
 {
-    port_out8(0x70, (uint8_t)(reg | 0x80u));
+    port_out8(0x70, (uint8_t)reg); /* bit 7 would keep the PC's NMIs out */
     return port_in8(0x71);
 }
 
@@ -36,7 +36,7 @@ static uint64_t days_from_civil(uint64_t y, unsigned m, unsigned d)
     return year * 365u + year / 4u - year / 100u + year / 400u + day_of_year - 719468u;
 }
 
-uint64_t wall_clock_s(uint64_t *tsc)
+static uint64_t read_clock(uint64_t *tsc)
 {
     static const uint8_t regs[6] = {SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR};
     unsigned v[6];
@@ -56,4 +56,13 @@ uint64_t wall_clock_s(uint64_t *tsc)
         v[4] > 12u || v[5] > 99u)
         return 0;
     return days_from_civil(2000u + v[5], v[4], v[3]) * 86400u + v[2] * 3600u + v[1] * 60u + v[0];
+}
+
+/* An update between two registers makes an hour of a second: read until the same comes twice. */
+uint64_t wall_clock_s(uint64_t *tsc)
+{
+    uint64_t last = read_clock(tsc), now;
+
+    for (unsigned i = 0; (now = read_clock(tsc)) - last > 1u && i < 3u; i++) last = now;
+    return now;
 }
