@@ -173,11 +173,12 @@ void root_thread_start(void)
     sched_wake(t);
 }
 
-static void root_start(void)
+/* @return where its info page lies */
+static uint64_t root_start(void)
 {
     const struct bh_root_header *h = (const struct bh_root_header *)loader.module;
-    uint64_t image, bss, at = BH_ROOT_BASE;
-    uint32_t cnode = 0, slots = ROOT_SLOTS_LEAST, space, pages, objects, cell;
+    uint64_t image, bss, at = BH_ROOT_BASE, info = ram_take(1);
+    uint32_t cnode = 0, slots = ROOT_SLOTS_LEAST, space, pages, objects;
     uint32_t slot = BH_SLOT_FUNTYPED;
 
     if (h->magic != BH_ROOT_MAGIC)
@@ -215,7 +216,7 @@ static void root_start(void)
     map(space, at, loader.module + h->text_bytes + h->rodata_bytes, h->data_bytes, BH_MAP_WRITE);
     at += h->data_bytes;
     map(space, at, bss, h->bss_bytes, BH_MAP_WRITE);
-    map(space, BH_ROOT_INFO, image_phys(&info_page), 4096, 0);
+    map(space, BH_ROOT_INFO, info, 4096, 0);
     map(space, BH_ROOT_AUDIT, image_phys(&audit_ring), 4096, 0);
 
     give(BH_SLOT_CNODE, cnode, BH_CAP_CNODE, cnode, slots, 0);
@@ -246,15 +247,15 @@ static void root_start(void)
         klog("bulkhead: frames %lx to %lx", loader.ranges[i].base, loader.ranges[i].end);
     }
 
-    cell = cnode + BH_SLOT_KUNTYPED;
     give(BH_SLOT_KUNTYPED, cnode, BH_CAP_KUNTYPED, 0, (uint64_t)pool_boot_pages * PAGE_UNITS,
          (uint64_t)(pool_pages - pool_boot_pages) * PAGE_UNITS);
-    info_page.kuntyped_bytes = cells[cell].b * UNIT_BYTES;
+    info_page.kuntyped_bytes = cells[cnode + BH_SLOT_KUNTYPED].b * UNIT_BYTES;
     info_page.funtyped_count = slot - BH_SLOT_FUNTYPED;
     info_page.free_slot = BH_SLOT_FREE;
     info_page.boot_misalign = (loader.module + image) & 0x1fffff;
     info_page.cnode_slots = slots;
     info_page.boot_bytes = (loader.module_bytes - image + 4095) & ~4095ull;
+    return info;
 }
 
 static void info_fill(void)
@@ -304,7 +305,7 @@ void boot_main(uint32_t magic, uint64_t phys)
 {
     struct madt_info madt;
     const char *why;
-    uint64_t pool_bytes, pool;
+    uint64_t pool_bytes, pool, info;
 
     klog_init();
     why = loader_read(magic, phys, &loader);
@@ -345,14 +346,16 @@ void boot_main(uint32_t magic, uint64_t phys)
         boot_stop("the CPU refuses to turn virtualisation on (disabled by the firmware?)");
     cpus_start(madt.apic_ids, madt.cpus, loader.low_page, option("smt=on") != NULL);
     info_fill();
-    root_start();
+    info = root_start();
     klog("bulkhead: kernel ABI %u, %s, %u CPU(s), TSC %u kHz, %s, pool %lu KiB, frames %lu MiB",
          BH_ABI_VERSION, vcpu_ops->name, epoch_cpus, tsc_khz, apic_x2 ? "x2APIC" : "xAPIC",
          info_page.kuntyped_bytes / 1024, info_page.funtyped_bytes >> 20);
+    percpu()->switch_tsc = info_page.root_entry_tsc = rdtsc();
+    for (uint32_t i = 0; i < 512; i++) ((uint64_t *)info)[i] = ((uint64_t *)&info_page)[i];
+    /* The seed is root's alone: the kernel's memory is mapped, though out of reach, everywhere. */
+    zero_bytes(info_page.entropy, sizeof(info_page.entropy));
     mem_finish();
     cpus_release();
-    percpu()->switch_tsc = rdtsc();
     root_thread_start();
-    info_page.root_entry_tsc = percpu()->switch_tsc;
     schedule();
 }

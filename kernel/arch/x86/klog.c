@@ -29,9 +29,7 @@ void machine_end(uint32_t status, const char *why)
 
 void klog_init(void)
 {
-    static const uint16_t ports[] = {LOG_PORT, 0x3f8};
-    for (unsigned i = 0; i < 2; i++) {
-        uint16_t p = ports[i];
+    for (uint16_t p = LOG_PORT; p <= 0x3f8; p = (uint16_t)(p + 0x100)) { /* and COM1 */
         outb((uint16_t)(p + 1), 0);
         outb((uint16_t)(p + 3), 0x80);
         outb(p, 1); /* 115,200 baud */
