@@ -141,7 +141,7 @@ static struct sample sample(void)
     return best;
 }
 
-/* What the CPU says of its TSC (SDM vol. 3B, 19.7.3): crystal and ratio, else the base frequency,
+/* What the CPU says of its TSC (SDM vol. 3B, 20.7.3): crystal and ratio, else the base frequency,
  * which is nearly the same. 0: nothing. */
 static uint32_t tsc_khz_told(void)
 {

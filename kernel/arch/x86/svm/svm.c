@@ -166,7 +166,7 @@ __attribute__((noinline)) static void svm_take_cpu(struct vcpu *v, struct vmcb *
  * and the system-call MSRs are the host's again behind it; GIF is set, IF clear. Written inline:
  * the compiler saves only what it needs. Host interrupts end the guest: GIF holds them back until
  * it runs. The guest has trained the return predictor: where the CPU does not clear its 32 entries
- * itself, calls do, before the first RET.
+ * itself, calls do, before the first RET; LFENCE, as the branch around them may be predicted by it.
  */
 static inline void svm_enter(uint64_t vmcb_phys, struct bh_vcpu_page *page, uint64_t host_phys)
 {
@@ -177,7 +177,7 @@ static inline void svm_enter(uint64_t vmcb_phys, struct bh_vcpu_page *page, uint
 #define ENTER      "push %%rdx; push %%rsi; clgi; vmload %%rax\n\t" EACH(FROM) REST(FROM)
 #define LEAVE                                                                                      \
     "cli; vmsave %%rax; pop %%rax\n\t" EACH(TO) REST(TO) "pop %%rax; vmload %%rax; stgi\n\t"
-#define FILL "testb $1, %3; jz 2f; .rept 32\n\tcall 1f; int3; 1:\n\t.endr; add $256, %%rsp; 2:"
+#define FILL "testb $1, %3; jz 2f; .rept 32\ncall 1f; int3; 1:\n.endr; add $256, %%rsp; 2: lfence"
     __asm__ volatile(ENTER "sti; vmrun %%rax\n\t" LEAVE FILL
                      : "+a"(vmcb_phys), "+d"(host_phys), "+S"(page)
                      : "m"(rsb_fill)

@@ -69,6 +69,7 @@ vmx_exit_point:
     .endr
     add $32 * 8, %rsp
 leave:
+    lfence                      /* the branch around the calls may be the guest's prediction */
     add $8, %rsp
     .irp reg, r15, r14, r13, r12, rbx, rbp
     pop %\reg
