@@ -170,8 +170,12 @@ static void show(const struct manifest *m)
                vm->display == MANIFEST_DISPLAY_VGA ? "vga" : "none",
                vm->debug_exit != 0 ? "on" : "off",
                vm->on_stop == MANIFEST_ON_STOP_END_SYSTEM ? "end-system" : "none");
-        printf("  network %s, balloon %u MiB\n",
+        printf("  network %s, balloon %u MiB",
                vm->network == MANIFEST_NETWORK_LOOPBACK ? "loopback" : "none", vm->balloon_mib);
+        if (vm->balloon_min_mib != 0) {
+            printf(", keeps %u MiB at least", vm->balloon_min_mib);
+        }
+        printf("\n");
         for (uint32_t k = 0; k < vm->disk_count; k++) {
             show_disk(&vm->disks[k]);
         }

@@ -117,6 +117,12 @@ bool explain(const struct manifest *m, const char *only)
         found = true;
         printf("%s, which people see as \"%s\": %u MiB of memory that nobody else reaches.\n",
                vm->name, vm->label, vm->memory_mib);
+        if (vm->balloon_min_mib != 0) {
+            printf("  %u MiB are its own for sure as long as it runs; what it leaves idle of the "
+                   "rest may go to others that need it, clean, and comes back when it is needed "
+                   "and free.\n",
+                   vm->balloon_min_mib);
+        }
         explain_start(m, vm);
         explain_end(vm);
         explain_cpus(vm);

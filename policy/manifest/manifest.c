@@ -93,6 +93,8 @@ static const struct prop vm_props[] = {
      "", network_words},
     {"balloon-mib", PROP_CELL, false, RULE_BALLOON_BELOW_MEMORY, 0, 1u << 20, 0, VM(balloon_mib),
      " MiB", NULL},
+    {"balloon-min-mib", PROP_CELL, false, RULE_BALLOON_MIN, 2, 1u << 20, 0, VM(balloon_min_mib),
+     " MiB", NULL},
     {"display", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_DISPLAY_DEFAULT,
      VM(display), "", display_words},
     {"firmware", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_FIRMWARE_NONE,

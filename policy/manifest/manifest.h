@@ -18,23 +18,25 @@
 #define MANIFEST_MAX_FLOORS                                                                        \
     95u /* % of a CPU; the kernel keeps the rest for root's thread there                           \
          */
-#define MANIFEST_MAX_BLOB_BYTES (1024u * 1024u)
-#define MANIFEST_MAX_NAME       31u   /* characters of a VM's name */
-#define MANIFEST_MAX_LABEL      63u   /* characters of a label */
-#define MANIFEST_MAX_IMAGE_NAME 63u   /* characters of an image's file name */
-#define MANIFEST_MAX_APPEND     2047u /* Linux: COMMAND_LINE_SIZE is 2048 with the NUL on x86 */
-#define MANIFEST_CPU_ANY        UINT32_MAX
-#define MANIFEST_MAX_WIRES      128u
-#define MANIFEST_MAX_VM_WIRES   4u       /* ends of wires that a VM has */
-#define MANIFEST_WIRE_MAC       0x10u    /* last byte of the first one's address */
-#define MANIFEST_WIRE_BYTES     0x82000u /* of memory: two boxes, bulkhead/wire_ring.h */
-#define MANIFEST_MAX_DISKS      4u       /* of a VM */
-#define MANIFEST_MAX_DISK_NAME  20u      /* characters: guests see it as the serial number */
-#define MANIFEST_MAX_DISK_MIB   65536u   /* they lie in memory */
-#define MANIFEST_MAX_CHANNELS   32u      /* VMs whose guests have a control channel */
-#define MANIFEST_MAX_RESTARTS   100u
-#define MANIFEST_MAX_WAIT_MS    600000u
-#define MANIFEST_MAX_STOP_S     3600u
+#define MANIFEST_MAX_BLOB_BYTES      (1024u * 1024u)
+#define MANIFEST_MAX_NAME            31u   /* characters of a VM's name */
+#define MANIFEST_MAX_LABEL           63u   /* characters of a label */
+#define MANIFEST_MAX_IMAGE_NAME      63u   /* characters of an image's file name */
+#define MANIFEST_MAX_APPEND          2047u /* Linux: COMMAND_LINE_SIZE is 2048 with the NUL on x86 */
+#define MANIFEST_CPU_ANY             UINT32_MAX
+#define MANIFEST_MAX_WIRES           128u
+#define MANIFEST_MAX_VM_WIRES        4u       /* ends of wires that a VM has */
+#define MANIFEST_WIRE_MAC            0x10u    /* last byte of the first one's address */
+#define MANIFEST_WIRE_BYTES          0x82000u /* of memory: two boxes, bulkhead/wire_ring.h */
+#define MANIFEST_MAX_DISKS           4u       /* of a VM */
+#define MANIFEST_MAX_DISK_NAME       20u      /* characters: guests see it as the serial number */
+#define MANIFEST_MAX_DISK_MIB        65536u   /* they lie in memory */
+#define MANIFEST_MAX_CHANNELS        32u      /* VMs whose guests have a control channel */
+#define MANIFEST_MAX_RESTARTS        100u
+#define MANIFEST_MAX_WAIT_MS         600000u
+#define MANIFEST_MAX_STOP_S          3600u
+#define MANIFEST_MAX_ELASTIC_MIB     8192u  /* of a VM that gives memory back, in pieces of 2 MiB */
+#define MANIFEST_MAX_ALL_ELASTIC_MIB 32768u /* of all of them */
 
 enum manifest_protocol {
     MANIFEST_PROTOCOL_DETECT,
@@ -149,6 +151,7 @@ struct manifest_vm {
     uint32_t firmware_log;                 /* 1: port 0x402 is on the console */
     uint32_t network;                      /* enum manifest_network */
     uint32_t balloon_mib;                  /* what the guest is asked to give back */
+    uint32_t balloon_min_mib;              /* what it always keeps; 0: all its memory */
     uint32_t floor_percent;                /* of one CPU, per vCPU */
     uint32_t ceiling_percent;              /* of one CPU, per vCPU */
     uint32_t weight;                       /* share of leftover time, 1..1000 */
@@ -269,6 +272,7 @@ enum manifest_rule_id {
     RULE_FIRMWARE_ALONE,
     RULE_FIRMWARE_MEMORY,
     RULE_BALLOON_BELOW_MEMORY,
+    RULE_BALLOON_MIN,
     RULE_DISK_COUNT,
     RULE_DISK_NAME,
     RULE_DISK_NAME_UNIQUE,

@@ -46,6 +46,9 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
                               "a VM with SeaBIOS has 16 MiB at least, one with OVMF 128 MiB"},
     [RULE_BALLOON_BELOW_MEMORY] = {"balloon-below-memory",
                                    "a guest is not asked to give back all its memory"},
+    [RULE_BALLOON_MIN] = {"balloon-min",
+                          "a VM that others may have memory of keeps 2 MiB at least, gives pieces "
+                          "of 2 MiB and has 8 GiB at most; all of them have 32 GiB at most"},
     [RULE_DISK_COUNT] = {"disk-count", "a VM has at most 4 disks"},
     [RULE_DISK_NAME] = {"disk-name",
                         "a disk's name is a-z, then a-z, 0-9, '-', 20 characters at most"},
@@ -289,6 +292,43 @@ static void check_balloons(struct report *r, struct manifest *m)
     }
 }
 
+static void balloon_min_error(struct report *r, const struct manifest_vm *vm, const char *property,
+                              uint64_t mib, const char *text)
+{
+    report_begin(r, vms_path, vm->name, property);
+    report_number(r, mib);
+    report_text(r, text);
+    report_end(r, RULE_BALLOON_MIN);
+}
+
+/* VMs whose memory is made of pieces that come and go. */
+static void check_balloon_mins(struct report *r, struct manifest *m)
+{
+    uint64_t sum_mib = 0;
+    for (uint32_t i = 0; i < m->vm_count; i++) {
+        const struct manifest_vm *vm = &m->vms[i];
+        if (vm->balloon_min_mib == 0) {
+            continue;
+        }
+        const uint64_t before_mib = sum_mib;
+        sum_mib += vm->memory_mib;
+        if (vm->memory_mib % 2 != 0 || vm->memory_mib > MANIFEST_MAX_ELASTIC_MIB) {
+            balloon_min_error(r, vm, "memory-mib", vm->memory_mib,
+                              " MiB cannot be had in pieces of 2 MiB, or are more than 8192; "
+                              "change it, or leave out balloon-min-mib");
+        } else if (vm->balloon_min_mib % 2 != 0 || vm->balloon_min_mib >= vm->memory_mib) {
+            balloon_min_error(r, vm, "balloon-min-mib", vm->balloon_min_mib,
+                              " MiB are no whole pieces of 2 MiB, or not below memory-mib; give "
+                              "less, and an even number");
+        } else if (sum_mib > MANIFEST_MAX_ALL_ELASTIC_MIB &&
+                   before_mib <= MANIFEST_MAX_ALL_ELASTIC_MIB) {
+            balloon_min_error(r, vm, "balloon-min-mib", sum_mib,
+                              " MiB are what the VMs with balloon-min-mib have so far, and 32768 "
+                              "are the most; leave it out for some");
+        }
+    }
+}
+
 static bool image_known(struct report *r, const char *parent, const char *node,
                         const char *property, const char *image, uint64_t *size_bytes)
 {
@@ -496,9 +536,19 @@ static void check_disks(struct report *r, struct manifest *m)
 void manifest_check(struct report *r, struct manifest *m)
 {
     static void (*const checks[])(struct report *, struct manifest *) = {
-        check_names,          check_labels,         check_disks,        check_host_memory,
-        check_balloons,       check_shares,         check_cpus,         check_start,
-        check_images,         manifest_check_order, manifest_check_may, manifest_check_restart,
+        check_names,
+        check_labels,
+        check_disks,
+        check_host_memory,
+        check_balloons,
+        check_balloon_mins,
+        check_shares,
+        check_cpus,
+        check_start,
+        check_images,
+        manifest_check_order,
+        manifest_check_may,
+        manifest_check_restart,
         manifest_check_wires,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

@@ -66,7 +66,7 @@ static void reset(void)
                                 .memory_bytes = sizeof(overlay)};
 
     if (ram == NULL) ram = malloc(RAM);
-    mem = (struct guest_mem){ram, RAM};
+    mem = (struct guest_mem){ram, RAM, NULL};
     memset(&bus, 0, sizeof(bus));
     memset(ram, 0, RAM);
     memset(overlay, 0, sizeof(overlay));

@@ -42,7 +42,7 @@ static struct pci pci;
 static struct mch mch;
 static struct ich9 ich9;
 static uint8_t ram[0x100000];
-static const struct guest_mem guest_mem = {ram, sizeof(ram)};
+static const struct guest_mem guest_mem = {ram, sizeof(ram), NULL};
 static bool segment_shown[MCH_SEGMENTS];
 static struct pci_function card, screen_card;
 static uint8_t screen_bytes[8192];

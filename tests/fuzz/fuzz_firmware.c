@@ -62,7 +62,7 @@ static const struct dev_host host = {
 static void reset(void)
 {
     if (ram == NULL) ram = malloc(RAM);
-    mem = (struct guest_mem){ram, RAM};
+    mem = (struct guest_mem){ram, RAM, NULL};
     memset(&bus, 0, sizeof(bus));
     memset(high, 0, sizeof(high));
     memset(ram, 0x11, RAM);

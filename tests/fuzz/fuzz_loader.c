@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(ram, 0, 0x10000);
     memcpy(ram + LEGACY_HOLE_GPA, pattern, sizeof(pattern));
     memcpy(ram + ram_bytes, pattern, 4096);
-    req.mem = (struct guest_mem){ram, ram_bytes};
+    req.mem = (struct guest_mem){ram, ram_bytes, NULL};
     req.protocol = (enum boot_protocol)(data[1] & 3u);
     if (data[1] & 4u) {
         req.initrd = initrd;

@@ -26,7 +26,7 @@
 #define KINDS      5u
 
 static uint8_t ram[RAM_BYTES] __attribute__((aligned(4096)));
-static const struct guest_mem mem = {ram, RAM_BYTES};
+static const struct guest_mem mem = {ram, RAM_BYTES, NULL};
 static uint8_t image[DISK_BYTES / 2u], disk_memory[0x10000];
 static struct bus bus;
 static struct pci pci;
@@ -104,12 +104,24 @@ static void wire_fill(void *ctx, uint8_t *bytes, uint64_t count)
     memset(bytes, (int)take(input, 1), count);
 }
 
-static void wire_discard(void *ctx, uint64_t gpa)
+static void wire_discard(void *ctx, uint64_t gpa, bool kept)
 {
     CHECK(gpa % 4096u == 0 && gpa < RAM_BYTES);
     rewrite();
     memset(ram + gpa, 0, 4096);
 }
+
+/* What is not there at first is when it is asked for again, now and then. */
+static bool wire_take(void *ctx, uint64_t gpa)
+{
+    static unsigned asked;
+
+    CHECK(gpa % 4096u == 0);
+    rewrite();
+    return (gpa >> 12 & 7u) != 0 || ++asked % 4u == 0;
+}
+
+static const struct balloon_pages wire_pages = {.discard = wire_discard, .take = wire_take};
 
 static const struct dev_host host = {
     .irq = wire_irq, .now_ns = wire_now, .mem = &mem, .msi = wire_msi};
@@ -137,7 +149,7 @@ static void reset(void)
     CHECK(virtio_net_init(&net, &pci, &host, PCI_DEVFN(2, 0), &loopback.port));
     CHECK(virtio_console_init(&con, &pci, &host, PCI_DEVFN(3, 0), wire_output, NULL));
     CHECK(virtio_rng_init(&rng, &pci, &host, PCI_DEVFN(4, 0), wire_fill, NULL));
-    CHECK(virtio_balloon_init(&balloon, &pci, &host, PCI_DEVFN(5, 0), wire_discard, NULL));
+    CHECK(virtio_balloon_init(&balloon, &pci, &host, PCI_DEVFN(5, 0), &wire_pages, NULL));
     CHECK(pci_assign(&pci, 0xe0000000u, 0xf0000000u));
     for (unsigned i = 0; i < KINDS; i++) all[i]->pci.config[4] |= PCI_COMMAND_MASTER;
 }
@@ -276,7 +288,10 @@ static void event(void)
         break;
     case 2: virtio_console_room(&con); break;
     case 3: virtio_balloon_ask(&balloon, what); break;
-    case 4: virtio_balloon_ask_stats(&balloon); break;
+    case 4:
+        virtio_balloon_ask_stats(&balloon);
+        virtio_balloon_come(&balloon);
+        break;
     case 5: loopback.port.room(loopback.port.dev); break;
     case 6:
         loopback.port.up = !loopback.port.up;

@@ -21,7 +21,7 @@
 #define CD_BYTES (300u * 2048u)
 
 static uint8_t ram[RAM], disk_memory[8u << 20], image[SECTORS * 512u], cd_image[CD_BYTES];
-static struct guest_mem mem = {ram, RAM};
+static struct guest_mem mem = {ram, RAM, NULL};
 static struct pci pci;
 static struct ahci a;
 static struct disk disk, cd;

@@ -7,7 +7,7 @@
 #define RAM_BYTES 0x400000u
 
 static uint8_t ram[RAM_BYTES];
-static const struct guest_mem mem = {ram, RAM_BYTES};
+static const struct guest_mem mem = {ram, RAM_BYTES, NULL};
 static const struct dev_host dma_host = {.irq = fixture_irq, .now_ns = fixture_now, .mem = &mem};
 static struct fw_cfg f;
 static const uint8_t blob[300] = {1, 2, 3, [299] = 0x99};

@@ -62,7 +62,7 @@ static int setup(void **state)
     p->next_rip = 3;
     p->state.efer = EFER_LMA;
     p->state.seg[BH_CS].attr = CS_LONG;
-    guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    guest_mem = (struct guest_mem){ram, RAM_BYTES, NULL};
     ((struct bh_monitor_start *)BH_MONITOR_START)->nvcpus = VCPUS;
     assert_true(lapic_init(&self()->lapic, NULL, &dev_host, &apic_host, 2, false, 1000000000));
     lapic_mmio_write(&self()->lapic, 0xf0, 4, 0x1ff);

@@ -261,7 +261,7 @@ static void initrd_and_cmdline_must_fit(void **s)
 static void guest_memory_has_its_hole(void **s)
 {
     (void)s;
-    const struct guest_mem gm = {(uint8_t *)(uintptr_t)0x100000, 4096 * MIB};
+    const struct guest_mem gm = {(uint8_t *)(uintptr_t)0x100000, 4096 * MIB, NULL};
     const uint64_t hole = GUEST_LOW_RAM_END;
     assert_ptr_equal(guest_mem_ptr(&gm, 0, 1), gm.base);
     assert_ptr_equal(guest_mem_ptr(&gm, hole - 1, 1), gm.base + hole - 1);

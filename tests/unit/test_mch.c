@@ -8,7 +8,7 @@
 #define RAM_BYTES 0x200000u
 
 static uint8_t ram[RAM_BYTES], rom_bytes[0x40000];
-static struct guest_mem mem = {ram, RAM_BYTES};
+static struct guest_mem mem = {ram, RAM_BYTES, NULL};
 static const struct dev_ram rom = {rom_bytes, sizeof(rom_bytes)};
 static struct pci p;
 static struct mch m;

@@ -91,7 +91,7 @@ static int setup(void **state)
     p = page();
     memset(ram, 0, sizeof(ram));
     memset(p, 0, sizeof(*p));
-    guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    guest_mem = (struct guest_mem){ram, RAM_BYTES, NULL};
     injected = -1;
     reads = writes = lent = 0;
     for (unsigned i = 0; i < BYTES; i++) device[i] = (uint8_t)(0x80u + i);

@@ -45,7 +45,7 @@ static int setup(void **state)
     memset(ram, 0, sizeof(ram));
     memset(vcpus, 0, sizeof(vcpus));
     vcpus[0].page = (struct bh_vcpu_page *)BH_MONITOR_VCPU;
-    guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    guest_mem = (struct guest_mem){ram, RAM_BYTES, NULL};
     for (unsigned i = 0; i < VCPUS; i++) {
         vcpus[i].number = i;
         vcpus[i].tsc_offset = 7;

@@ -83,7 +83,7 @@ static int setup(void **state)
     p = page();
     memset(ram, 0, sizeof(ram));
     memset(p, 0, sizeof(*p));
-    guest_mem = (struct guest_mem){ram, RAM_BYTES};
+    guest_mem = (struct guest_mem){ram, RAM_BYTES, NULL};
     injected = -1;
     nports = 0;
     p->state.cr0 = CR0_PE | CR0_PG;

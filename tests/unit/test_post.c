@@ -48,6 +48,7 @@ void platform_lint(void) { lints++; }
 
 void kvm_clock_update(void) { clocks++; }
 
+void pieces_passed(void) {}
 void save_pause(void) { pauses++; }
 
 void vm_wait_for_the_end(void)

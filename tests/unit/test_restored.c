@@ -130,7 +130,12 @@ static bool net_send(void *ctx, const struct net_offload *o, struct virtq_side *
     return random_next() % 4u != 0;
 }
 
-static void page_given(void *ctx, uint64_t gpa) { memset(guest_mem_ptr(&mem, gpa, 4096), 0, 4096); }
+static void page_given(void *ctx, uint64_t gpa, bool kept)
+{
+    memset(guest_mem_ptr(&mem, gpa, 4096), 0, 4096);
+}
+
+static const struct balloon_pages page_calls = {.discard = page_given};
 
 static void machine(void)
 {
@@ -161,7 +166,7 @@ static void machine(void)
                 virtio_blk_init(&blk, &pci, &host, PCI_DEVFN(4, 0), &disk) &&
                 virtio_net_init(&net, &pci, &host, PCI_DEVFN(5, 0), &port) &&
                 virtio_console_init(&con, &pci, &host, PCI_DEVFN(6, 0), wire_output, NULL) &&
-                virtio_balloon_init(&balloon, &pci, &host, PCI_DEVFN(7, 0), page_given, NULL));
+                virtio_balloon_init(&balloon, &pci, &host, PCI_DEVFN(7, 0), &page_calls, NULL));
     mch_setup(&mch);
     ich9_setup(&ich9);
     i8042_setup(&keyboard);
@@ -349,7 +354,7 @@ static int setup(void **state)
 {
     (void)state;
     ram = malloc(RAM_BYTES);
-    mem = (struct guest_mem){ram, RAM_BYTES};
+    mem = (struct guest_mem){ram, RAM_BYTES, NULL};
     return ram == NULL;
 }
 

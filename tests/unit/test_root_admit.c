@@ -15,6 +15,7 @@
 #include "syscall.h"
 
 static uint64_t pool_left, regions[2], kernel_pages, own_pages, store_bytes, slots, wanted_slots;
+static uint64_t wanted_pieces, pooled;
 static bool has_store;
 static unsigned moves;
 
@@ -49,6 +50,10 @@ uint64_t vm_kernel_pages(const struct manifest_vm *c) { return kernel_pages; }
 uint64_t vm_own_pages(const struct manifest_vm *c) { return own_pages; }
 uint64_t vm_store_bytes(const struct manifest_vm *c) { return store_bytes; }
 unsigned vcpu_cpu(const struct vm *vm, unsigned n) { return vm->config->vcpu_cpu[n]; }
+uint64_t vm_pieces(const struct manifest_vm *c) { return wanted_pieces; }
+uint64_t pieces_pooled(void) { return pooled; }
+uint64_t pieces_in(uint64_t bytes) { return bytes / LARGE_BYTES; }
+uint64_t elastic_spare(const struct vm *vm) { return 7; }
 void say(const char *format, ...) {}
 void audit_begin(const char *event) { records += strcmp(event, "vm-refused") == 0; }
 void audit_number(const char *key, uint64_t value) {}
@@ -78,6 +83,7 @@ static int begin(void **state)
     store_bytes = 0;
     has_store = false;
     slots = wanted_slots = 40;
+    wanted_pieces = pooled = 0;
     records = moves = 0;
     admit_init(all, 3);
     return 0;
@@ -103,6 +109,22 @@ static void each_is_counted(void **state)
     refused("vm vm: needs 102 MiB of memory, 90 MiB are free: 12 MiB too many");
     store_bytes = 60 * MIB;
     refused("vm vm: needs 62 MiB of memory, 50 MiB are free: 12 MiB too many");
+}
+
+/* Beside its own 100 MiB there are 50 and 0. */
+static void pieces_come_from_everywhere(void **state)
+{
+    wanted_pieces = 30;
+    pooled = 5;
+    assert_true(admit(&all[0]));
+    assert_int_equal(admit_lacks_pieces(&all[0]), 0);
+    pooled = 2;
+    assert_int_equal(admit_lacks_pieces(&all[0]), 3);
+    assert_false(admit(&all[0]));
+    assert_string_equal(all[0].reason,
+                        "vm vm: needs 60 MiB (others could give 14), 54 MiB are free: 6 MiB too "
+                        "many");
+    assert_int_equal(records, 1);
 }
 
 static void floors_of_those_that_run_count(void **state)
@@ -159,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_is_counted, begin),
+        cmocka_unit_test_setup(pieces_come_from_everywhere, begin),
         cmocka_unit_test_setup(floors_of_those_that_run_count, begin),
         cmocka_unit_test_setup(what_it_has_is_not_needed_again, begin),
         cmocka_unit_test_setup(the_smallest_that_suffices_is_inherited, begin),

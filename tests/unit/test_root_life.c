@@ -28,7 +28,7 @@ static struct vm all[VMS_MAX];
 static struct manifest_vm configs[VMS_MAX];
 static char order[VMS_MAX * 4 + 1]; /* numbers of VMs, as they were started */
 static unsigned started;
-static bool can_be_made, stands[VMS_MAX];
+static bool waits_for_memory, can_be_made, stands[VMS_MAX];
 static unsigned buttons[VMS_MAX], kills[VMS_MAX], given_up, resumed;
 
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
@@ -52,6 +52,7 @@ void vm_kill(struct vm *vm, const char *why)
 }
 
 void vm_signal_stop(const struct vm *vm) { buttons[vm->number]++; }
+bool elastic_waits(const struct vm *vm) { return waits_for_memory; }
 bool vm_stands(const struct vm *vm) { return stands[vm->number]; }
 
 void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
@@ -319,6 +320,21 @@ static void deadline(void **state)
     assert_int_equal(resumed, 3);
 }
 
+/* It is started when there is memory for it, and not before. */
+static void waits_for_its_memory(void **state)
+{
+    (void)state;
+    plain_configs();
+    begin(1);
+    waits_for_memory = true;
+    poll(3);
+    assert_int_equal(all[0].state, VM_STARTING);
+    assert_int_equal(started, 0);
+    waits_for_memory = false;
+    poll(1);
+    assert_int_equal(started, 1);
+}
+
 /* What is restored while it stops is not killed for that. */
 static void restored(void **state)
 {
@@ -451,6 +467,7 @@ int main(void)
         cmocka_unit_test(waits_double),
         cmocka_unit_test(waits_are_bounded),
         cmocka_unit_test(deadline),
+        cmocka_unit_test(waits_for_its_memory),
         cmocka_unit_test(restored),
         cmocka_unit_test(asked_again),
         cmocka_unit_test(start_is_cancelled),

@@ -64,6 +64,7 @@ bool ask_answered(struct vm *v, const void *asker, struct ask_answer *answer, vo
 }
 
 uint32_t life_restore(struct vm *v) { return BH_WIRE_OK; }
+bool elastic_can_restore(const struct vm *v) { return true; }
 
 static int run(int (*verb)(struct control_call *), const void *in, uint32_t in_bytes)
 {

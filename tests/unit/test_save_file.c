@@ -70,7 +70,7 @@ static int setup(void **state)
         if (used(i)) memory[i * 4096u + (unsigned)rand() % 4096u] = (uint8_t)(1 + rand() % 255);
     save_begin(&f, file, room);
     save_state(&f, &device_state, &d, 1);
-    save_memory(&f, "ram", memory, PAGES * 4096u);
+    save_memory(&f, "ram", memory, PAGES * 4096u, NULL);
     file_bytes = save_end(&f, &h);
     return file_bytes == 0;
 }
@@ -280,7 +280,7 @@ static void test_no_room(void **state)
 
         save_begin(&f, small, n);
         save_state(&f, &device_state, &d, 1);
-        save_memory(&f, "ram", memory, PAGES * 4096u);
+        save_memory(&f, "ram", memory, PAGES * 4096u, NULL);
         assert_int_equal(save_end(&f, &h), 0);
         free(small);
     }

@@ -10,18 +10,40 @@ static struct virtio_balloon balloon;
 static unsigned discards;
 static uint64_t discarded[64];
 
-static void discard(void *ctx, uint64_t gpa)
+static bool keeps;
+static unsigned takes, settles, resets, tells;
+static uint64_t missing; /* a page that is not there yet; 0: all are */
+
+static void discard(void *ctx, uint64_t gpa, bool kept)
 {
     assert_ptr_equal(ctx, &balloon);
+    assert_int_equal(kept, keeps);
     assert_true(gpa % 4096 == 0 && gpa < RAM_BYTES);
     discarded[discards++ % 64] = gpa;
 }
 
+static bool take(void *ctx, uint64_t gpa)
+{
+    assert_ptr_equal(ctx, &balloon);
+    assert_int_equal(gpa % 4096, 0);
+    takes++;
+    return missing == 0 || gpa != missing;
+}
+static void settle(void *ctx) { settles++; }
+static void reset(void *ctx) { resets++; }
+static void told(void *ctx) { tells++; }
+
+static const struct balloon_pages pages = {discard, take, settle, reset, told};
+static const struct balloon_pages simple = {.discard = discard};
+static const struct balloon_pages *calls = &pages;
+
 static void setup(uint64_t features)
 {
+    keeps = features & 1u;
+    missing = takes = settles = resets = tells = 0;
     vf_begin();
     discards = 0;
-    assert_true(virtio_balloon_init(&balloon, &bus0, &vf_host, PCI_DEVFN(4, 0), discard, &balloon));
+    assert_true(virtio_balloon_init(&balloon, &bus0, &vf_host, PCI_DEVFN(4, 0), calls, &balloon));
     vf_attach();
     vf_up(F_V1 | features, 3);
 }
@@ -59,6 +81,55 @@ static void test_pages(void **state)
     assert_int_equal(mr(device, 8), 77);
 }
 
+/* A page that is not there holds its chain, until it is; what is told meanwhile is of no account.
+ */
+static void test_held(void **state)
+{
+    (void)state;
+    setup(1);
+    page(0, 3);
+    page(1, 4);
+    page(2, UINT32_MAX);
+    missing = 0x4000;
+    assert_int_equal(vf_exchange(1, DATA_GPA, 12, 0, 0), -1);
+    assert_int_equal(takes, 3);
+    assert_int_equal(settles, 1);
+    assert_int_equal(used_idx(1), 0);
+    virtio_balloon_come(&balloon); /* something else has come */
+    assert_int_equal(used_idx(1), 0);
+    missing = 0;
+    virtio_balloon_come(&balloon);
+    assert_int_equal(used_idx(1), 1);
+    virtio_balloon_come(&balloon);
+    assert_int_equal(takes, 9);
+    assert_int_equal(used_idx(1), 1);
+    missing = 0x4000;
+    vf_offer(1, QSIZE, 0);
+    vf_kick(1);
+    resets = 0;
+    set_status(0); /* the chain is forgotten, and who has the pages is told */
+    assert_int_equal(resets, 1);
+    missing = 0;
+    virtio_balloon_come(&balloon);
+    vf_up(F_V1 | 1, 3);
+    assert_int_equal(used_idx(1), 0);
+    assert_int_equal(vf_exchange(1, 0, 65540, 0, 0), -1); /* more than one access is to do */
+    assert_int_equal(status(), 0x4f);
+}
+
+/* Pages are there whenever they are touched. */
+static void test_simple(void **state)
+{
+    (void)state;
+    calls = &simple;
+    setup(0);
+    assert_int_equal(vf_exchange(0, DATA_GPA, 8, 0, 0), 0);
+    assert_int_equal(discards, 2);
+    assert_int_equal(vf_exchange(1, DATA_GPA, 8, 0, 0), 0);
+    assert_int_equal(takes + settles + resets, 0);
+    calls = &pages;
+}
+
 static void stat(unsigned i, unsigned tag, uint64_t value)
 {
     put16(DATA_GPA + 10 * i, tag);
@@ -86,13 +157,15 @@ static void test_stats(void **state)
     vf_offer(2, QSIZE, 0);
     vf_kick(2);
     assert_true(balloon.stats[4] == 1001);
+    assert_int_equal(tells, 2);
     setup(0); /* not negotiated */
     virtio_balloon_ask_stats(&balloon);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pages), cmocka_unit_test(test_stats)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pages), cmocka_unit_test(test_held),
+                                       cmocka_unit_test(test_simple), cmocka_unit_test(test_stats)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

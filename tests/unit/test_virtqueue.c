@@ -21,7 +21,7 @@
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
 
 static uint8_t ram[RAM_BYTES] __attribute__((aligned(16)));
-static const struct guest_mem mem = {ram, RAM_BYTES};
+static const struct guest_mem mem = {ram, RAM_BYTES, NULL};
 static struct virtq q;
 static struct virtq_chain c;
 

@@ -14,7 +14,7 @@
 #define QSIZE     8u
 
 static uint8_t ram[RAM_BYTES] __attribute__((aligned(4096)));
-static const struct guest_mem mem = {ram, RAM_BYTES};
+static const struct guest_mem mem = {ram, RAM_BYTES, NULL};
 static struct pci bus0;
 static bool pin;
 static unsigned messages;

@@ -127,6 +127,8 @@ verb_run verb_console;
 
 /** Is there a NUL in a text of the wire? */
 bool text_ends(const char *text, size_t room);
+/** "96 MiB", or "64/96 MiB" when others have some of it. */
+void memory_words(char *text, size_t room, uint64_t has_mib, uint64_t most_mib);
 /** The list of VMs: as a table, or as a JSON array. */
 void list_vms(const struct options *o);
 /** Words for enum bh_wire_vm_state. */

@@ -118,12 +118,14 @@ static void print_json(const struct bh_wire_stats *vm)
     printf("{\"name\": ");
     json_string(vm->name);
     printf(", \"state\": \"%s\", \"cpus\": %u, \"starts\": %u, \"restarts\": %u, \"now_ns\": %llu, "
-           "\"uptime_ns\": %llu, \"cpu_ns\": %llu, \"memory_bytes\": %llu, \"kernel_bytes\": %llu, "
+           "\"uptime_ns\": %llu, \"cpu_ns\": %llu, \"memory_bytes\": %llu, \"memory_max_bytes\": "
+           "%llu, "
+           "\"kernel_bytes\": %llu, "
            "\"exits\": {",
            state_words[vm->state], vm->cpus, vm->starts, vm->restarts,
            (unsigned long long)vm->now_ns, (unsigned long long)vm->uptime_ns,
            (unsigned long long)vm->cpu_ns, (unsigned long long)vm->memory_bytes,
-           (unsigned long long)vm->kernel_bytes);
+           (unsigned long long)vm->memory_max_bytes, (unsigned long long)vm->kernel_bytes);
     for (unsigned i = 0; i < BH_WIRE_EXITS; i++)
         if (vm->exits[i] != 0) {
             printf("%s\"%s\": %llu", between, exit_words[i], (unsigned long long)vm->exits[i]);
@@ -145,6 +147,7 @@ void verb_stats(const struct options *o, int argc, char **argv)
     if (o->json) printf("[");
     for (unsigned i = 0; i < s.count; i++) {
         const struct bh_wire_stats *vm = &s.vm[i];
+        char memory[48];
 
         if (o->json) {
             printf("%s\n  ", i ? "," : "");
@@ -152,12 +155,12 @@ void verb_stats(const struct options *o, int argc, char **argv)
             continue;
         }
         if (i == 0)
-            printf("%-20s %-8s %10s %10s %12s %10s %8s\n", "NAME", "STATE", "UP s", "CPU s",
+            printf("%-20s %-8s %10s %10s %12s %12s %8s\n", "NAME", "STATE", "UP s", "CPU s",
                    "EXITS", "MEMORY", "STARTS");
-        printf("%-20s %-8s %10.2f %10.2f %12llu %6llu MiB %8u\n", vm->name, state_words[vm->state],
+        memory_words(memory, sizeof(memory), vm->memory_bytes >> 20, vm->memory_max_bytes >> 20);
+        printf("%-20s %-8s %10.2f %10.2f %12llu %12s %8u\n", vm->name, state_words[vm->state],
                (double)vm->uptime_ns / 1e9, (double)vm->cpu_ns / 1e9,
-               (unsigned long long)exits_of(vm), (unsigned long long)(vm->memory_bytes >> 20),
-               vm->starts);
+               (unsigned long long)exits_of(vm), memory, vm->starts);
         print_links(vm);
     }
     if (o->json) printf("\n]");
@@ -213,19 +216,22 @@ static void print_top(const struct options *o, const struct sample *now,
         uint64_t ns = i < before->count ? vm->now_ns - old->now_ns : vm->uptime_ns;
         double cpu = 100.0 * rate(vm->cpu_ns, old->cpu_ns, same, ns) / 1e9;
         double exits = rate(exits_of(vm), exits_of(old), same, ns);
+        char memory[48];
 
         if (o->json) {
             printf("%s\n    {\"name\": ", i ? "," : "");
             json_string(vm->name);
             printf(", \"state\": \"%s\", \"cpu_percent\": %.1f, \"exits_per_s\": %.0f, "
-                   "\"memory_bytes\": %llu",
-                   state_words[vm->state], cpu, exits, (unsigned long long)vm->memory_bytes);
+                   "\"memory_bytes\": %llu, \"memory_max_bytes\": %llu",
+                   state_words[vm->state], cpu, exits, (unsigned long long)vm->memory_bytes,
+                   (unsigned long long)vm->memory_max_bytes);
             print_top_links(o, vm, old, same, ns);
             continue;
         }
         printf("%-16s %-8s %6.1f %% ", vm->name, state_words[vm->state], cpu);
         print_bar(cpu, 100.0 * vm->cpus);
-        printf(" %8.0f %5llu MiB\n", exits, (unsigned long long)(vm->memory_bytes >> 20));
+        memory_words(memory, sizeof(memory), vm->memory_bytes >> 20, vm->memory_max_bytes >> 20);
+        printf(" %8.0f %12s\n", exits, memory);
         print_top_links(o, vm, old, same, ns);
     }
 }
@@ -262,7 +268,7 @@ void verb_top(const struct options *o, int argc, char **argv)
             continue;
         }
         if (screen) printf("\033[H\033[J");
-        printf("%-16s %-8s %8s %-*s %9s %9s\n", "NAME", "STATE", "CPU", (int)BAR_CHARS + 2, "",
+        printf("%-16s %-8s %8s %-*s %9s %12s\n", "NAME", "STATE", "CPU", (int)BAR_CHARS + 2, "",
                "EXITS/s", "MEMORY");
         print_top(o, now, &samples[~n & 1u]);
         if (!screen) printf("\n");

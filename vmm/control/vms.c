@@ -15,6 +15,15 @@ const char *const state_words[BH_WIRE_VM_STATES] = {
 
 bool text_ends(const char *text, size_t room) { return memchr(text, '\0', room) != NULL; }
 
+void memory_words(char *text, size_t room, uint64_t has_mib, uint64_t most_mib)
+{
+    if (has_mib == most_mib)
+        (void)snprintf(text, room, "%llu MiB", (unsigned long long)has_mib);
+    else
+        (void)snprintf(text, room, "%llu/%llu MiB", (unsigned long long)has_mib,
+                       (unsigned long long)most_mib);
+}
+
 static bool take_vm(struct bh_wire_vm *vm, const uint8_t *payload, uint32_t bytes)
 {
     if (bytes != sizeof(*vm)) return false;
@@ -31,8 +40,9 @@ static void print_json(const struct bh_wire_vm *vm)
     json_string(vm->name);
     printf(", \"label\": ");
     json_string(vm->label);
-    printf(", \"state\": \"%s\", \"cpus\": %u, \"memory_mib\": %u, \"restarts\": %u",
-           state_words[vm->state], vm->cpus, vm->memory_mib, vm->restarts);
+    printf(", \"state\": \"%s\", \"cpus\": %u, \"memory_mib\": %u, \"memory_has_mib\": %u, "
+           "\"restarts\": %u",
+           state_words[vm->state], vm->cpus, vm->memory_mib, vm->memory_has_mib, vm->restarts);
     if (vm->state == BH_WIRE_VM_STOPPING) printf(", \"left_ms\": %u", vm->left_ms);
     if (has_ended(vm)) {
         printf(", \"status\": %u, \"reason\": ", vm->status);
@@ -43,8 +53,10 @@ static void print_json(const struct bh_wire_vm *vm)
 
 static void print_line(const struct bh_wire_vm *vm)
 {
-    printf("%-20s %-8s %4u %4u MiB  %s\n", vm->name, state_words[vm->state], vm->cpus,
-           vm->memory_mib,
+    char memory[32];
+
+    memory_words(memory, sizeof(memory), vm->memory_has_mib, vm->memory_mib);
+    printf("%-20s %-8s %4u %12s  %s\n", vm->name, state_words[vm->state], vm->cpus, memory,
            has_ended(vm)                      ? vm->reason
            : strcmp(vm->name, vm->label) == 0 ? ""
                                               : vm->label);
@@ -67,7 +79,7 @@ static bool list_part(void *ctx, const uint8_t *payload, uint32_t bytes)
         printf("%s\n  ", l->count++ ? "," : "");
         print_json(&vm);
     } else {
-        if (l->count++ == 0) printf("%-20s %-8s %4s %8s\n", "NAME", "STATE", "CPUS", "MEMORY");
+        if (l->count++ == 0) printf("%-20s %-8s %4s %12s\n", "NAME", "STATE", "CPUS", "MEMORY");
         print_line(&vm);
     }
     return true;

@@ -42,16 +42,28 @@ static uint64_t device_ram_offset(void)
     return (start_block()->ram_bytes + LARGE_BYTES - 1u) & ~(LARGE_BYTES - 1u);
 }
 
+/* Guest RAM that is in the Frame: what comes and goes is not. */
+static uint64_t own_ram_bytes(void) { return vm_elastic() ? BH_PIECE_BYTES : guest_mem.size_bytes; }
+
+/* Where in the Frame is what lies at @offset from BH_MONITOR_RAM here? */
+static uint64_t frame_offset(uint64_t offset)
+{
+    return offset < own_ram_bytes() || !vm_elastic()
+               ? offset
+               : offset - device_ram_offset() + BH_PIECE_BYTES;
+}
+
 void memory_init(void)
 {
     guest_mem.base = (uint8_t *)BH_MONITOR_RAM;
     guest_mem.size_bytes = start_block()->ram_bytes;
 }
 
-/* @return bytes mapped: less than @bytes when the rest cannot be. */
-static uint64_t map(uint64_t gpa, uint64_t offset, uint64_t bytes, uint64_t flags)
+/* What lies at @from from BH_MONITOR_RAM on here. @return bytes mapped: less than @bytes when the
+ * rest cannot be. */
+static uint64_t map(uint64_t gpa, uint64_t from, uint64_t bytes, uint64_t flags)
 {
-    uint64_t done = 0;
+    uint64_t offset = frame_offset(from), done = 0;
 
     while (done < bytes) {
         uint64_t pages = rt_map_pages(gpa + done, (bytes - done) / PAGE_BYTES);
@@ -85,7 +97,8 @@ static bool unmap(uint64_t gpa, uint64_t bytes)
 bool memory_map_ram(void)
 {
     const uint64_t all = BH_MAP_READ | BH_MAP_WRITE | BH_MAP_EXEC;
-    uint64_t low = guest_mem_low_end(&guest_mem), high = guest_mem_high_bytes(&guest_mem);
+    uint64_t own = own_ram_bytes(); /* root sees to the rest */
+    uint64_t low = own < GUEST_LOW_RAM_END ? own : GUEST_LOW_RAM_END, high = own - low;
     uint64_t first = low < GUEST_VGA_HOLE ? low : GUEST_VGA_HOLE;
     uint64_t second = low > GUEST_LEGACY_END ? low - GUEST_LEGACY_END : 0;
 

@@ -155,6 +155,12 @@ static inline const struct bh_monitor_start *start_block(void)
     return (const struct bh_monitor_start *)BH_MONITOR_START;
 }
 
+/** Does its RAM come and go in pieces? */
+static inline bool vm_elastic(void)
+{
+    return (start_block()->flags & BH_MONITOR_FLAG_ELASTIC) != 0;
+}
+
 /** 1..BH_MONITOR_MAX_VCPUS: checked once, by vm_init(). */
 static inline unsigned vcpu_count(void) { return start_block()->nvcpus; }
 
@@ -196,11 +202,12 @@ static inline void device_unlock(void)
 #define POST_NMI   0x100u
 #define POST_INIT  0x200u
 #define POST_SIPI  0x400u
-#define POST_LINT0 0x800u  /* to vCPU 0: platform_lint() */
-#define POST_TIME  0x1000u /* to vCPU 0: a device has a deadline before the one it waits for */
-#define POST_CLOCK 0x2000u /* the paravirtual clock's page has to be written anew */
-#define POST_END   0x4000u /* the VM has ended */
-#define POST_PAUSE 0x8000u /* stand still: save.c */
+#define POST_LINT0 0x800u   /* to vCPU 0: platform_lint() */
+#define POST_TIME  0x1000u  /* to vCPU 0: a device has a deadline before the one it waits for */
+#define POST_CLOCK 0x2000u  /* the paravirtual clock's page has to be written anew */
+#define POST_END   0x4000u  /* the VM has ended */
+#define POST_PAUSE 0x8000u  /* stand still: save.c */
+#define POST_PASS  0x10000u /* say that it has passed here: pieces.c */
 
 /** Tell @to, unless it has been told and has not looked since. */
 void post(struct vcpu *to, uint32_t bits);
@@ -295,6 +302,28 @@ bool memory_take(struct dev_ram *ram, uint64_t bytes);
 bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, uint64_t bytes,
                        uint64_t gpa, unsigned access);
 
+/* ---- pieces.c: RAM that comes and goes; with the device lock held. Nothing, when the VM is not
+ * elastic ---- */
+
+/** After everybody else has taken memory. */
+bool pieces_init(void);
+/** The page is in the balloon, or the guest takes it back. @return false: not there yet */
+void pieces_given(uint64_t gpa);
+bool pieces_taken(uint64_t gpa);
+/** After a row of these: root is told. */
+void pieces_settle(void);
+/** Nothing is in the balloon any more. */
+void pieces_reset(void);
+/** Root has signalled. @return whether something has come */
+bool pieces_look(void);
+/** Devices and their memory have been loaded. */
+void pieces_restored(void);
+/** On vCPU 0's thread, with nothing of the guest's at hand. */
+uint64_t pieces_deadline_ns(void);
+void pieces_tick(void);
+/** POST_PASS; without the lock. */
+void pieces_passed(void);
+
 /* ---- platform.c: devices and their wiring ---- */
 
 /** Sets up every vCPU's local APIC and TSC, too. */
@@ -388,6 +417,10 @@ struct pci;
 bool virtio_devices_init(struct pci *pci, const struct dev_host *host);
 uint64_t virtio_devices_deadline_ns(void);
 void virtio_devices_tick(uint64_t now_ns);
+/** Signalled: BH_MONITOR_SIGNAL_PIECES. */
+void virtio_balloon_look(void);
+/** The devices' state and memory have been loaded. */
+void virtio_balloon_restored(void);
 /** The guest has written to its serial port: what is typed goes there now. */
 void virtio_console_other(void);
 /** Hand typed bytes to the virtio console, if that is where the guest has written last.

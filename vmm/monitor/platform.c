@@ -168,6 +168,7 @@ void platform_signalled(uint64_t bits)
         virtio_console_output_room();
     }
     if (bits & BH_MONITOR_SIGNAL_STOP) acpi_pm_power_button(&pm);
+    if (bits & BH_MONITOR_SIGNAL_PIECES) virtio_balloon_look();
     wires_look(bits);
     device_unlock();
     if (bits & BH_MONITOR_SIGNAL_CONTROL) control_asked();
@@ -542,6 +543,7 @@ void platform_restored(void)
 {
     device_lock();
     wires_restored();
+    virtio_balloon_restored();
     device_unlock();
     lint_level = pic_intr(&pic);
     self()->dirty |= DIRTY_DEVICES;

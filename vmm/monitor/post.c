@@ -122,5 +122,6 @@ void post_take(void)
     if (p & POST_CLOCK) kvm_clock_update();
     v->dirty |= DIRTY_IRQ;
     if (p & POST_TIME) v->dirty |= DIRTY_TIME | DIRTY_DEVICES;
+    if (p & POST_PASS) pieces_passed();
     if (p & POST_PAUSE) save_pause();
 }

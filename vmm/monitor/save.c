@@ -157,8 +157,8 @@ static uint64_t write_file(uint64_t stopped_ns, uint64_t stopped_tsc)
     h.host_tsc = stopped_tsc;
     h.guest_ns = stopped_ns;
     save_begin(&f, (uint8_t *)st->store_va, st->store_bytes);
-    save_memory(&f, "ram", guest_mem.base, st->ram_bytes);
-    save_memory(&f, "device-ram", device_ram(), st->device_ram_bytes);
+    save_memory(&f, "ram", guest_mem.base, st->ram_bytes, guest_mem.absent);
+    save_memory(&f, "device-ram", device_ram(), st->device_ram_bytes, NULL);
     save_state(&f, &vm_state, &kvm_wall_msr, 0);
     for (unsigned i = 0; platform_saved(i, &state, &dev, &instance); i++)
         save_state(&f, state, dev, instance);

@@ -4,7 +4,8 @@
 #include "fmt.h"
 #include "string.h"
 
-#define PAGE_BYTES 4096u
+#define PAGE_BYTES  4096u
+#define PIECE_BYTES 0x200000u
 
 /* ---- common ---- */
 
@@ -104,7 +105,15 @@ static bool page_is_zero(const uint8_t *page)
     return true;
 }
 
-void save_memory(struct save_file *f, const char *name, const uint8_t *memory, uint64_t bytes)
+static bool page_holds(const uint8_t *memory, uint64_t at, const uint64_t *absent)
+{
+    uint64_t piece = at / PIECE_BYTES;
+
+    return !(absent && (absent[piece / 64u] >> piece % 64u & 1u)) && !page_is_zero(memory + at);
+}
+
+void save_memory(struct save_file *f, const char *name, const uint8_t *memory, uint64_t bytes,
+                 const uint64_t *absent)
 {
     uint64_t at = 0;
 
@@ -113,7 +122,7 @@ void save_memory(struct save_file *f, const char *name, const uint8_t *memory, u
         struct save_run run = {.offset = at};
         uint8_t *p;
 
-        while (run.pages < SAVE_RUN_PAGES && at < bytes && !page_is_zero(memory + at)) {
+        while (run.pages < SAVE_RUN_PAGES && at < bytes && page_holds(memory, at, absent)) {
             run.pages++;
             at += PAGE_BYTES;
         }

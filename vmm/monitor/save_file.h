@@ -72,8 +72,10 @@ struct save_file {
 void save_begin(struct save_file *f, uint8_t *bytes, uint64_t room_bytes);
 void save_state(struct save_file *f, const struct dev_state *state, const void *dev,
                 uint32_t instance);
-/** @param bytes a multiple of 4096 */
-void save_memory(struct save_file *f, const char *name, const uint8_t *memory, uint64_t bytes);
+/** @param bytes a multiple of 4096
+ *  @param absent a bit for each 2 MiB that cannot be looked at and counts as zero; NULL: none */
+void save_memory(struct save_file *f, const char *name, const uint8_t *memory, uint64_t bytes,
+                 const uint64_t *absent);
 /** Close the file. @param h all but magic, version, total_bytes and crc.
  *  @return its length; 0: the room was too small */
 uint64_t save_end(struct save_file *f, const struct save_header *h);

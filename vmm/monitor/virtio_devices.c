@@ -3,6 +3,7 @@
  * lock held. May call: virtio device models, the VM's disks and wires, the
  * console.
  */
+#include "bulkhead/pieces.h"
 #include "monitor.h"
 #include "dev_util.h"
 #include "net_loopback.h"
@@ -54,14 +55,69 @@ static bool add(bool ok, struct virtio *v, const struct dev_state *state)
 
 static void fill(void *ctx, uint8_t *bytes, uint64_t count) { random_fill(&entropy, bytes, count); }
 
+/* ---- balloon ---- */
+
+#define STATS_NS 1000000000u
+
+static uint64_t stats_ns; /* when the guest is asked how it is; of an elastic VM */
+static uint32_t target_number;
+
 /* A page that the guest has given back holds nothing: it takes no place in the file of a saved VM.
  */
-static void discard(void *ctx, uint64_t gpa)
+static void discard(void *ctx, uint64_t gpa, bool kept)
 {
     void *page = guest_mem_ptr(&guest_mem, gpa, 4096);
 
     if (page) memset(page, 0, 4096);
+    if (kept) pieces_given(gpa);
 }
+
+static bool take(void *ctx, uint64_t gpa) { return pieces_taken(gpa); }
+static void settle(void *ctx) { pieces_settle(); }
+static void reset(void *ctx) { pieces_reset(); }
+
+static void told(void *ctx)
+{
+    struct bh_pieces *s = (struct bh_pieces *)BH_MONITOR_PIECES;
+
+    if (!vm_elastic()) return;
+    s->free_bytes = balloon.stats[BALLOON_STAT_FREE];
+    s->total_bytes = balloon.stats[BALLOON_STAT_TOTAL];
+    s->available_bytes = balloon.stats[BALLOON_STAT_AVAILABLE];
+    s->asked_pages = balloon.config.num_pages;
+    __atomic_store_n(&s->told, s->told + 1u, __ATOMIC_RELEASE);
+}
+
+static const struct balloon_pages balloon_pages = {discard, take, settle, reset, told};
+
+void virtio_balloon_look(void)
+{
+    const struct bh_pieces *s = (const struct bh_pieces *)BH_MONITOR_PIECES;
+    uint32_t number;
+
+    if (!vm_elastic()) return;
+    if (pieces_look()) virtio_balloon_come(&balloon);
+    number = __atomic_load_n(&s->target_number, __ATOMIC_ACQUIRE);
+    if (number == target_number) return;
+    target_number = number;
+    virtio_balloon_ask(&balloon, __atomic_load_n(&s->target_pages, __ATOMIC_RELAXED));
+}
+
+void virtio_balloon_restored(void)
+{
+    pieces_restored();
+    if (vm_elastic()) virtio_balloon_come(&balloon); /* all is there now */
+}
+
+static void balloon_tick(uint64_t now_ns)
+{
+    pieces_tick();
+    if (!vm_elastic() || stats_ns > now_ns) return;
+    virtio_balloon_ask_stats(&balloon);
+    stats_ns = now_ns + STATS_NS;
+}
+
+/* ---- all of them ---- */
 
 static bool network_init(struct pci *pci, const struct dev_host *host)
 {
@@ -102,7 +158,9 @@ bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
              &con.virtio, &virtio_console_state) ||
         !add(virtio_rng_init(&rng, pci, host, PCI_DEVFN(SLOT_RNG, 0), fill, NULL), &rng.virtio,
              NULL) ||
-        !add(virtio_balloon_init(&balloon, pci, host, PCI_DEVFN(SLOT_BALLOON, 0), discard, NULL),
+        !pieces_init() ||
+        !add(virtio_balloon_init(&balloon, pci, host, PCI_DEVFN(SLOT_BALLOON, 0), &balloon_pages,
+                                 NULL),
              &balloon.virtio, &virtio_balloon_state))
         return false;
     virtio_balloon_ask(&balloon, start_block()->balloon_pages);
@@ -111,7 +169,9 @@ bool virtio_devices_init(struct pci *pci, const struct dev_host *host)
 
 uint64_t virtio_devices_deadline_ns(void)
 {
-    uint64_t ns = wires_deadline_ns();
+    uint64_t ns = ns_min(wires_deadline_ns(), pieces_deadline_ns());
+
+    if (vm_elastic()) ns = ns_min(ns, stats_ns);
 
     for (unsigned i = 0; i < ndevices; i++) ns = ns_min(ns, devices[i]->deadline_ns);
     return ns;
@@ -120,6 +180,7 @@ uint64_t virtio_devices_deadline_ns(void)
 void virtio_devices_tick(uint64_t now_ns)
 {
     wires_tick(now_ns);
+    balloon_tick(now_ns);
     for (unsigned i = 0; i < ndevices; i++)
         if (devices[i]->deadline_ns <= now_ns) virtio_tick(devices[i], now_ns);
 }

@@ -2,9 +2,13 @@
 #include "admit.h"
 #include <stddef.h>
 #include "caps.h"
+#include "elastic.h"
 #include "fmt.h"
 #include "log.h"
+#include "pieces.h"
 #include "vm_parts.h"
+
+#define PIECE_MIB 2ul
 
 static struct vm *vms;
 static unsigned vm_count;
@@ -65,12 +69,19 @@ bool admit_inherit(struct vm *vm)
     return true;
 }
 
+/* What of a VM's memory finds no room, and what is left beside it. */
+struct room {
+    uint64_t own, store; /* bytes that find none */
+    uint64_t most;       /* bytes left in one region */
+    uint64_t pieces;     /* of 2 MiB, in all of them and in the pool */
+};
+
 /* The memory of its own, a store that it does not have yet, and up to 2 MiB each for alignment, in
- * the pieces that are free. */
-static bool memory_fits(struct vm *vm)
+ * the regions that are free. */
+static struct room look_for_room(const struct vm *vm)
 {
     uint64_t own = vm_own_pages(vm->config) * PAGE, store = vm_store_bytes(vm->config);
-    uint64_t most = 0, needs = 0;
+    uint64_t most = 0, pieces = pieces_pooled();
     bool own_placed = vm->funtyped_bytes != 0 || giver(own) != NULL;
 
     if (vm->slots && bh_cnode_type(BH_SLOT_CNODE, vm->slots + VS_STORE).value) store = 0;
@@ -88,11 +99,30 @@ static bool memory_fits(struct vm *vm)
             store = 0;
         }
         if (left > most) most = left;
+        pieces += pieces_in(left);
     }
-    needs = own + store;
     for (unsigned i = 0; own && i < vm_count; i++)
         if (rests(&vms[i]) && vms[i].funtyped_bytes > most) most = vms[i].funtyped_bytes;
-    return needs == 0 || fits(vm, (needs + MIB - 1u) / MIB, most / MIB, " MiB", " of memory");
+    return (struct room){own, store, most, pieces};
+}
+
+static bool memory_fits(struct vm *vm)
+{
+    struct room r = look_for_room(vm);
+    uint64_t needs = r.own + r.store;
+    char what[64];
+
+    if (needs && !fits(vm, (needs + MIB - 1u) / MIB, r.most / MIB, " MiB", " of memory"))
+        return false;
+    (void)fmt_buf(what, sizeof(what), " (others could give %lu)", elastic_spare(vm) * PIECE_MIB);
+    return fits(vm, vm_pieces(vm->config) * PIECE_MIB, r.pieces * PIECE_MIB, " MiB", what);
+}
+
+uint64_t admit_lacks_pieces(const struct vm *vm)
+{
+    uint64_t needs = vm_pieces(vm->config), room = look_for_room(vm).pieces;
+
+    return needs > room ? needs - room : 0;
 }
 
 static uint32_t floors_on(unsigned cpu, const struct vm *but)

@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "caps.h"
 #include "control.h"
+#include "elastic.h"
 #include "life.h"
 #include "log.h"
 #include "string.h"
@@ -99,6 +100,7 @@ int control_restore(struct control_call *c)
         c->step = RESTORE_MAKE; /* also when it hangs */
         return CONTROL_GO_ON;
     case RESTORE_MAKE:
+        if (!elastic_can_restore(c->vm)) return BH_WIRE_NOT_MADE;
         status = life_restore(c->vm);
         if (status != BH_WIRE_OK) return (int)status;
         ask_patiently(c, BH_CONTROL_HERE, NULL);

@@ -41,7 +41,8 @@ void control_put_vm(struct control_call *c, const struct vm *vm)
     (void)fmt_buf(w->label, sizeof(w->label), "%s", vm->config->label);
     w->state = state_of(vm, &w->left_ms);
     w->cpus = vm->config->cpus;
-    w->memory_mib = vm->config->memory_mib;
+    w->memory_mib = w->memory_has_mib = vm->config->memory_mib;
+    if (vm->pieces) w->memory_has_mib = (vm->pieces_have + 1u) * 2u;
     w->restarts = life_restarts(vm);
     if (vm->state == VM_STOPPED || vm->state == VM_CRASHED) {
         w->status = (uint32_t)vm->status;
@@ -114,7 +115,8 @@ int control_stats(struct control_call *c)
     if (vm_lives(vm)) {
         w->uptime_ns = ticks_to_ns(rt_tsc() - vm->started_tsc);
         w->cpu_ns = ticks_to_ns(vm_cpu_ticks(vm));
-        w->memory_bytes = vm->funtyped_bytes;
+        w->memory_bytes = vm->funtyped_bytes + vm->pieces_have * BH_PIECE_BYTES;
+        w->memory_max_bytes = vm->funtyped_bytes + vm_pieces(vm->config) * BH_PIECE_BYTES;
         w->kernel_bytes = vm->kuntyped_bytes;
         vm_count_exits(vm, w->exits);
     }

@@ -2,6 +2,7 @@
 #include "life.h"
 #include "ask.h"
 #include "caps.h"
+#include "elastic.h"
 #include "fmt.h"
 #include "log.h"
 
@@ -274,7 +275,7 @@ void life_poll(void)
         struct vm *vm = &vms[i];
 
         if (vm->state == VM_STARTING && now >= plans[i].start_tsc && others_run(vm) &&
-            !vm_start(vm, i, vm->config, root_ntfn))
+            !elastic_waits(vm) && !vm_start(vm, i, vm->config, root_ntfn))
             say("vm %s: not started", vm->config->name);
     }
 }

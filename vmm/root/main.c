@@ -10,11 +10,13 @@
 #include "console.h"
 #include "control.h"
 #include "devices.h"
+#include "elastic.h"
 #include "kernel_audit.h"
 #include "layout.h"
 #include "life.h"
 #include "log.h"
 #include "manifest.h"
+#include "pieces.h"
 #include "program.h"
 #include "seeds.h"
 #include "service.h"
@@ -72,13 +74,17 @@ static void read_manifest(void)
 static void clean_memory(void)
 {
     bool placed[VMS_MAX] = {false};
-    uint64_t wires = wires_memory_bytes(&manifest), need = wires;
+    uint64_t wires = wires_memory_bytes(&manifest), need = wires, pieces = 0;
 
-    for (unsigned i = 0; i < manifest.vm_count; i++) need += vm_memory_bytes(&manifest.vms[i]);
+    for (unsigned i = 0; i < manifest.vm_count; i++) {
+        need += vm_memory_bytes(&manifest.vms[i]);
+        pieces += vm_pieces(&manifest.vms[i]) * LARGE_BYTES;
+    }
+    need += pieces;
     for (unsigned r = 0; r < info()->funtyped_count && need; r++) {
-        uint64_t left;
+        uint64_t left, here;
 
-        (void)scrub(BH_SLOT_FUNTYPED + r, need);
+        (void)scrub(BH_SLOT_FUNTYPED + r, need + (pieces ? LARGE_BYTES : 0));
         left = bh_untyped_left(BH_SLOT_FUNTYPED + r).value;
         if (wires && wires <= left) {
             left -= wires;
@@ -93,6 +99,10 @@ static void clean_memory(void)
             left -= bytes;
             need -= bytes;
         }
+        here = pieces_in(left) * LARGE_BYTES;
+        if (pieces < here) here = pieces;
+        pieces -= here;
+        need -= here;
     }
     if (need) say("memory: %lu MiB less than all VMs together take", need >> 20);
 }
@@ -158,6 +168,7 @@ static __attribute__((noreturn)) void supervise(uint64_t ntfn)
             }
         busy = console_poll();
         busy = control_poll() || busy;
+        busy = elastic_poll() || busy;
         life_poll();
         end_if_due();
     }
@@ -193,6 +204,7 @@ void root_main(void)
     }
     if (!wires_make(&manifest, vms)) system_end(STATUS_BROKEN, "no memory for the wires");
     admit_init(vms, manifest.vm_count);
+    elastic_init(vms, manifest.vm_count);
     console_init(&manifest, vms, mark);
     control.vms = vms;
     control.vm_count = manifest.vm_count;

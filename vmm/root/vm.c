@@ -3,6 +3,7 @@
 #include "admit.h"
 #include "caps.h"
 #include "console.h"
+#include "elastic.h"
 #include "fmt.h"
 #include "log.h"
 #include "program.h"
@@ -33,6 +34,7 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
     vm->state = VM_RUNNING;
     vm->made = true;
     wires_up(vm);
+    elastic_started(vm);
     audit_begin("vm-started");
     audit_text("vm", config->name);
     audit_number("cpu", vcpu_cpu(vm, 0));
@@ -97,6 +99,11 @@ void vm_signal_control(const struct vm *vm)
 void vm_signal_stop(const struct vm *vm)
 {
     if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL_STOP);
+}
+
+void vm_signal_pieces(const struct vm *vm)
+{
+    if (vm_lives(vm)) (void)bh_signal(vm->slots + VS_SIGNAL_PIECES);
 }
 
 bool vm_stands(const struct vm *vm)

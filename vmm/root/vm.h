@@ -11,6 +11,7 @@
 #include "bulkhead/console.h"
 #include "bulkhead/control.h"
 #include "bulkhead/monitor.h"
+#include "bulkhead/pieces.h"
 #include "images.h"
 #include "manifest.h"
 
@@ -40,6 +41,7 @@ enum vm_slot {
     VS_SIGNAL_CONTROL, /* the same, badged: control */
     VS_SIGNAL_LINK,    /* the same, badged: link */
     VS_SIGNAL_STOP,    /* the same, badged: power button */
+    VS_SIGNAL_PIECES,  /* the same, badged: pieces */
     VS_WINDOW,         /* attachment of VS_CODE to root while the monitor is loaded */
     VS_FAULT,          /* root's notification, badged with the VM's fault bit; kept for good */
     VS_STORE_ROOT,     /* its attachment to root while root copies */
@@ -73,8 +75,12 @@ struct vm {
     struct bh_console *console;
     struct bh_console *channel; /* of its guest's control channel; NULL: it has none */
     struct bh_control *control;
-    uint32_t starts; /* how often it has been made */
-    uint32_t asked;  /* number of the last question, see ask.h */
+    struct bh_pieces *pieces; /* of an elastic one */
+    uint32_t pieces_have;     /* of RAM that comes and goes: what it has (pieces.h) */
+    uint32_t pieces_seen;     /* bh_pieces.changes that have been looked at */
+    bool pieces_left;         /* and there is more to do */
+    uint32_t starts;          /* how often it has been made */
+    uint32_t asked;           /* number of the last question, see ask.h */
     uint64_t ask_deadline_tsc;
     const void *asker;    /* whose question it is; NULL: nobody waits for an answer */
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
@@ -116,8 +122,16 @@ static inline uint64_t vm_signals(unsigned number, uint64_t signals)
            (vm_signal_badge(number) | (uint64_t)1 << (VM_SIGNAL_BITS + number % VM_FAULT_BITS));
 }
 
-/** Bytes of FrameUntyped that a VM takes, alignment included. */
+/** Bytes of FrameUntyped that a VM takes, alignment included; without its pieces. */
 uint64_t vm_memory_bytes(const struct manifest_vm *config);
+
+/** May others have some of its memory? */
+static inline bool vm_elastic(const struct manifest_vm *config)
+{
+    return config->balloon_min_mib != 0;
+}
+/** Pieces of its RAM that come and go: all but the first 2 MiB. */
+uint64_t vm_pieces(const struct manifest_vm *config);
 
 /** Make and start a VM on the CPUs that the manifest's rules have found for its vCPUs.
  *  @param ntfn root's notification. @return false: said why; nothing is left of it. */
@@ -139,6 +153,8 @@ void vm_signal_console(const struct vm *vm);
 void vm_signal_control(const struct vm *vm);
 /** Tell the monitor that the peer of a wire has come or gone. */
 void vm_signal_link(const struct vm *vm);
+/** Tell the monitor that pieces have come, or that there is a target. */
+void vm_signal_pieces(const struct vm *vm);
 /** Press the VM's power button. */
 void vm_signal_stop(const struct vm *vm);
 

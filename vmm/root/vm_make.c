@@ -3,6 +3,7 @@
 #include "admit.h"
 #include "caps.h"
 #include "log.h"
+#include "pieces.h"
 #include "program.h"
 #include "service.h"
 #include "vm_parts.h"
@@ -66,6 +67,7 @@ static const struct {
     {"control signal", VS_SIGNAL_CONTROL, BH_MONITOR_SIGNAL_CONTROL},
     {"link signal", VS_SIGNAL_LINK, BH_MONITOR_SIGNAL_LINK},
     {"power button", VS_SIGNAL_STOP, BH_MONITOR_SIGNAL_STOP},
+    {"pieces' signal", VS_SIGNAL_PIECES, BH_MONITOR_SIGNAL_PIECES},
 };
 
 /* The largest first: each is aligned to its size. */
@@ -111,8 +113,27 @@ static bool make_objects(struct vm *vm, uint64_t host_pages, uint64_t guest_page
     return true;
 }
 
-/* Guest RAM is the monitor's at BH_MONITOR_RAM; the attachment to the guest's space is given away:
- * where RAM lies in the guest's physical space is the monitor's business. */
+/* Guest RAM is the monitor's at BH_MONITOR_RAM, the devices' memory behind all of it. */
+static uint64_t map_ram(struct vm *vm)
+{
+    uint64_t m = vm->slots + VS_RAM_MONITOR, pages = vm_ram_frame_bytes(vm->config) / PAGE;
+    uint64_t own = vm_elastic(vm->config) ? vm_own_ram_bytes(vm->config) / PAGE : pages, err;
+
+    err = map(m, BH_MONITOR_RAM, 0, own, BH_MAP_READ | BH_MAP_WRITE);
+    if (err || own == pages) return err;
+    return map(m, BH_MONITOR_RAM + vm_ram_window_bytes(vm->config) - vm_device_bytes(vm->config),
+               own, pages - own, BH_MAP_READ | BH_MAP_WRITE);
+}
+
+/* The store needs its memory in one piece: it comes first. */
+static bool make_pieces(struct vm *vm)
+{
+    return !vm_elastic(vm->config) ||
+           ((vm_store_bytes(vm->config) == 0 || vm_store_make(vm)) && pieces_give_all(vm));
+}
+
+/* The attachment to the guest's space is given away: where RAM lies in the guest's physical space
+ * is the monitor's business. */
 static bool make_memory(struct vm *vm)
 {
     uint64_t s = vm->slots, f = vm->slots + VS_FUNTYPED;
@@ -127,9 +148,7 @@ static bool make_memory(struct vm *vm)
                       retype(f, BH_CAP_FRAME, 0, 0, vm_shared_pages(vm->config), s + VS_SHARED)) &&
            !vm_failed(vm, "guest RAM: monitor",
                       attach(s + VS_RAM, s + VS_HOSTSPACE, rw, s + VS_RAM_MONITOR)) &&
-           !vm_failed(
-               vm, "guest RAM: monitor",
-               map(s + VS_RAM_MONITOR, BH_MONITOR_RAM, 0, ram_pages, BH_MAP_READ | BH_MAP_WRITE)) &&
+           !vm_failed(vm, "guest RAM: monitor", map_ram(vm)) && make_pieces(vm) &&
            !vm_failed(
                vm, "guest RAM: guest",
                attach(s + VS_RAM, s + VS_GUESTSPACE, rw | BH_RIGHT_EXEC, s + VS_RAM_GUEST)) &&
@@ -166,6 +185,13 @@ static bool share_pages(struct vm *vm)
     vm->control = (struct bh_control *)(va + SHARED_CONTROL * PAGE);
     vm->asked = 0;
     vm->asker = NULL;
+    if (vm_elastic(vm->config)) {
+        if (vm_failed(vm, "pieces",
+                      map(m, BH_MONITOR_PIECES, SHARED_PIECES, BH_PIECES_PAGES,
+                          BH_MAP_READ | BH_MAP_WRITE)))
+            return false;
+        vm->pieces = (struct bh_pieces *)(va + SHARED_PIECES * PAGE);
+    }
     if (!vm_has_channel(vm->config)) return true;
     if (vm_failed(vm, "control channel",
                   map(m, BH_MONITOR_CHANNEL, SHARED_CHANNEL, BH_CONSOLE_PAGES,
@@ -266,7 +292,7 @@ static uint64_t on_vcpu_cpu(struct vm *vm, unsigned n, cpu_work *work)
 
 void vm_take_back(struct vm *vm)
 {
-    uint64_t s = vm->slots, err = BH_OK, scrub_tsc;
+    uint64_t s = vm->slots, err = BH_OK, scrub_tsc, had;
 
     for (unsigned n = 0; n < vm->config->cpus; n++) {
         uint64_t e = on_vcpu_cpu(vm, n, end_thread);
@@ -279,10 +305,13 @@ void vm_take_back(struct vm *vm)
     vm->console = NULL;
     vm->channel = NULL;
     vm->control = NULL;
+    vm->pieces = NULL;
     /* Images belong to the archive, boxes to the wires: their attachments go one by one. */
     err = err ? err : images_unmap(s + VS_IMAGES_MONITOR);
     err = err ? err : slot_delete(s + VS_STORE_MONITOR);
     err = err ? err : wires_unmap(vm);
+    had = vm->pieces_have;
+    err = err ? err : pieces_take_all(vm);
     err = err ? err : slot_revoke(s + VS_FUNTYPED, vcpu_cpu(vm, 0));
     err = err ? err : slot_revoke(s + VS_KUNTYPED, vcpu_cpu(vm, 0));
     scrub_tsc = rt_tsc();
@@ -296,6 +325,10 @@ void vm_take_back(struct vm *vm)
     audit_number("kernel_bytes_free", bh_untyped_left(s + VS_KUNTYPED).value);
     audit_number("frame_bytes", vm->funtyped_bytes);
     audit_number("frame_bytes_free", bh_untyped_left(s + VS_FUNTYPED).value);
+    if (vm_elastic(vm->config)) {
+        audit_number("pieces", had);
+        audit_number("pieces_free", had - vm->pieces_have);
+    }
     audit_number("scrub_ns", ticks_to_ns(scrub_tsc));
     audit_end();
 }

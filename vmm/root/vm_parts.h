@@ -23,7 +23,8 @@ enum {
     SHARED_CONSOLE = 2,
     SHARED_CONTROL = SHARED_CONSOLE + BH_CONSOLE_PAGES,
     SHARED_CHANNEL = SHARED_CONTROL + BH_CONTROL_PAGES, /* if it has one */
-    SHARED_PAGES = SHARED_CHANNEL + BH_CONSOLE_PAGES
+    SHARED_PIECES = SHARED_CHANNEL + BH_CONSOLE_PAGES,  /* if it is elastic */
+    SHARED_PAGES = SHARED_PIECES + BH_PIECES_PAGES
 };
 
 _Static_assert(SHARED_PAGES *PAGE <= ROOT_SHARED_BYTES, "window of one VM");
@@ -43,7 +44,7 @@ static inline bool vm_has_channel(const struct manifest_vm *c) { return c->may_t
 
 static inline uint64_t vm_shared_pages(const struct manifest_vm *c)
 {
-    return vm_has_channel(c) ? SHARED_PAGES : SHARED_CHANNEL;
+    return vm_elastic(c) ? SHARED_PAGES : vm_has_channel(c) ? SHARED_PIECES : SHARED_CHANNEL;
 }
 
 /* ---- vm_size.c ---- */
@@ -52,8 +53,12 @@ static inline uint64_t vm_shared_pages(const struct manifest_vm *c)
 uint64_t vm_disk_bytes(const struct manifest_disk *d);
 /** What the VM's devices need beside RAM; see bh_monitor_start. */
 uint64_t vm_device_bytes(const struct manifest_vm *c);
-/** The Frame of guest RAM and device memory, each from a 2 MiB boundary on. */
+/** Guest RAM that is in its Frame: all of it, or what no other ever has. */
+uint64_t vm_own_ram_bytes(const struct manifest_vm *c);
+/** The Frame of that and of device memory, each from a 2 MiB boundary on. */
 uint64_t vm_ram_frame_bytes(const struct manifest_vm *c);
+/** Where its monitor sees all RAM and device memory. */
+uint64_t vm_ram_window_bytes(const struct manifest_vm *c);
 /** Pages of the VM's own untyped. */
 uint64_t vm_own_pages(const struct manifest_vm *c);
 /** Where the VM may be saved to: a Frame apart, which outlives it. */

@@ -21,15 +21,37 @@ uint64_t vm_device_bytes(const struct manifest_vm *config)
 
     if (config->display == MANIFEST_DISPLAY_VGA) bytes += BH_MONITOR_VGA_BYTES;
     for (unsigned i = 0; i < config->disk_count; i++) bytes += vm_disk_bytes(&config->disks[i]);
+    if (vm_elastic(config))
+        bytes += round_up(config->memory_mib * MIB / BH_PIECE_BYTES * BH_PIECE_NOTE_BYTES, PAGE);
     return round_up(bytes, LARGE_BYTES);
+}
+
+uint64_t vm_own_ram_bytes(const struct manifest_vm *config)
+{
+    return vm_elastic(config) ? LARGE_BYTES : config->memory_mib * MIB;
+}
+
+uint64_t vm_pieces(const struct manifest_vm *config)
+{
+    return (config->memory_mib * MIB - vm_own_ram_bytes(config)) / LARGE_BYTES;
+}
+
+static uint64_t with_devices(const struct manifest_vm *config, uint64_t ram)
+{
+    uint64_t devices = vm_device_bytes(config);
+
+    return devices ? round_up(ram, LARGE_BYTES) + devices : ram;
 }
 
 /* The Frame of guest RAM and device memory, each from a 2 MiB boundary on. */
 uint64_t vm_ram_frame_bytes(const struct manifest_vm *config)
 {
-    uint64_t ram = config->memory_mib * MIB, devices = vm_device_bytes(config);
+    return with_devices(config, vm_own_ram_bytes(config));
+}
 
-    return devices ? round_up(ram, LARGE_BYTES) + devices : ram;
+uint64_t vm_ram_window_bytes(const struct manifest_vm *config)
+{
+    return with_devices(config, config->memory_mib * MIB);
 }
 
 /* Pages of the VM's own untyped. */
@@ -56,7 +78,7 @@ struct images vm_find_images(const struct manifest_vm *c)
     struct images m;
 
     /* A large page between RAM and images that nothing reaches. */
-    images_place(&m, c, BH_MONITOR_RAM + vm_ram_frame_bytes(c) + LARGE_BYTES);
+    images_place(&m, c, BH_MONITOR_RAM + vm_ram_window_bytes(c) + LARGE_BYTES);
     return m;
 }
 
@@ -79,7 +101,7 @@ uint64_t vm_hostspace_pages(const struct images *m, const struct manifest_vm *c)
 {
     uint64_t wires = wires_window_bytes(c), tables = round_up(wires, LARGE_BYTES) / LARGE_BYTES;
     uint64_t end_va = vm_wires_va(m, c) + wires;
-    uint64_t end_of_ram = vm_ram_frame_bytes(c) % LARGE_BYTES ? 1u : 0;
+    uint64_t end_of_ram = vm_ram_window_bytes(c) % LARGE_BYTES ? 1u : 0;
 
     /* Program and shared pages have one table; RAM takes large entries; all lies one behind the
      * other from the first GiB on, whose table is among the kernel's own. */

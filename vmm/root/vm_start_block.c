@@ -43,6 +43,7 @@ void vm_fill_start(struct vm *vm, const struct images *m)
                 (c->firmware_log ? BH_MONITOR_FLAG_FIRMWARE_LOG : 0) |
                 (c->watchdog ? BH_MONITOR_FLAG_WATCHDOG : 0) |
                 (vm_has_channel(c) ? BH_MONITOR_FLAG_CHANNEL : 0) |
+                (vm_elastic(c) ? BH_MONITOR_FLAG_ELASTIC : 0) |
                 (c->network == MANIFEST_NETWORK_LOOPBACK ? BH_MONITOR_FLAG_LOOPBACK : 0);
     st->balloon_pages = c->balloon_mib * (uint32_t)(MIB / PAGE);
     st->protocol = c->protocol;

@@ -10,7 +10,7 @@
 #include "bulkhead/net_count.h"
 
 #define BH_MONITOR_MAGIC     0x314e4f4d484221ull /* "!BHMON1" */
-#define BH_MONITOR_VERSION   4u
+#define BH_MONITOR_VERSION   5u
 #define BH_MONITOR_MAX_VCPUS 8u
 #define BH_MONITOR_EXITS     32u /* reasons that are counted: enum bh_exit, and the kernel's own */
 
@@ -23,6 +23,7 @@
 #define BH_MONITOR_CONTROL       0x5cc000ul /* struct bh_control, read-write */
 #define BH_MONITOR_CONSOLE       0x5d0000ul /* struct bh_console, read-write */
 #define BH_MONITOR_CHANNEL       0x5d4000ul /* the same for the guest's control channel, if any */
+#define BH_MONITOR_PIECES        0x5d8000ul /* struct bh_pieces, read-write, if it is elastic */
 #define BH_MONITOR_VCPU          0x5e0000ul /* struct bh_vcpu_page of vCPU n at + n * 4096 */
 #define BH_MONITOR_RAM           0x800000ul /* guest RAM, linear, read-write */
 
@@ -44,6 +45,7 @@ enum bh_monitor_slot {
 #define BH_MONITOR_SIGNAL_CONTROL 16u /* root asks something, see bulkhead/control.h */
 
 #define BH_MONITOR_SIGNAL_LINK    32u           /* bh_monitor_wire.peer has changed */
+#define BH_MONITOR_SIGNAL_PIECES  64u           /* see bulkhead/pieces.h */
 #define BH_MONITOR_SIGNAL_WIRE(n) (256u << (n)) /* the peer at wire n has something to say */
 
 #define BH_MONITOR_FLAG_DEBUG_EXIT   1u  /* port 0xf4 ends the VM with a status */
@@ -52,6 +54,7 @@ enum bh_monitor_slot {
 #define BH_MONITOR_FLAG_LOOPBACK     8u  /* a network with a reflector on it */
 #define BH_MONITOR_FLAG_WATCHDOG     16u /* a watchdog timer */
 #define BH_MONITOR_FLAG_CHANNEL      32u /* a control channel: COM2 */
+#define BH_MONITOR_FLAG_ELASTIC      64u /* RAM in pieces: bulkhead/pieces.h */
 /** Device memory of the screen: frame buffer, planes, linear view. */
 #define BH_MONITOR_VGA_BYTES 0x1050000u
 
@@ -114,7 +117,8 @@ struct bh_monitor_start {
     uint32_t cpu_model; /* enum bh_monitor_cpu */
     uint64_t ram_bytes; /* a multiple of 2 MiB, at BH_MONITOR_RAM */
     /** Behind RAM, from the next multiple of 2 MiB on, in the same Frame: memory of devices (frame
-     *  buffer, firmware, disk overlays). A multiple of 2 MiB; 0: none. */
+     *  buffer, firmware, disk overlays). A multiple of 2 MiB; 0: none. Of an elastic VM's RAM only
+     *  the first 2 MiB are in that Frame, and the devices' memory is right behind them there. */
     uint64_t device_ram_bytes;
     uint64_t kernel_va, kernel_bytes;
     uint64_t initrd_va, initrd_bytes; /* 0: none */

@@ -109,11 +109,12 @@ struct bh_wire_vm {
     char label[64];
     uint32_t state; /* enum bh_wire_vm_state */
     uint32_t cpus;
-    uint32_t memory_mib;
-    uint32_t status;   /* of an ended VM: what the system may end with */
-    uint32_t restarts; /* by the manifest's rule */
-    uint32_t left_ms;  /* of one that is stopping */
-    char reason[96];   /* of an ended VM */
+    uint32_t memory_mib, memory_has_mib; /* at most; now: others may have some of it */
+    uint32_t status;                     /* of an ended VM: what the system may end with */
+    uint32_t restarts;                   /* by the manifest's rule */
+    uint32_t left_ms;                    /* of one that is stopping */
+    uint32_t reserved;
+    char reason[96]; /* of an ended VM */
 };
 
 #define BH_WIRE_EXITS 32u
@@ -133,8 +134,8 @@ struct bh_wire_stats {
     uint64_t now_ns;    /* since the system's start */
     uint64_t uptime_ns; /* since the VM's */
     uint64_t cpu_ns;    /* of all its vCPUs and of its monitor, since then */
-    uint64_t memory_bytes, kernel_bytes;
-    uint64_t exits[BH_WIRE_EXITS]; /* enum bh_exit */
+    uint64_t memory_bytes, memory_max_bytes, kernel_bytes; /* max: when nobody has some of it */
+    uint64_t exits[BH_WIRE_EXITS];                         /* enum bh_exit */
     uint32_t links, reserved;
     struct bh_wire_link link[BH_WIRE_LINKS];
 };
@@ -187,8 +188,8 @@ struct bh_input {
 enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
 
 _Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
-_Static_assert(sizeof(struct bh_wire_vm) == 216, "wire");
-_Static_assert(sizeof(struct bh_wire_stats) == 928, "wire");
+_Static_assert(sizeof(struct bh_wire_vm) == 224, "wire");
+_Static_assert(sizeof(struct bh_wire_stats) == 936, "wire");
 _Static_assert(sizeof(struct bh_wire_system) == 56, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
 _Static_assert(sizeof(struct bh_wire_piece) == 16, "wire");

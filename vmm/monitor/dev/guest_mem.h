@@ -7,11 +7,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "bulkhead/pieces.h"
 
-#define GUEST_LOW_RAM_END   0xB0000000ull  /* RAM ends here at the latest; devices up to 4 GiB */
-#define GUEST_ECAM_BASE     0xB0000000ull  /* where firmware puts PCI configuration space, ... */
-#define GUEST_ECAM_BYTES    0x10000000ull  /* ... 256 buses of it */
-#define GUEST_HIGH_RAM_BASE 0x100000000ull /* where RAM continues */
+#define GUEST_LOW_RAM_END                                                                          \
+    BH_GUEST_LOW_RAM_END                      /* RAM ends here at the latest; devices up to 4 GiB */
+#define GUEST_ECAM_BASE     0xB0000000ull     /* where firmware puts PCI configuration space, ... */
+#define GUEST_ECAM_BYTES    0x10000000ull     /* ... 256 buses of it */
+#define GUEST_HIGH_RAM_BASE BH_GUEST_HIGH_RAM /* where RAM continues */
 _Static_assert(GUEST_LOW_RAM_END <= GUEST_ECAM_BASE, "RAM ends where configuration space begins");
 
 /**
@@ -21,10 +23,15 @@ _Static_assert(GUEST_LOW_RAM_END <= GUEST_ECAM_BASE, "RAM ends where configurati
 struct guest_mem {
     uint8_t *base;
     uint64_t size_bytes;
+    const uint64_t *absent; /* a bit for each BH_PIECE_BYTES that is not there now: a hole; NULL:
+                               all is there. Changed by atomic stores */
 };
 
-/** @return where [gpa, gpa + length) is, or NULL when it is not wholly inside RAM (or wraps). The
- *  guest may change it at any time: what is checked is copied first. */
+/** @return false: [gpa, + length) is not wholly where RAM may be; else its offset from the base */
+bool guest_mem_offset(const struct guest_mem *gm, uint64_t gpa, uint64_t length, uint64_t *offset);
+
+/** @return where [gpa, gpa + length) is, or NULL when it is not wholly inside RAM (or wraps), or
+ *  not all of it is there. The guest may change it at any time: what is checked is copied first. */
 void *guest_mem_ptr(const struct guest_mem *gm, uint64_t gpa, uint64_t length);
 
 /** End of RAM below 4 GiB, and RAM above 4 GiB, in bytes. */

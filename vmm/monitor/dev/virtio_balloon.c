@@ -13,25 +13,47 @@ enum { INFLATE = 0, DEFLATE = 1, STATS = 2 };
 #define PAGES_MAX  1024u /* of one chain: what it may take of the monitor's time */
 #define STAT_BYTES 10u   /* 5.5.6.3: tag and value, packed */
 
+static bool too_many(struct virtio_balloon *b, const struct virtq_chain *c)
+{
+    if (c->out.left <= PAGES_MAX * sizeof(uint32_t)) return false;
+    virtio_break(&b->virtio);
+    return true;
+}
+
+static void settle(struct virtio_balloon *b)
+{
+    if (b->pages->settle) b->pages->settle(b->ctx);
+}
+
 static uint32_t inflate(void *dev, struct virtq_chain *c)
 {
     struct virtio_balloon *b = dev;
+    bool kept = virtio_has(&b->virtio, F_MUST_TELL_HOST);
     uint32_t page;
 
-    if (c->out.left > PAGES_MAX * sizeof(page)) {
-        virtio_break(&b->virtio);
-        return 0;
-    }
+    if (too_many(b, c)) return 0;
     while (virtq_copy_out(&c->out, &page, sizeof(page)) == sizeof(page)) {
         uint64_t gpa = (uint64_t)page << 12;
 
-        if (guest_mem_ptr(b->virtio.host->mem, gpa, 4096)) b->discard(b->ctx, gpa);
+        if (guest_mem_ptr(b->virtio.host->mem, gpa, 4096)) b->pages->discard(b->ctx, gpa, kept);
     }
+    settle(b);
     return 0;
 }
 
-/* Pages are there whenever the guest touches them. */
-static uint32_t deflate(void *dev, struct virtq_chain *c) { return 0; }
+/* A chain of which a page is not there is left where it is, and read anew. */
+static uint32_t deflate(void *dev, struct virtq_chain *c)
+{
+    struct virtio_balloon *b = dev;
+    bool there = true;
+    uint32_t page;
+
+    if (!b->pages->take || too_many(b, c)) return 0;
+    while (virtq_copy_out(&c->out, &page, sizeof(page)) == sizeof(page))
+        there = b->pages->take(b->ctx, (uint64_t)page << 12) && there;
+    settle(b);
+    return there ? 0 : VIRTIO_BLOCKED;
+}
 
 /* What the guest tells it leaves in a buffer, which it is given back when it is to tell again. */
 static void stats_read(struct virtio_balloon *b)
@@ -48,6 +70,7 @@ static void stats_read(struct virtio_balloon *b)
         if (tag < BALLOON_STATS) memcpy(&b->stats[tag], stat + 2, sizeof(b->stats[tag]));
     }
     virtio_untake(v, STATS);
+    if (b->pages->told) b->pages->told(b->ctx);
 }
 
 static void kick(void *dev, unsigned queue)
@@ -66,6 +89,8 @@ void virtio_balloon_ask(struct virtio_balloon *b, uint32_t pages)
     virtio_config_changed(&b->virtio);
 }
 
+void virtio_balloon_come(struct virtio_balloon *b) { virtio_notified(&b->virtio, DEFLATE); }
+
 void virtio_balloon_ask_stats(struct virtio_balloon *b)
 {
     struct virtio *v = &b->virtio;
@@ -82,6 +107,7 @@ static void reset(void *dev)
 
     b->config.actual = 0;
     for (unsigned i = 0; i < BALLOON_STATS; i++) b->stats[i] = UINT64_MAX;
+    if (b->pages->reset) b->pages->reset(b->ctx);
 }
 
 static void config_write(void *dev, unsigned offset, unsigned size_bytes, uint64_t value)
@@ -92,7 +118,7 @@ static void config_write(void *dev, unsigned offset, unsigned size_bytes, uint64
 }
 
 bool virtio_balloon_init(struct virtio_balloon *b, struct pci *pci, const struct dev_host *host,
-                         unsigned devfn, void (*discard)(void *ctx, uint64_t gpa), void *ctx)
+                         unsigned devfn, const struct balloon_pages *pages, void *ctx)
 {
     static const struct virtio_kind kind = {
         .name = "virtio-balloon",
@@ -106,7 +132,7 @@ bool virtio_balloon_init(struct virtio_balloon *b, struct pci *pci, const struct
         .config_write = config_write,
     };
 
-    *b = (struct virtio_balloon){.discard = discard, .ctx = ctx};
+    *b = (struct virtio_balloon){.pages = pages, .ctx = ctx};
     return virtio_init(&b->virtio, pci, host, devfn, &kind,
                        VIRTIO_BIT(F_MUST_TELL_HOST) | VIRTIO_BIT(F_STATS_VQ),
                        (const uint8_t *)&b->config, b);
