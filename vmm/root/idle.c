@@ -33,6 +33,14 @@ static uint32_t spare(const struct idle_vm *v, uint32_t parts)
     return less(above(v->available, reserve), above(v->target, v->min));
 }
 
+/* That it gets at once: what would be left of its size for a last small step comes along. */
+static uint32_t step_of(const struct idle_vm *v)
+{
+    uint32_t step = v->max / STEP + 1u, left = above(v->max, v->target);
+
+    return left < step + step / 2u ? left : step;
+}
+
 /* Ask for @pieces, those first that leave the most idle. */
 static void ask_for(struct idle_vm *vms, unsigned count, uint32_t pieces, uint32_t parts)
 {
@@ -68,7 +76,7 @@ void idle_policy(struct idle_vm *vms, unsigned count, uint32_t free, uint32_t wa
     free -= owed;
     for (unsigned i = 0; i < count; i++) {
         struct idle_vm *v = &vms[i];
-        uint32_t step = less(v->max / STEP + 1u, above(v->max, v->target)), n;
+        uint32_t step = step_of(v), n;
 
         if (!in_need(v) || v->target > v->keeps || step == 0) continue;
         n = less(step, free);
