@@ -25,6 +25,7 @@ static struct elastic {
 
 static struct vm *vms;
 static unsigned vm_count;
+static bool any;                 /* is there an elastic one? */
 static const struct vm *waiting; /* is to be started and lacks memory; NULL: nobody does */
 static uint64_t waiting_tsc, changed_tsc, policy_tsc;
 
@@ -32,6 +33,7 @@ void elastic_init(struct vm *all, unsigned count)
 {
     vms = all;
     vm_count = count;
+    for (unsigned i = 0; i < count; i++) any = any || vm_elastic(all[i].config);
     pieces_init(all, count);
 }
 
@@ -190,8 +192,10 @@ static void policy(void)
 bool elastic_poll(void)
 {
     static uint64_t looked_tsc;
-    bool busy = pieces_poll();
+    bool busy;
 
+    if (!any) return false;
+    busy = pieces_poll();
     if (waiting && waiting->state != VM_STARTING) wait_ends();
     if (passed_ms(looked_tsc, CALM_MS / 2u)) {
         looked_tsc = rt_tsc();
