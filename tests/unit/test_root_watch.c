@@ -37,6 +37,7 @@ struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t 
     return (struct bh_result){BH_OK, 0};
 }
 uint64_t vm_cpu_ticks(const struct vm *vm) { return 0; }
+uint64_t vm_pieces(const struct manifest_vm *config) { return 0; }
 void vm_count_exits(const struct vm *vm, uint64_t exits[BH_MONITOR_EXITS]) {}
 bool status_protection(unsigned n, bool *on, const char **words) { return false; }
 uint64_t audit_count(void) { return 0; }
