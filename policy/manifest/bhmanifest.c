@@ -155,6 +155,14 @@ static void show(const struct manifest *m)
                 printf(" %u", vm->vcpu_cpu[k]);
             }
         }
+        if (vm->cpu_set != 0) {
+            printf(" of");
+            for (uint32_t cpu = 0; cpu < MANIFEST_MAX_CPUS; cpu++) {
+                if ((vm->cpu_set >> cpu & 1u) != 0) {
+                    printf(" %u", cpu);
+                }
+            }
+        }
         printf(", floor %u %%, ceiling %u %%, weight %u\n", vm->floor_percent, vm->ceiling_percent,
                vm->weight);
         if (vm->firmware != MANIFEST_FIRMWARE_NONE) {

@@ -53,6 +53,14 @@ static void explain_cpus(const struct manifest_vm *vm)
             printf(" %u", vm->vcpu_cpu[k]);
         }
     }
+    if (vm->cpu_set != 0) {
+        printf(", never on others than");
+        for (uint32_t cpu = 0; cpu < MANIFEST_MAX_CPUS; cpu++) {
+            if ((vm->cpu_set >> cpu & 1u) != 0) {
+                printf(" %u", cpu);
+            }
+        }
+    }
     printf(
         ", each with %u %% of a CPU for sure, %u %% at most, and %u parts of what is left over.\n",
         vm->floor_percent, vm->ceiling_percent, vm->weight);

@@ -14,6 +14,7 @@
 enum prop_type {
     PROP_FLAG,   /* empty; output 1 */
     PROP_CELL,   /* one 32-bit cell within min..max */
+    PROP_CPUS,   /* numbers of CPUs, each once; output a uint64_t with a bit for each */
     PROP_CHOICE, /* a word of choices[]; output its index */
     PROP_TEXT,   /* printable ASCII, min..max characters */
     PROP_NAMES,  /* texts, one behind the other; output a struct manifest_list */
@@ -30,7 +31,7 @@ struct prop {
     uint32_t min;
     uint32_t max;
     uint32_t fallback; /* output when absent; texts: NULL */
-    size_t offset;     /* of the uint32_t or const char * in the output struct */
+    size_t offset;     /* of the uint32_t, const char * or other output in the output struct */
     const char *unit;
     const char *const *choices; /* ends with NULL */
 };
@@ -78,6 +79,8 @@ static const struct prop vm_props[] = {
     {"cpus", PROP_CELL, false, RULE_CPUS_RANGE, 1, MANIFEST_MAX_VCPUS, 1, VM(cpus), " vCPUs", NULL},
     {"cpu", PROP_CELL, false, RULE_CPU_EXISTS, 0, MANIFEST_MAX_CPUS - 1u, MANIFEST_CPU_ANY, VM(cpu),
      "", NULL},
+    {"cpu-set", PROP_CPUS, false, RULE_CPU_EXISTS, 0, MANIFEST_MAX_CPUS - 1u, 0, VM(cpu_set), "",
+     NULL},
     {"cpu-model", PROP_CHOICE, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_CPU_HOST, VM(cpu_model),
      "", cpu_model_words},
     {"kernel", PROP_IMAGE, false, RULE_IMAGE_NAME, 1, MANIFEST_MAX_IMAGE_NAME, 0, VM(kernel), "",
@@ -141,7 +144,7 @@ static const struct prop wire_props[] = {
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-_Static_assert(COUNT(vm_props) <= 32, "one bit of a mask per property");
+_Static_assert(COUNT(vm_props) <= 64, "one bit of a mask per property");
 
 /* The node being parsed: where it is for errors, and which of its properties were seen. */
 struct node {
@@ -152,7 +155,7 @@ struct node {
     const struct prop *props;
     size_t prop_count;
     void *out;
-    uint32_t seen;
+    uint64_t seen;
 };
 
 static void begin(struct report *r, const struct node *n, const char *property)
@@ -235,15 +238,13 @@ static void parse_flag(struct report *r, const struct node *n, const struct prop
     set_cell(n, p, 1);
 }
 
-static void parse_cell(struct report *r, const struct node *n, const struct prop *p,
-                       const uint8_t *value, int length)
+/* @return false: reported */
+static bool read_cell(struct report *r, const struct node *n, const struct prop *p,
+                      const uint8_t *value, uint32_t *out)
 {
-    if (length != 4) {
-        type_error(r, n, p, "one number in angle brackets, as in <1>");
-        return;
-    }
     const uint32_t cell = (uint32_t)value[0] << 24 | (uint32_t)value[1] << 16 |
                           (uint32_t)value[2] << 8 | (uint32_t)value[3];
+    *out = cell;
     if (cell < p->min || cell > p->max) {
         begin(r, n, p->name);
         report_number(r, cell);
@@ -254,9 +255,51 @@ static void parse_cell(struct report *r, const struct node *n, const struct prop
         report_number(r, p->max);
         report_text(r, p->unit);
         report_end(r, p->rule);
+        return false;
+    }
+    return true;
+}
+
+static void parse_cell(struct report *r, const struct node *n, const struct prop *p,
+                       const uint8_t *value, int length)
+{
+    uint32_t cell;
+    if (length != 4) {
+        type_error(r, n, p, "one number in angle brackets, as in <1>");
+    } else if (read_cell(r, n, p, value, &cell)) {
+        set_cell(n, p, cell);
+    }
+}
+
+static void set_cpus(const struct node *n, const struct prop *p, uint64_t cpus)
+{
+    memcpy((char *)n->out + p->offset, &cpus, sizeof(cpus));
+}
+
+static void parse_cpus(struct report *r, const struct node *n, const struct prop *p,
+                       const uint8_t *value, int length)
+{
+    uint64_t cpus = 0;
+    uint32_t cpu;
+    if (length <= 0 || length % 4 != 0) {
+        type_error(r, n, p, "numbers in angle brackets, as in <0 1>");
         return;
     }
-    set_cell(n, p, cell);
+    for (int at = 0; at < length; at += 4) {
+        if (!read_cell(r, n, p, value + at, &cpu)) {
+            return;
+        }
+        if ((cpus >> cpu & 1u) != 0) {
+            begin(r, n, p->name);
+            report_text(r, "CPU ");
+            report_number(r, cpu);
+            report_text(r, " is there twice; remove one");
+            report_end(r, RULE_CPU_SET_ONCE);
+            return;
+        }
+        cpus |= 1ull << cpu;
+    }
+    set_cpus(n, p, cpus);
 }
 
 /* Texts without anything between them. */
@@ -352,6 +395,8 @@ static void parse_value(struct report *r, const struct node *n, const struct pro
         parse_flag(r, n, p, length);
     } else if (p->type == PROP_CELL) {
         parse_cell(r, n, p, value, length);
+    } else if (p->type == PROP_CPUS) {
+        parse_cpus(r, n, p, value, length);
     } else if (p->type == PROP_NAMES || p->type == PROP_WORDS) {
         if (!is_strings(value, length)) {
             type_error(r, n, p, "strings in double quotes, with commas between them");
@@ -391,7 +436,7 @@ static void parse_property(struct report *r, struct node *n, const char *name, c
             report_end(r, RULE_PROPERTY_ONCE);
             return;
         }
-        n->seen |= 1u << i;
+        n->seen |= 1ull << i;
         parse_value(r, n, &n->props[i], value, length);
         return;
     }
@@ -411,6 +456,8 @@ static void parse_node(struct report *r, struct node *n)
             set_text(n, p, NULL);
         } else if (p->type == PROP_NAMES) {
             set_list(n, p, NULL, 0);
+        } else if (p->type == PROP_CPUS) {
+            set_cpus(n, p, 0);
         } else if (p->type != PROP_FORMAT) {
             set_cell(n, p, p->fallback);
         }

@@ -143,6 +143,7 @@ struct manifest_vm {
     uint32_t save_mib;                     /* of the store that it can be saved to; 0: none */
     uint32_t cpus;                         /* 1..MANIFEST_MAX_VCPUS */
     uint32_t cpu;                          /* CPU of vCPU 0 as asked for, or MANIFEST_CPU_ANY */
+    uint64_t cpu_set;                      /* CPUs its vCPUs may be on, a bit each; 0: any */
     uint32_t cpu_model;                    /* enum manifest_cpu_model */
     uint32_t protocol;                     /* enum manifest_protocol */
     uint32_t console;                      /* enum manifest_console */
@@ -261,6 +262,8 @@ enum manifest_rule_id {
     RULE_MEMORY_FITS_HOST,
     RULE_CPUS_RANGE,
     RULE_CPU_EXISTS,
+    RULE_CPU_SET_ONCE,
+    RULE_CPU_OR_SET,
     RULE_SHARE_RANGE,
     RULE_FLOOR_BELOW_CEILING,
     RULE_FLOOR_SUM,

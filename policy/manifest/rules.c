@@ -28,6 +28,8 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
                                "the wires, fit the host's memory"},
     [RULE_CPUS_RANGE] = {"cpus-range", "a VM has 1 to 8 vCPUs"},
     [RULE_CPU_EXISTS] = {"cpu-exists", "a vCPU is placed on a CPU the host has"},
+    [RULE_CPU_SET_ONCE] = {"cpu-set-once", "a set of CPUs names each once"},
+    [RULE_CPU_OR_SET] = {"cpu-or-set", "a VM has cpu or cpu-set, not both"},
     [RULE_SHARE_RANGE] = {"share-range", "floor 0-100 %, ceiling 1-100 %, weight 1-1000"},
     [RULE_FLOOR_BELOW_CEILING] = {"floor-below-ceiling", "a floor is not above its ceiling"},
     [RULE_FLOOR_SUM] =
@@ -180,13 +182,16 @@ static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcp
     load->vcpus[cpu]++;
 }
 
-/* The CPU with the fewest vCPUs of this VM, then with the smallest sum of floors, then with the
- * fewest vCPUs. */
+/* Of the CPUs @allowed, at least one, that with the fewest vCPUs of this VM, then with the smallest
+ * sum of floors, then with the fewest vCPUs. */
 static uint32_t load_pick(const struct cpu_load *load, const struct manifest_vm *vm,
-                          uint32_t placed, uint32_t cpus)
+                          uint32_t placed, uint64_t allowed)
 {
-    uint32_t best = 0;
-    for (uint32_t cpu = 1; cpu < cpus; cpu++) {
+    uint32_t best = (uint32_t)__builtin_ctzll(allowed);
+    for (uint32_t cpu = best + 1u; cpu < MANIFEST_MAX_CPUS; cpu++) {
+        if ((allowed >> cpu & 1u) == 0) {
+            continue;
+        }
         const uint32_t own = load_own(vm, placed, cpu);
         const uint32_t best_own = load_own(vm, placed, best);
         if (own != best_own) {
@@ -205,7 +210,25 @@ static bool place(struct report *r, struct manifest_vm *vm, struct cpu_load *loa
 {
     const uint32_t host = r->env->host_cpus;
     const uint32_t cpus = (host != 0 && host < MANIFEST_MAX_CPUS) ? host : MANIFEST_MAX_CPUS;
+    const uint64_t all = UINT64_MAX >> (MANIFEST_MAX_CPUS - cpus);
+    const uint64_t missing = vm->cpu_set & ~all;
 
+    if (vm->cpu_set != 0 && vm->cpu != MANIFEST_CPU_ANY) {
+        report_begin(r, vms_path, vm->name, "cpu-set");
+        report_text(r, "cpu says already which CPUs it has; leave out one of the two");
+        report_end(r, RULE_CPU_OR_SET);
+        return false;
+    }
+    if (missing != 0) {
+        report_begin(r, vms_path, vm->name, "cpu-set");
+        report_text(r, "CPU ");
+        report_number(r, (uint32_t)__builtin_ctzll(missing));
+        report_text(r, " does not exist; the CPUs are 0 to ");
+        report_number(r, (uint64_t)cpus - 1u);
+        report_text(r, ": leave it out of the set");
+        report_end(r, RULE_CPU_EXISTS);
+        return false;
+    }
     if (vm->cpu != MANIFEST_CPU_ANY) {
         if (vm->cpu >= cpus || vm->cpus > cpus - vm->cpu) {
             report_begin(r, vms_path, vm->name, "cpu");
@@ -223,13 +246,19 @@ static bool place(struct report *r, struct manifest_vm *vm, struct cpu_load *loa
         }
         return true;
     }
-    if (host == 0) {
+    if (host == 0 && vm->cpu_set == 0) {
         return true; /* vcpu_cpu stays "any": placement needs the number of CPUs */
     }
     for (uint32_t k = 0; k < vm->cpus; k++) {
-        load_add(load, vm, k, load_pick(load, vm, k, cpus));
+        load_add(load, vm, k, load_pick(load, vm, k, vm->cpu_set != 0 ? vm->cpu_set : all));
     }
     return true;
+}
+
+/* Who asks for a CPU comes first, then who asks for some: what is left open then fills the gaps. */
+static unsigned place_turn(const struct manifest_vm *vm)
+{
+    return vm->cpu != MANIFEST_CPU_ANY ? 0 : vm->cpu_set != 0 ? 1 : 2;
 }
 
 static void check_cpus(struct report *r, struct manifest *m)
@@ -238,10 +267,9 @@ static void check_cpus(struct report *r, struct manifest *m)
     bool placed = true;
     memset(&load, 0, sizeof(load));
 
-    /* Those who ask for a CPU first: what is left open then fills the gaps. */
-    for (unsigned pass = 0; pass < 2; pass++) {
+    for (unsigned turn = 0; turn < 3; turn++) {
         for (uint32_t i = 0; i < m->vm_count; i++) {
-            if ((m->vms[i].cpu == MANIFEST_CPU_ANY) == (pass == 1)) {
+            if (place_turn(&m->vms[i]) == turn) {
                 placed = place(r, &m->vms[i], &load) && placed;
             }
         }
@@ -258,7 +286,7 @@ static void check_cpus(struct report *r, struct manifest *m)
             report_number(r, floors);
             report_text(r, " %, 5 % are root's: ");
             report_number(r, floors - MANIFEST_MAX_FLOORS);
-            report_text(r, " % too many; lower floor-percent or move a VM by cpu");
+            report_text(r, " % too many; lower floor-percent or move a VM by cpu or cpu-set");
             report_end(r, RULE_FLOOR_SUM);
         }
     }

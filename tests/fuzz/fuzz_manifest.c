@@ -55,6 +55,7 @@ static void check_vm(const struct manifest_vm *vm, const struct manifest_env *en
             continue;
         }
         CHECK(cpu < (env->host_cpus != 0 ? env->host_cpus : MANIFEST_MAX_CPUS));
+        CHECK(vm->cpu_set == 0 || (vm->cpu_set >> cpu & 1u) != 0);
     }
 }
 

@@ -133,6 +133,85 @@ static void placement_balances_floors(void **state)
     assert_int_equal(m.vms[2].vcpu_cpu[1], 0);
 }
 
+/* A VM of these vCPUs and this floor on a set of CPUs. */
+static void vm_on(const char *name, uint32_t cpus, uint32_t floor, const uint32_t *set, size_t n)
+{
+    uint32_t cells[MANIFEST_MAX_CPUS + 1u];
+
+    for (size_t i = 0; i < n; i++) {
+        cells[i] = cpu_to_fdt32(set[i]);
+    }
+    vm_begin(name, 1);
+    assert_int_equal(fdt_property_u32(BLOB, "cpus", cpus), 0);
+    assert_int_equal(fdt_property_u32(BLOB, "floor-percent", floor), 0);
+    assert_int_equal(fdt_property(BLOB, "cpu-set", cells, (int)(n * 4u)), 0);
+    vm_end();
+}
+
+/* Within its set a VM is placed by load, before those that may be anywhere; more vCPUs than CPUs
+ * share them. The host's other CPUs stay as they are, whether it is known which there are or not.
+ */
+static void placement_keeps_to_sets(void **state)
+{
+    (void)state;
+    blob_begin();
+    vm_begin("free", 1);
+    assert_int_equal(fdt_property_u32(BLOB, "floor-percent", 10), 0);
+    vm_end();
+    vm_on("pair", 5, 10, (const uint32_t[]){3, 1}, 2);
+    vm_begin("one", 1);
+    assert_int_equal(fdt_property_u32(BLOB, "cpu", 1), 0);
+    assert_int_equal(fdt_property_u32(BLOB, "floor-percent", 5), 0);
+    vm_end();
+    vm_on("rest", 1, 10, (const uint32_t[]){0, 1, 2, 3}, 4);
+    const size_t size = blob_end();
+    for (uint32_t host = 0; host <= 4; host += 4) {
+        static const uint32_t pair[] = {3, 1, 3, 1, 3};
+        assert_int_equal(load(size, host), 0);
+        assert_int_equal(m.vms[1].cpu_set, 1u << 3 | 1u << 1);
+        assert_memory_equal(m.vms[1].vcpu_cpu, pair, sizeof(pair));
+        assert_int_equal(m.vms[1].vcpu_cpu[5], MANIFEST_CPU_ANY);
+        assert_int_equal(m.vms[3].vcpu_cpu[0], 0);
+        assert_int_equal(m.vms[0].vcpu_cpu[0], host == 0 ? MANIFEST_CPU_ANY : 2);
+    }
+    assert_int_equal(load(size, 3), 2);
+    assert_string_equal(seen.line,
+                        "x.dts: /vms/pair: cpu-set: CPU 3 does not exist; the CPUs are 0 "
+                        "to 2: leave it out of the set [cpu-exists]");
+}
+
+/* All CPUs there can be are a set; floors within one that are too much for it are found. */
+static void sets_have_limits(void **state)
+{
+    uint32_t all[MANIFEST_MAX_CPUS + 1u];
+
+    (void)state;
+    for (uint32_t i = 0; i <= MANIFEST_MAX_CPUS; i++) {
+        all[i] = MANIFEST_MAX_CPUS - 1u - i;
+    }
+    blob_begin();
+    vm_on("all", 8, 0, all, MANIFEST_MAX_CPUS);
+    assert_int_equal(load(blob_end(), MANIFEST_MAX_CPUS), 0);
+    assert_int_equal(m.vms[0].cpu_set, UINT64_MAX);
+    assert_int_equal(m.vms[0].vcpu_cpu[7], 7);
+
+    blob_begin();
+    vm_on("all", 8, 0, all, MANIFEST_MAX_CPUS + 1u);
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.rule, "cpu-exists");
+
+    blob_begin();
+    vm_on("none", 1, 0, all, 0);
+    assert_int_equal(load(blob_end(), 0), 1);
+    assert_string_equal(seen.rule, "property-type");
+
+    blob_begin();
+    vm_on("two", 2, 48, (const uint32_t[]){2}, 1);
+    assert_int_equal(load(blob_end(), 4), 1);
+    assert_string_equal(seen.rule, "floor-sum");
+    assert_non_null(strstr(seen.line, "CPU 2 sum to 96 %"));
+}
+
 static void error_names_node_property_reason_remedy(void **state)
 {
     (void)state;
@@ -372,6 +451,8 @@ int main(void)
         cmocka_unit_test(long_cycles_are_found),
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(placement_balances_floors),
+        cmocka_unit_test(placement_keeps_to_sets),
+        cmocka_unit_test(sets_have_limits),
         cmocka_unit_test(error_names_node_property_reason_remedy),
         cmocka_unit_test(one_vm_too_many),
         cmocka_unit_test(hostile_names_are_tamed),
