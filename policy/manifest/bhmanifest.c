@@ -143,8 +143,9 @@ static void show_disk(const struct manifest_disk *d)
 static void show(const struct manifest *m)
 {
     static const char *const protocols[] = {"detect", "linux", "pvh", "multiboot"};
-    printf("log %s, %s\n", m->log == MANIFEST_LOG_COM2 ? "com2" : "com1",
-           m->end_when_idle != 0 ? "ends when idle" : "stays when idle");
+    printf("log %s, %s, policy VM %s\n", m->log == MANIFEST_LOG_COM2 ? "com2" : "com1",
+           m->end_when_idle != 0 ? "ends when idle" : "stays when idle",
+           m->policy_name != NULL ? m->policy_name : "-");
     for (uint32_t i = 0; i < m->vm_count; i++) {
         const struct manifest_vm *vm = &m->vms[i];
         printf("%s \"%s\": %u MiB, %u vCPU(s) on", vm->name, vm->label, vm->memory_mib, vm->cpus);
@@ -188,8 +189,9 @@ static void show(const struct manifest *m)
             show_disk(&vm->disks[k]);
         }
         for (uint32_t k = 0; k < vm->wire_count; k++) {
-            printf("  wire %s: card 02:62:68:%02x:%02x:%02x\n", m->wires[vm->wires[k]].name, i >> 8,
-                   i & 0xffu, MANIFEST_WIRE_MAC + k);
+            const struct manifest_wire *w = &m->wires[vm->wires[k]];
+            printf("  wire %s: card 02:62:68:%02x:%02x:%02x%s\n", w->name, i >> 8, i & 0xffu,
+                   MANIFEST_WIRE_MAC + k, w->around_policy != 0 ? ", around policy" : "");
         }
     }
 }

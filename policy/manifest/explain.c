@@ -75,7 +75,8 @@ static void explain_devices(const struct manifest *m, const struct manifest_vm *
         const struct manifest_wire *w = &m->wires[vm->wires[k]];
         const struct manifest_vm *peer =
             &m->vms[w->vm[0]] == vm ? &m->vms[w->vm[1]] : &m->vms[w->vm[0]];
-        printf("a network card on the wire %s to %s, ", w->name, peer->name);
+        printf("a network card on the wire %s to %s%s, ", w->name, peer->name,
+               manifest_wire_around(m, w) ? " around the policy VM" : "");
     }
     for (uint32_t k = 0; k < vm->disk_count; k++) {
         const struct manifest_disk *d = &vm->disks[k];
@@ -86,6 +87,34 @@ static void explain_devices(const struct manifest *m, const struct manifest_vm *
     printf("%srandom numbers, clocks.\n", vm->watchdog != 0 ? "a watchdog, " : "");
     if (vm->save_mib != 0) {
         printf("  It can be saved, to %u MiB of memory.\n", vm->save_mib);
+    }
+}
+
+/* Whom it reaches over wires that the policy VM does not see. */
+static void explain_around(const struct manifest *m, uint32_t number)
+{
+    const struct vm_set all = reached(m, number, m->policy_vm);
+    bool any = false;
+
+    for (uint32_t i = 0; m->policy_vm != MANIFEST_MAX_VMS && i < m->vm_count; i++) {
+        if (i != number && manifest_in_set(all.word, i)) {
+            printf("%s%s", any ? ", " : "  Around the policy VM it reaches ", m->vms[i].name);
+            any = true;
+        }
+    }
+    printf("%s", any ? ".\n" : "");
+}
+
+static void explain_path(const struct manifest *m)
+{
+    bool on;
+    const char *words = manifest_path_words(m, &on);
+
+    if (m->policy_vm != MANIFEST_MAX_VMS) {
+        printf("The policy VM is %s.\n", m->policy_name);
+    }
+    if (words != NULL) {
+        printf("Protection %s %s.\n", on ? "on:" : "OFF:", words);
     }
 }
 
@@ -115,7 +144,7 @@ static void explain_may(const struct manifest *m, const struct manifest_vm *vm)
 
 bool explain(const struct manifest *m, const char *only)
 {
-    bool found = only == NULL;
+    bool found = only == NULL, wired = false;
 
     for (uint32_t i = 0; i < m->vm_count; i++) {
         const struct manifest_vm *vm = &m->vms[i];
@@ -123,6 +152,7 @@ bool explain(const struct manifest *m, const char *only)
             continue;
         }
         found = true;
+        wired = wired || vm->wire_count != 0;
         printf("%s, which people see as \"%s\": %u MiB of memory that nobody else reaches.\n",
                vm->name, vm->label, vm->memory_mib);
         if (vm->balloon_min_mib != 0) {
@@ -135,7 +165,11 @@ bool explain(const struct manifest *m, const char *only)
         explain_end(vm);
         explain_cpus(vm);
         explain_devices(m, vm);
+        explain_around(m, i);
         explain_may(m, vm);
+    }
+    if (only == NULL || wired) {
+        explain_path(m);
     }
     if (only == NULL) {
         printf("The log is on COM2%s; the system %s.\n",

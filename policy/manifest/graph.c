@@ -8,6 +8,7 @@ struct edge {
     const char *from, *to, *through;
     bool both;    /* bytes go both ways */
     bool to_file; /* `to` is a file of the boot archive */
+    bool around;  /* the policy VM */
 };
 
 typedef void edge_fn(void *ctx, const struct edge *e);
@@ -42,11 +43,11 @@ static void host_edges(const struct manifest *m, const struct manifest_vm *vm, e
     char text[256];
 
     if (vm->console == MANIFEST_CONSOLE_SERIAL) {
-        fn(ctx, &(struct edge){"COM1", vm->name, "console", true, false});
+        fn(ctx, &(struct edge){"COM1", vm->name, "console", true, false, false});
     }
     may_text(text, sizeof(text), m->host_may, vm);
     if (text[0] != '\0') {
-        fn(ctx, &(struct edge){"bhctl", vm->name, text, false, false});
+        fn(ctx, &(struct edge){"bhctl", vm->name, text, false, false, false});
     }
 }
 
@@ -59,7 +60,7 @@ static void may_edges(const struct manifest *m, const struct manifest_vm *vm, ed
     for (uint32_t i = 0; i < m->vm_count; i++) {
         may_text(text, sizeof(text), vm->may[i], &m->vms[i]);
         if (text[0] != '\0') {
-            fn(ctx, &(struct edge){vm->name, m->vms[i].name, text, false, false});
+            fn(ctx, &(struct edge){vm->name, m->vms[i].name, text, false, false, false});
         }
     }
 }
@@ -67,11 +68,12 @@ static void may_edges(const struct manifest *m, const struct manifest_vm *vm, ed
 static void vm_edges(const struct manifest_vm *vm, edge_fn *fn, void *ctx)
 {
     if (vm->network == MANIFEST_NETWORK_LOOPBACK) {
-        fn(ctx, &(struct edge){vm->name, "reflector", "network card", true, false});
+        fn(ctx, &(struct edge){vm->name, "reflector", "network card", true, false, false});
     }
     for (uint32_t k = 0; k < vm->disk_count; k++) {
         if (vm->disks[k].image != NULL) {
-            fn(ctx, &(struct edge){vm->name, vm->disks[k].image, vm->disks[k].name, false, true});
+            fn(ctx,
+               &(struct edge){vm->name, vm->disks[k].image, vm->disks[k].name, false, true, false});
         }
     }
 }
@@ -85,7 +87,8 @@ static void all_edges(const struct manifest *m, edge_fn *fn, void *ctx)
     }
     for (uint32_t i = 0; i < m->wire_count; i++) {
         const struct manifest_wire *w = &m->wires[i];
-        fn(ctx, &(struct edge){m->vms[w->vm[0]].name, m->vms[w->vm[1]].name, w->name, true, false});
+        fn(ctx, &(struct edge){m->vms[w->vm[0]].name, m->vms[w->vm[1]].name, w->name, true, false,
+                               manifest_wire_around(m, w)});
     }
 }
 
@@ -94,8 +97,8 @@ static const char *arrow(const struct edge *e) { return e->both ? "<->" : "->"; 
 static void text_edge(void *ctx, const struct edge *e)
 {
     (void)ctx;
-    printf("%s %s %s: %s%s\n", e->from, arrow(e), e->to, e->through,
-           e->to_file ? ", only read" : "");
+    printf("%s %s %s: %s%s%s\n", e->from, arrow(e), e->to, e->through,
+           e->to_file ? ", only read" : "", e->around ? ", around the policy VM" : "");
 }
 
 static void dot_edge(void *ctx, const struct edge *e)
@@ -104,12 +107,16 @@ static void dot_edge(void *ctx, const struct edge *e)
     if (e->to_file) {
         printf("    \"%s\" [shape=note];\n", e->to);
     }
-    printf("    \"%s\" -> \"%s\" [label=\"%s\"%s%s];\n", e->from, e->to, e->through,
-           e->both ? ", dir=both" : "", e->to_file ? ", style=dotted" : "");
+    printf("    \"%s\" -> \"%s\" [label=\"%s%s\"%s%s%s];\n", e->from, e->to, e->through,
+           e->around ? ", around the policy VM" : "", e->both ? ", dir=both" : "",
+           e->to_file ? ", style=dotted" : "", e->around ? ", color=red" : "");
 }
 
 static void print_dot(const struct manifest *m)
 {
+    bool on;
+    const char *words = manifest_path_words(m, &on);
+
     printf("digraph manifest {\n    rankdir=LR;\n    node [shape=box];\n"
            "    \"COM1\" [shape=ellipse];\n    \"bhctl\" [shape=ellipse];\n");
     for (uint32_t i = 0; i < m->vm_count; i++) {
@@ -118,16 +125,14 @@ static void print_dot(const struct manifest *m)
         for (const char *c = vm->label; *c != '\0'; c++) { /* printable ASCII, by its rule */
             printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
         }
-        printf("\\n%u MiB\"];\n", vm->memory_mib);
+        printf("\\n%u MiB\"%s];\n", vm->memory_mib, i == m->policy_vm ? ", style=bold" : "");
+    }
+    if (words != NULL) {
+        printf("    label=\"protection %s %s\";\n", on ? "on:" : "OFF:", words);
     }
     all_edges(m, dot_edge, NULL);
     printf("}\n");
 }
-
-/* A bit for each VM. */
-struct set {
-    uint64_t word[MANIFEST_VM_WORDS];
-};
 
 static bool runs_on(const struct manifest_vm *vm, uint32_t cpu)
 {
@@ -160,10 +165,9 @@ static void shared_cpus(const struct manifest *m)
     }
 }
 
-/* Whom bytes of VM @from get to over wires, the VMs on the way passing them on; and itself. */
-static struct set reached(const struct manifest *m, uint32_t from)
+struct vm_set reached(const struct manifest *m, uint32_t from, uint32_t avoid)
 {
-    struct set all = {{0}};
+    struct vm_set all = {{0}};
     bool more = true;
 
     manifest_add_to_set(all.word, from);
@@ -171,7 +175,8 @@ static struct set reached(const struct manifest *m, uint32_t from)
         more = false;
         for (uint32_t i = 0; i < m->wire_count; i++) {
             const uint32_t *vm = m->wires[i].vm;
-            if (manifest_in_set(all.word, vm[0]) != manifest_in_set(all.word, vm[1])) {
+            if (vm[0] != avoid && vm[1] != avoid &&
+                manifest_in_set(all.word, vm[0]) != manifest_in_set(all.word, vm[1])) {
                 manifest_add_to_set(all.word, vm[0]);
                 manifest_add_to_set(all.word, vm[1]);
                 more = true;
@@ -195,7 +200,7 @@ static bool wired(const struct manifest *m, uint32_t a, uint32_t b)
 static void who_reaches_whom(const struct manifest *m)
 {
     for (uint32_t i = 0; i < m->vm_count; i++) {
-        const struct set all = reached(m, i);
+        const struct vm_set all = reached(m, i, MANIFEST_MAX_VMS);
         const char *between = " reaches ";
         printf("%s", m->vms[i].name);
         for (uint32_t j = 0; j < m->vm_count; j++) {
@@ -211,6 +216,8 @@ static void who_reaches_whom(const struct manifest *m)
 
 void graph(const struct manifest *m, bool dot)
 {
+    bool on;
+
     if (dot) {
         print_dot(m);
         return;
@@ -218,4 +225,8 @@ void graph(const struct manifest *m, bool dot)
     all_edges(m, text_edge, NULL);
     shared_cpus(m);
     who_reaches_whom(m);
+    const char *words = manifest_path_words(m, &on);
+    if (words != NULL) {
+        printf("protection %s %s\n", on ? "on: " : "OFF:", words);
+    }
 }

@@ -68,6 +68,8 @@ static const struct prop system_props[] = {
     {"host-may", PROP_WORDS, false, RULE_PROPERTY_CHOICE, 0, 0, MANIFEST_MAY_ALL, SYS(host_may), "",
      NULL},
     {"end-when-idle", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, SYS(end_when_idle), "", NULL},
+    {"policy-vm", PROP_TEXT, false, RULE_POLICY_VM_KNOWN, 1, MANIFEST_MAX_NAME, 0, SYS(policy_name),
+     "", NULL},
 };
 
 static const struct prop vm_props[] = {
@@ -141,6 +143,7 @@ static const struct prop disk_props[] = {
 
 static const struct prop wire_props[] = {
     {"ends", PROP_NAMES, true, RULE_WIRE_TWO_ENDS, 0, 0, 0, WIRE(ends), "", NULL},
+    {"around-policy", PROP_FLAG, false, RULE_PROPERTY_TYPE, 0, 0, 0, WIRE(around_policy), "", NULL},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))

@@ -116,6 +116,7 @@ struct manifest_wire {
     struct manifest_list ends; /* names of two VMs */
     uint32_t vm[2];            /* their numbers */
     uint32_t card[2];          /* which of the VM's wires this is, 0..MANIFEST_MAX_VM_WIRES - 1 */
+    uint32_t around_policy;    /* 1: said to go around the policy VM */
 };
 
 /** A disk: an image that is never written, under an overlay that lives as long as the VM. */
@@ -195,7 +196,16 @@ struct manifest {
     struct manifest_vm vms[MANIFEST_MAX_VMS];
     uint32_t wire_count;
     struct manifest_wire wires[MANIFEST_MAX_WIRES];
+    const char *policy_name; /* NULL: no VM stands in the network path */
+    uint32_t policy_vm;      /* its number; MANIFEST_MAX_VMS: none */
 };
+
+/** Promise 7 in words, which log, bhctl and bhmanifest have in common: does every wire end at the
+ *  policy VM? @param m as manifest_load() accepted it. @param[out] on they do.
+ *  @return NULL: there are no wires */
+const char *manifest_path_words(const struct manifest *m, bool *on);
+/** Is there a policy VM, and the wire does not end at it? */
+bool manifest_wire_around(const struct manifest *m, const struct manifest_wire *w);
 
 /** Files of the boot archive that firmware consists of. */
 struct manifest_firmware_files {
@@ -290,6 +300,9 @@ enum manifest_rule_id {
     RULE_WIRE_TWO_ENDS,
     RULE_WIRE_END_KNOWN,
     RULE_WIRE_ENDS_DIFFER,
+    RULE_POLICY_VM_KNOWN,
+    RULE_WIRE_THROUGH_POLICY,
+    RULE_AROUND_POLICY_USED,
     RULE_RESTART_RANGE,
     RULE_RESTART_USED,
     RULE_STOP_RANGE,

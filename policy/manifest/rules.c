@@ -68,6 +68,12 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_WIRE_TWO_ENDS] = {"wire-two-ends", "a wire has two ends"},
     [RULE_WIRE_END_KNOWN] = {"wire-end-known", "each end of a wire is a VM of the manifest"},
     [RULE_WIRE_ENDS_DIFFER] = {"wire-ends-differ", "a wire joins two different VMs"},
+    [RULE_POLICY_VM_KNOWN] = {"policy-vm-known", "the policy VM is a VM of the manifest"},
+    [RULE_WIRE_THROUGH_POLICY] = {"wire-through-policy",
+                                  "where there is a policy VM, each wire ends at it, or says that "
+                                  "it goes around it"},
+    [RULE_AROUND_POLICY_USED] = {"around-policy-used",
+                                 "only a wire that does not end at the policy VM goes around it"},
     [RULE_RESTART_RANGE] = {"restart-range",
                             "a VM is restarted 1 to 100 times in a row, after 0 to 600000 ms"},
     [RULE_RESTART_USED] = {"restart-used", "how a VM is restarted is said only where it is"},

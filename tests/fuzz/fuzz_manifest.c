@@ -89,6 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (m.vms[i].start == MANIFEST_START_BOOT) sum_mib += m.vms[i].memory_mib;
         }
         CHECK(env.host_memory_mib == 0 || sum_mib <= env.host_memory_mib);
+        CHECK((m.policy_name == NULL) == (m.policy_vm == MANIFEST_MAX_VMS));
+        for (unsigned i = 0; i < m.wire_count; i++)
+            CHECK(manifest_wire_around(&m, &m.wires[i]) == (m.wires[i].around_policy != 0));
     }
     free(blob);
     free(before);

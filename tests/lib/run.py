@@ -53,8 +53,8 @@ def seconds(text):
 def manifest_source(vms, wires=None, system=None):
     """Device tree source of a system with these VMs: {name: {property: value}}, docs/MANIFEST.md.
 
-    A value is a text, texts in a tuple, a number, True for a switch, or a dictionary for a node; None leaves
-    the property out. wires: {name: (VM, VM)}; system: the node of that name.
+    A value is a text, texts in a tuple, a number, numbers in a list, True for a switch, or a dictionary for a node;
+    None leaves the property out. wires: {name: (VM, VM)} or {name: {property: value}}; system: the node of that name.
     """
     if system is None:
         system = {"log": "com2", "end-when-idle": True}
@@ -69,12 +69,15 @@ def manifest_source(vms, wires=None, system=None):
             return [f"{indent}{name};"]
         if isinstance(value, int):
             return [f"{indent}{name} = <{value}>;"]
+        if isinstance(value, list) and isinstance(value[0], int):
+            return [f"{indent}{name} = <{' '.join(str(number) for number in value)}>;"]
         texts = [value] if isinstance(value, str) else value
         quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
         return [f"{indent}{name} = {', '.join(quoted)};"]
     lines = ["/dts-v1/;", "/ {", '    compatible = "bulkhead,manifest-v1";', *lines_of("vms", vms, "    ")]
     if wires:
-        lines += lines_of("wires", {name: {"ends": ends} for name, ends in wires.items()}, "    ")
+        lines += lines_of("wires", {name: wire if isinstance(wire, dict) else {"ends": wire}
+                                    for name, wire in wires.items()}, "    ")
     return "\n".join(lines + [*lines_of("system", system, "    "), "};", ""])
 
 

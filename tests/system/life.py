@@ -69,7 +69,7 @@ def verbs(t):
 def answers(t):
     """What bhctl says about the system: protections in the log's words, versions, the manifest, figures."""
     vms = {"spins": vm("spin=1"), "sleeps": vm(label="One that sleeps")}
-    with start_vms(t, vms, system=STAYS, timeout=150) as system:
+    with start_vms(t, vms, {"between": ("spins", "sleeps")}, system=STAYS, timeout=150) as system:
         check(system.expect('"vm-started", "vm": "sleeps"', 100, log=True), "the VMs are started")
         said = ask(system, "status")
         log = re.findall(r"protection (on: |OFF:) (.*?)\r?$", system.log(), re.M)
@@ -78,6 +78,7 @@ def answers(t):
         check([row["name"] for row in said["vms"]] == ["spins", "sleeps"], said["vms"])
         text = bhctl(system, "status")
         check(text.startswith("protection ") and "protection OFF: no IOMMU" in text, text)
+        check("protection OFF: no policy VM stands in the network path: wires join VMs directly" in text, text)
         shown = ask(system, "manifest")
         check(shown["vms"]["sleeps"]["label"] == "One that sleeps" and shown["vms"]["spins"]["memory-mib"] == 4, shown)
         with open(t.new_dir() + "/again.dts", "w", encoding="ascii") as f:
@@ -91,6 +92,19 @@ def answers(t):
         stats = {row["name"]: row for row in ask(system, "stats")}
         check(stats["spins"]["cpu_ns"] > 10 * stats["sleeps"]["cpu_ns"] > 0, stats)
         check(stats["sleeps"]["exits"]["io"] > 0 and stats["sleeps"]["memory_bytes"] >= 4 << 20, stats)
+
+
+@case(("qemu",), cost=8, limit=120)
+def cpu_set(t):
+    """Two VMs that are kept to CPU 1 share it, though CPU 0 has nothing to do."""
+    vms = {name: vm("spin=1", **{"cpu-set": [1]}) for name in ("one", "two")}
+    with start_vms(t, vms, system=STAYS, timeout=100, host_cpus=2) as system:
+        check(system.expect('"vm-started", "vm": "two"', 80, log=True), "the VMs are started")
+        started = [found["cpu"] for found in ask(system, "audit") if found["event"] == "vm-started"]
+        check(started == [1, 1], started)
+        used = [row["cpu_percent"] for row in ask(system, "top", "--count=2", "--interval=1")[-1]]
+        check(sum(used) < 110 and max(used) < 80, used)
+        check("cpu-set = <1>;" in bhctl(system, "manifest"), "the manifest says so")
 
 
 @case(("qemu",), cost=10, limit=200)

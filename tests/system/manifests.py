@@ -83,3 +83,56 @@ def views(t):
     line = text[:text.index("after = ")].count("\n") + 1
     said = t.command(CHECKER, "check", blob, "--source", source, ok=(1,))
     check(f"{source}:{line}: /vms/desktop: after: " in said and "[after-known]" in said, said)
+
+
+@case(cost=2)
+def policy_path(t):
+    """Promise 7: each wire ends at the policy VM or is drawn around it, and who reaches whom so is said."""
+    source, blob = os.path.join(t.new_dir(), "path.dts"), os.path.join(t.dir, "path.dtb")
+    vm = {"memory-mib": 64, "kernel": "k"}
+    names = ("a", "b", "c", "policy", "net")
+    legal = {"up": ("a", "policy"), "down": ("policy", "net"), "third": ("c", "policy")}
+    off = "no policy VM stands in the network path: wires join VMs directly"
+
+    def compiled(wires, policy):
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(run.manifest_source({name: vm for name in names}, wires, {"policy-vm": policy}))
+        run.compile_manifest(source, blob)
+
+    def around(*ends):
+        return {"ends": ends, "around-policy": True}
+    compiled(legal, None)
+    check(f"Protection OFF: {off}." in t.command(CHECKER, "explain", blob).splitlines(), "no policy VM")
+    check(t.command(CHECKER, "graph", blob).splitlines()[-1] == f"protection OFF: {off}", "no policy VM")
+    check(f'label="protection OFF: {off}";' in t.command(CHECKER, "graph", blob, "--dot"), "no policy VM")
+    check(off in t.command(CHECKER, "explain", blob, "--vm", "a"), "of a VM with a wire")
+    check("rotection" not in t.command(CHECKER, "explain", blob, "--vm", "b"), "b has none")
+    compiled(None, None)
+    check("rotection" not in t.command(CHECKER, "explain", blob) + t.command(CHECKER, "graph", blob), "no wire, no path")
+
+    compiled(legal, "policy")
+    said = t.command(CHECKER, "explain", blob)
+    check("The policy VM is policy." in said and "Protection on: every wire ends at the policy VM." in said, said)
+    check("round the policy VM" not in said + t.command(CHECKER, "graph", blob), "nothing goes around it")
+    check("ends when idle" not in said and "policy VM policy" in t.command(CHECKER, "show", blob), "shown")
+
+    compiled({**legal, "past": ("b", "net")}, "policy")
+    said = t.command(CHECKER, "check", blob, "--source", source, ok=(1,))
+    check(said.splitlines()[0].endswith(
+        ': /wires/past: ends: it joins "b" to "net" around the policy VM; make "policy" one of its ends, or add '
+        "around-policy if that is meant [wire-through-policy]"), said)
+
+    compiled({**legal, "past": around("b", "net"), "far": around("a", "b")}, "policy")
+    drawn = t.command(CHECKER, "graph", blob).splitlines()
+    for line in ("b <-> net: past, around the policy VM", "a <-> policy: up", "protection OFF: wires go around the policy VM"):
+        check(line in drawn, line)
+    dot = t.command(CHECKER, "graph", blob, "--dot")
+    check('"b" -> "net" [label="past, around the policy VM", dir=both, color=red];' in dot, dot)
+    said = t.command(CHECKER, "explain", blob)
+    for line in ("Around the policy VM it reaches b, net.", "Around the policy VM it reaches a, net.",
+                 "Around the policy VM it reaches a, b."):
+        check(said.count(line) == 1, said)
+    check(said.count("it reaches") == 3 and "on the wire past to net around the policy VM," in said, said)
+    compiled({"past": around("b", "net")}, None)
+    check("there is no policy VM; name one in /system, or remove this [around-policy-used]" in
+          t.command(CHECKER, "check", blob, ok=(1,)), "around what?")

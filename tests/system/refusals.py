@@ -199,6 +199,10 @@ MANIFESTS = {
                              r"manifest\.dtb: /vms/one: cpu: .*\[cpu-exists\]"),
     "property without a value": (vm('memory-mib; kernel = "hello.elf";'),
                                  r"manifest\.dtb: /vms/one: memory-mib: .*\[property-type\]"),
+    "a wire past the policy VM": (
+        vm(more='two { memory-mib = <64>; kernel = "hello.elf"; }; three { memory-mib = <64>; kernel = "hello.elf"; };'
+                ' }; wires { past { ends = "one", "two"; };') + '/ { system { policy-vm = "three"; }; };\n',
+        r"manifest\.dtb: /wires/past: ends: it joins .one. to .two. .*\[wire-through-policy\]"),
 }
 
 

@@ -424,6 +424,66 @@ static void open_lists_are_refused(void **state)
     assert_string_equal(seen.rule, "property-type");
 }
 
+/* Two wires end at the policy VM, a third one goes from a to b: @policy, NULL: none; @around: it says
+ * so. @return errors */
+static unsigned load_path(const char *policy, bool third, bool around)
+{
+    static const char *const wires[] = {"up", "down", "past"};
+    static const char ends[][9] = {"a\0policy", "policy\0b", "a\0b"};
+    static const int bytes[] = {9, 9, 4};
+
+    blob_begin();
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const vms[] = {"a", "policy", "b"};
+        vm_begin(vms[i], 1);
+        vm_end();
+    }
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_begin_node(BLOB, "wires"), 0);
+    for (unsigned i = 0; i < (third ? 3u : 2u); i++) {
+        assert_int_equal(fdt_begin_node(BLOB, wires[i]), 0);
+        assert_int_equal(fdt_property(BLOB, "ends", ends[i], bytes[i]), 0);
+        assert_true(i != 2 || !around || fdt_property(BLOB, "around-policy", NULL, 0) == 0);
+        assert_int_equal(fdt_end_node(BLOB), 0);
+    }
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_begin_node(BLOB, "system"), 0);
+    if (policy != NULL) {
+        assert_int_equal(fdt_property(BLOB, "policy-vm", policy, (int)strlen(policy) + 1), 0);
+    }
+    return load(blob_end(), 0);
+}
+
+/* Promise 7's rule: no wire bypasses the policy VM unless the manifest draws it; and promise 9's
+ * words for each case. */
+static void no_wire_bypasses_the_policy_vm(void **state)
+{
+    bool on = true;
+
+    (void)state;
+    assert_int_equal(load_path(NULL, true, false), 0);
+    assert_non_null(strstr(manifest_path_words(&m, &on), "no policy VM"));
+    assert_true(!on && !manifest_wire_around(&m, &m.wires[2]));
+    assert_int_equal(load_path("policy", false, false), 0);
+    assert_int_equal(m.policy_vm, 1);
+    assert_non_null(strstr(manifest_path_words(&m, &on), "every wire ends at"));
+    assert_true(on);
+    assert_int_equal(load_path("policy", true, true), 0);
+    assert_non_null(strstr(manifest_path_words(&m, &on), "wires go around"));
+    assert_true(!on && manifest_wire_around(&m, &m.wires[2]));
+    assert_false(manifest_wire_around(&m, &m.wires[0]) || manifest_wire_around(&m, &m.wires[1]));
+    assert_int_equal(load_path("policy", true, false), 1);
+    assert_string_equal(seen.rule, "wire-through-policy");
+    assert_int_equal(load_path("b", true, true), 2); /* "up", not said; "past" ends there */
+    assert_string_equal(seen.rule, "wire-through-policy");
+    assert_int_equal(load_path("nobody", true, true), 1);
+    assert_string_equal(seen.line,
+                        "x.dts: /system: policy-vm: \"nobody\" is no VM of this manifest; "
+                        "correct the name or describe the VM [policy-vm-known]");
+    assert_int_equal(load_path("", true, true), 1);
+    assert_string_equal(seen.rule, "policy-vm-known");
+}
+
 /* A ring of all VMs that there can be is found and named in bounded time and length. */
 static void long_cycles_are_found(void **state)
 {
@@ -449,6 +509,7 @@ int main(void)
         cmocka_unit_test(life_is_read),
         cmocka_unit_test(open_lists_are_refused),
         cmocka_unit_test(long_cycles_are_found),
+        cmocka_unit_test(no_wire_bypasses_the_policy_vm),
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(placement_balances_floors),
         cmocka_unit_test(placement_keeps_to_sets),

@@ -189,6 +189,7 @@ void root_main(void)
     if (!archive_open()) system_end(STATUS_BROKEN, "the boot module cannot be read");
     if (!program_open()) system_end(STATUS_BROKEN, "the monitor cannot be loaded");
     read_manifest();
+    status_manifest(&manifest);
     seed_word(mark);
     if (manifest.log == MANIFEST_LOG_COM1) log_to_com1_too(mark, console_interrupted);
     say("consoles: where VMs write as well, what root says begins with [%s]", mark);

@@ -33,6 +33,8 @@ static const struct protection protections[] = {
     {BH_PROT_RDSEED, "random numbers from RDSEED", "no RDSEED: entropy is estimated from jitter"},
 };
 
+static const struct manifest *manifest; /* NULL: not read yet */
+
 bool status_protection(unsigned n, bool *on, const char **words)
 {
     for (size_t i = 0; i < sizeof(protections) / sizeof(protections[0]); i++) {
@@ -44,7 +46,17 @@ bool status_protection(unsigned n, bool *on, const char **words)
         *words = *on ? p->on : p->off;
         if (n-- == 0) return true;
     }
-    return false;
+    *words = manifest ? manifest_path_words(manifest, on) : NULL;
+    return *words && n == 0;
+}
+
+static void log_protection(bool on, const char *words)
+{
+    say(on ? "protection on:  %s" : "protection OFF: %s", words);
+    if (on) return;
+    audit_begin("protection-off");
+    audit_text("text", words);
+    audit_end();
 }
 
 void status_log_protections(void)
@@ -52,13 +64,16 @@ void status_log_protections(void)
     const char *words;
     bool on;
 
-    for (unsigned n = 0; status_protection(n, &on, &words); n++) {
-        say(on ? "protection on:  %s" : "protection OFF: %s", words);
-        if (on) continue;
-        audit_begin("protection-off");
-        audit_text("text", words);
-        audit_end();
-    }
+    for (unsigned n = 0; status_protection(n, &on, &words); n++) log_protection(on, words);
+}
+
+void status_manifest(const struct manifest *m)
+{
+    bool on;
+    const char *words = manifest_path_words(m, &on);
+
+    manifest = m;
+    if (words) log_protection(on, words);
 }
 
 /*

@@ -3,6 +3,11 @@
 #define VMM_ROOT_STATUS_H
 
 #include <stdbool.h>
+#include "manifest.h"
+
+/** The manifest is accepted: what it says about the network path is a row from now on, and is
+ *  logged. It lives on. */
+void status_manifest(const struct manifest *m);
 
 /** Row @n of what is protected on this machine and what is not (promise 9): the words that the log,
  *  bhctl and the attestation have in common. @return false: there is no such row */
