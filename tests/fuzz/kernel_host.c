@@ -24,7 +24,7 @@ uint32_t cpu_prot_on, cpu_prot_off, tsc_khz = 1000;
 uint64_t host_xcr0 = 7;
 uint64_t pool_pfn = HOST_POOL_PFN, pte_nx = 1ull << 63, kernel_pdpt_entry = 0x1003;
 uint64_t kernel_cr3 = 0x1000;
-uint32_t pool_pages = HOST_POOL_PAGES, pool_boot_pages;
+uint32_t pool_pages = HOST_POOL_PAGES, pool_boot_pages, panic_stops;
 struct percpu percpus[BH_MAX_CPUS], *host_percpu = &percpus[0];
 
 jmp_buf host_leave;
