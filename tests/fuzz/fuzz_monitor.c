@@ -17,6 +17,7 @@
 #include "monitor.h"
 #include "restore.h"
 #include "bulkhead/control.h"
+#include "bulkhead/pieces.h"
 
 #define RAM_BYTES   0x400000u
 #define TABLES_GPA  0x200000u
@@ -26,6 +27,7 @@
 #define IMAGE_BYTES 64u
 #define DISK_BYTES  0x2000u
 #define STORE_BYTES 0x40000u
+#define PIECE_GPA   0x200000u /* of an elastic VM's one piece; devices' memory is behind it */
 
 void monitor_main(unsigned number);
 
@@ -39,6 +41,7 @@ static bool page_mapped[RAM_BYTES / 4096u]; /* guest RAM at its guest-physical a
 static unsigned exits, waits;
 static uint8_t image[IMAGE_BYTES], disk[DISK_BYTES], store[STORE_BYTES];
 static bool mapped;
+static bool gone; /* the piece: nobody may touch it */
 
 static struct bh_monitor_report *report(void)
 {
@@ -108,6 +111,34 @@ static void root_asks(void)
     c->request++;
 }
 
+/* The guest's balloon has all of the piece or wants some back; root takes and gives, and may write
+ * anything. */
+static uint64_t piece_moves(uint8_t how)
+{
+    struct bh_pieces *s = (struct bh_pieces *)BH_MONITOR_PIECES;
+
+    for (uint64_t i = 0; (how & 1u) && i < BH_PIECE_PAGES; i++) pieces_given(PIECE_GPA + i * 4096u);
+    if (how & 2u) (void)pieces_taken(PIECE_GPA + (how >> 4) * 4096u);
+    pieces_settle();
+    if ((how & 4u) && s->state[1] == BH_PIECE_OFFERED) {
+        s->state[1] = BH_PIECE_GONE;
+        CHECK(!gone && mprotect((void *)(BH_MONITOR_RAM + PIECE_GPA), BH_PIECE_BYTES, 0) == 0);
+        gone = true;
+    }
+    if ((how & 8u) && s->state[1] == BH_PIECE_WANTED) {
+        CHECK(gone && mprotect((void *)(BH_MONITOR_RAM + PIECE_GPA), BH_PIECE_BYTES,
+                               PROT_READ | PROT_WRITE) == 0);
+        gone = false;
+        s->state[1] = BH_PIECE_USED;
+    }
+    if (how & 0x80u) {
+        s->target_pages = (uint32_t)take_value(in);
+        s->target_number++;
+        s->state[how & 1u ? 0 : 2] = how;
+    }
+    return BH_MONITOR_SIGNAL_PIECES;
+}
+
 /* What root does between two looks: take output, type, ask for the end, ask questions. */
 static uint64_t root_acts(uint8_t how)
 {
@@ -120,8 +151,9 @@ static uint64_t root_acts(uint8_t how)
     }
     if (how == 0xf7u) c->in_put = c->out_get = 0x12345678u; /* a root gone mad */
     if (how >> 2 & BH_MONITOR_SIGNAL_CONTROL) root_asks();
-    return how >> 2 &
-           (BH_MONITOR_SIGNAL_CONSOLE | BH_MONITOR_SIGNAL_STOP | BH_MONITOR_SIGNAL_CONTROL);
+    return (how >> 2 &
+            (BH_MONITOR_SIGNAL_CONSOLE | BH_MONITOR_SIGNAL_STOP | BH_MONITOR_SIGNAL_CONTROL)) |
+           (vm_elastic() && (how & 0x20u) ? piece_moves((uint8_t)take(in, 1)) : 0);
 }
 
 struct bh_result bh_wait(uint64_t ntfn, uint64_t deadline)
@@ -145,7 +177,11 @@ static void poke(void)
     uint64_t gpa = take(in, 3) % (RAM_BYTES - 16u);
     unsigned n = (unsigned)take(in, 1) & 15u;
 
-    for (unsigned i = 0; i < n; i++) ((uint8_t *)BH_MONITOR_RAM)[gpa + i] = (uint8_t)take(in, 1);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t byte = (uint8_t)take(in, 1);
+
+        if (!gone || gpa + i < PIECE_GPA) ((uint8_t *)BH_MONITOR_RAM)[gpa + i] = byte;
+    }
 }
 
 /* Real mode, 32-bit with and without paging, 64-bit; anything. */
@@ -417,6 +453,10 @@ static void tables(void)
 static void set_up_more(struct bh_monitor_start *st, uint8_t how)
 {
     st->flags |= how & (BH_MONITOR_FLAG_LOOPBACK | BH_MONITOR_FLAG_WATCHDOG);
+    if (how & 4u) {
+        st->flags |= BH_MONITOR_FLAG_ELASTIC;
+        st->device_ram_bytes = BH_PIECE_BYTES;
+    }
     st->balloon_pages = how & 1u ? 0x100 : 0;
     st->ndisks = how >> 5 & 3u;
     for (unsigned n = 0; n < st->ndisks; n++)
@@ -444,9 +484,12 @@ static void set_up(struct input *i)
     memset((void *)BH_MONITOR_REPORT, 0, 0x1000);
     memset((void *)BH_MONITOR_CONTROL, 0, sizeof(struct bh_control));
     memset((void *)BH_MONITOR_CONSOLE, 0, sizeof(struct bh_console));
+    memset((void *)BH_MONITOR_PIECES, 0, sizeof(struct bh_pieces));
     memset(vcpus, 0, sizeof(vcpus));
     memset((void *)BH_MONITOR_VCPU, 0, 4096);
-    CHECK(madvise((void *)BH_MONITOR_RAM, RAM_BYTES, MADV_DONTNEED) == 0); /* all zero */
+    CHECK(mprotect((void *)BH_MONITOR_RAM, RAM_BYTES, PROT_READ | PROT_WRITE) == 0);
+    gone = false;
+    CHECK(madvise((void *)BH_MONITOR_RAM, RAM_BYTES + BH_PIECE_BYTES, MADV_DONTNEED) == 0);
     memcpy(image, header, sizeof(header));
     st->magic = BH_MONITOR_MAGIC;
     st->version = BH_MONITOR_VERSION;
@@ -473,7 +516,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!mapped) {
         (void)map(BH_MONITOR_START, 0x30000);
-        (void)map(BH_MONITOR_RAM, RAM_BYTES);
+        (void)map(BH_MONITOR_RAM, RAM_BYTES + BH_PIECE_BYTES);
         mapped = true;
     }
     variables_restore();
@@ -484,7 +527,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(memchr(report()->text, 0, sizeof(report()->text)) != NULL);
     if (report()->kind == BH_END_STOPPED || report()->kind == BH_END_IMAGE)
         CHECK(report()->text[0] != 0);
-    for (uint64_t gpa = 0; exits > 0 && gpa < RAM_BYTES; gpa += 4096u) {
+    for (uint64_t gpa = 0; exits > 0 && gpa < (vm_elastic() ? PIECE_GPA : RAM_BYTES);
+         gpa += 4096u) {
         if (gpa >= GUEST_VGA_END && gpa < GUEST_LEGACY_END) continue; /* as the guest likes */
         CHECK(page_mapped[gpa >> 12] == (gpa < GUEST_VGA_HOLE || gpa >= GUEST_VGA_END));
     }

@@ -151,6 +151,7 @@ def firmware():
 
 REAL, FLAT, PAGED, PAE, LONG = 0xd0, 0xd1, 0xd2, 0xd3, 0xd6  # set_mode() in fuzz_monitor.c
 EXIT_MEMORY = 7
+BH_CONTROL_SAVE = 2
 RSP, RSI, RDI, RCX = 4, 6, 7, 1
 
 
@@ -185,6 +186,17 @@ def exits():
     yield "nmi", bytes([0, FLAT]) + nmi + nmi + bytes([17, 0, 17, 0])
     yield "nmi.blocked", (bytes([0, FLAT]) + bytes([EXIT_MEMORY, 6, 2, 0x30, 5, 6]) + b"\xc7\x03" +
                           struct.pack("<I", 0x400) + bytes([17, 0, 2, 0, 0, 17, 0]))
+
+
+    # An elastic VM's piece: given, taken by root, code and devices in the hole, asked back, there again.
+    def piece(how):
+        return bytes([0xf0, 0x20, how])
+    tick, inside = bytes([0xf8, 17, 0]), {RSI: 0x200ffe, RDI: 0x208000, RCX: 3}
+    for mode in (FLAT, PAGED, PAE, LONG):
+        hole = bytes([mode]) + b"".join(device_access(code, 0x02, inside) for code in (b"\xa5", b"\xf3\xa4", b"\xab"))
+        yield f"piece.{mode:x}", (bytes([0x14, 0x0c]) + hole + piece(1) + tick + hole + piece(4) + hole +
+                                  bytes([0xf0, 0x42, BH_CONTROL_SAVE]) + hole + piece(2) + hole + piece(8) + hole +
+                                  piece(1) + tick + piece(2) + piece(0x85) + bytes(4) + hole)
 
 
     # Serial port's line through the I/O APIC, level triggered, and its end; a TSC deadline.
