@@ -92,7 +92,7 @@ endif
 MICRO_RT := $(patsubst guests/rt/%,$(MICRO_OUT)/rt/%.o,$(sort $(wildcard guests/rt/*.c guests/rt/*.S)))
 MICRO_DEPENDS := $(wildcard guests/rt/*.h tests/system/guests/*.h vmm/include/bulkhead/*.h) guests/guests.mk build/.toolchain
 MICRO_NAMES := $(sort $(basename $(notdir $(wildcard tests/system/guests/*.c tests/bench/guest_*.c))))
-MICRO_ELFS := $(MICRO_NAMES:%=$(MICRO_OUT)/%.elf) $(MICRO_OUT)/hello-pvh.elf
+MICRO_ELFS := $(MICRO_NAMES:%=$(MICRO_OUT)/%.elf) $(MICRO_OUT)/hello-pvh.elf $(MICRO_OUT)/hello-mb2.elf
 ALL_TARGETS += guests-micro
 
 guests-micro: $(MICRO_ELFS)
@@ -107,6 +107,11 @@ $(MICRO_OUT)/rt/boot-pvh.o: guests/rt/boot.S $(MICRO_DEPENDS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(MICRO_CFLAGS) -DGUEST_NO_MULTIBOOT -c -o $@ $<
 
+$(MICRO_OUT)/rt/boot-mb2.o: guests/rt/boot.S $(MICRO_DEPENDS)
+	$(call say,GUESTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MICRO_CFLAGS) -DGUEST_MULTIBOOT2 -c -o $@ $<
+
 $(MICRO_OUT)/%.o: tests/system/guests/%.c $(MICRO_DEPENDS)
 	$(call say,GUESTCC,$<)
 	@mkdir -p $(@D)
@@ -117,8 +122,9 @@ $(MICRO_OUT)/%.o: tests/bench/%.c $(MICRO_DEPENDS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(MICRO_CFLAGS) -DGUEST_NAME='"$*"' -c -o $@ $<
 
-# The emulator's loader takes the multiboot header when there is one: this image has the note alone.
-$(MICRO_OUT)/hello-pvh.elf: $(MICRO_OUT)/hello.o $(MICRO_OUT)/rt/boot-pvh.o \
+# The emulator's loader takes the multiboot header when there is one, the monitor the note: one image
+# has the note alone, another the multiboot 2 header.
+$(MICRO_OUT)/hello-pvh.elf $(MICRO_OUT)/hello-mb2.elf: $(MICRO_OUT)/hello-%.elf: $(MICRO_OUT)/hello.o $(MICRO_OUT)/rt/boot-%.o \
     $(filter-out %/boot.S.o,$(MICRO_RT)) guests/rt/guest.ld
 	$(Q)$(CC) $(MICRO_LDFLAGS) -o $@ $(filter %.o,$^)
 
@@ -128,7 +134,7 @@ $(MICRO_OUT)/%.elf: $(MICRO_OUT)/%.o $(MICRO_RT) guests/rt/guest.ld
 # For VMs of 1 MiB: below the hole.
 $(MICRO_OUT)/guest_still.elf: MICRO_LDFLAGS := -Wl,--defsym=GUEST_BASE=0x20000 $(MICRO_LDFLAGS)
 
-.SECONDARY: $(MICRO_NAMES:%=$(MICRO_OUT)/%.o) $(MICRO_RT) $(MICRO_OUT)/rt/boot-pvh.o
+.SECONDARY: $(MICRO_NAMES:%=$(MICRO_OUT)/%.o) $(MICRO_RT) $(MICRO_OUT)/rt/boot-pvh.o $(MICRO_OUT)/rt/boot-mb2.o
 
 # The micro guests on the emulator alone: what they claim about a PC holds without us in between,
 # apart from the emulator's own gaps, each of which is shown to be there.

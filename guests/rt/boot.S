@@ -1,5 +1,5 @@
 /*
- * Micro guest entry: multiboot 1 header, PVH note, 32-bit start, long mode, interrupt stubs, and
+ * Micro guest entry: multiboot 1 header and PVH note, or multiboot 2 header alone, 32-bit start, long mode, interrupt stubs, and
  * the assembly halves of expect_fault() and user_fault().
  * Calls guest_start() and trap_dispatch() in C. Must never enable interrupts by itself.
  */
@@ -9,7 +9,26 @@
 #define MB_MAGIC 0x1badb002
 #define MB_FLAGS 0x00010003
 
-#ifndef GUEST_NO_MULTIBOOT
+/* Multiboot2 2.0, 3.1. No address tag: an ELF64 file, and not its own entry point. */
+#define MB2_MAGIC 0xe85250d6
+
+#if defined(GUEST_MULTIBOOT2)
+    .section .multiboot, "a"
+    .balign 8
+multiboot2_header:
+    .long MB2_MAGIC, 0, multiboot2_end - multiboot2_header, -(MB2_MAGIC + multiboot2_end - multiboot2_header)
+    .word 1, 0 /* information: command line, modules, memory and its map, RSDP */
+    .long 8 + 6 * 4, 1, 3, 4, 6, 14, 15
+    .word 3, 0 /* entry address */
+    .long 12, multiboot2_entry, 0
+    .word 6, 0 /* modules at pages */
+    .long 8
+    .word 7, 1 /* EFI boot services would do as well */
+    .long 8
+    .word 0, 0
+    .long 8
+multiboot2_end:
+#elif !defined(GUEST_NO_MULTIBOOT)
     .section .multiboot, "a"
     .balign 4
 multiboot_header:
@@ -17,18 +36,23 @@ multiboot_header:
     .long multiboot_header, image_start, image_data_end, image_end, multiboot_entry
 #endif
 
+#ifndef GUEST_MULTIBOOT2
 /* Xen, include/public/elfnote.h: XEN_ELFNOTE_PHYS32_ENTRY (18). */
     .section .note.pvh, "a", @note
     .balign 4
     .long 4, 8, 18
     .asciz "Xen"
     .quad pvh_entry
+#endif
 
     .text
     .code32
     .globl pvh_entry
 multiboot_entry:
     movl $BOOT_MULTIBOOT, %edi
+    jmp 1f
+multiboot2_entry:
+    movl %eax, %edi
     jmp 1f
 pvh_entry:
     movl $BOOT_PVH, %edi

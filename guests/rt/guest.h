@@ -50,7 +50,7 @@ struct ram_range {
     uint64_t bytes;
 };
 struct boot_info {
-    uint32_t kind; /* BOOT_MULTIBOOT or BOOT_PVH */
+    uint32_t kind; /* BOOT_MULTIBOOT, BOOT_MULTIBOOT2 or BOOT_PVH */
     uint32_t ranges;
     struct ram_range ram[RAM_RANGES]; /* usable RAM only, as the loader reported it */
     char cmdline[256];

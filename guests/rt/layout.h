@@ -4,8 +4,9 @@
 #ifndef GUEST_LAYOUT_H
 #define GUEST_LAYOUT_H
 
-#define BOOT_MULTIBOOT 1
-#define BOOT_PVH       2
+#define BOOT_MULTIBOOT  1
+#define BOOT_PVH        2
+#define BOOT_MULTIBOOT2 0x36d76289 /* what its loader leaves in EAX */
 
 #define SEL_CODE      0x08
 #define SEL_DATA      0x10

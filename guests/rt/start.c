@@ -1,11 +1,13 @@
 /*
  * C half of the start: reads what the loader reported, sets up TSS and IDT, runs the guest, and
  * sorts traps: a guest's handler, an expected fault, or the end with a register dump.
- * Sources: multiboot 0.6.96, 3.3; Xen public/arch-x86/hvm/start_info.h; Intel SDM vol. 3A, 6.14.
+ * Sources: multiboot 0.6.96, 3.3; multiboot2 2.0, 3.6; Xen public/arch-x86/hvm/start_info.h; Intel
+ * SDM vol. 3A, 6.14.
  */
 #include "guest.h"
 
 enum { MB_INFO_MEMORY = 1, MB_INFO_CMDLINE = 4, MB_INFO_MMAP = 64, E820_RAM = 1 };
+enum { MB2_END = 0, MB2_CMDLINE = 1, MB2_MMAP = 6 };
 enum { PVH_MAGIC = 0x336ec578 };
 
 struct multiboot_info {
@@ -17,6 +19,13 @@ struct multiboot_mmap {
     uint64_t base, bytes;
     uint32_t type;
 } __attribute__((packed));
+struct multiboot2_tag {
+    uint32_t type, size;
+};
+struct multiboot2_mmap {
+    uint64_t base, bytes;
+    uint32_t type, reserved;
+};
 struct pvh_info {
     uint32_t magic, version, flags, nr_modules;
     uint64_t modlist, cmdline, rsdp, memmap;
@@ -100,6 +109,26 @@ static void read_multiboot(const struct multiboot_info *mb)
         if (m->type == E820_RAM) ram_add(m->base, m->bytes);
         at += m->size + 4;
     }
+}
+
+static void read_multiboot2(uint64_t info)
+{
+    const uint32_t total = *(const uint32_t *)info;
+    const struct multiboot2_tag *t;
+    uint32_t at;
+
+    for (at = 8; at + 8 <= total; at += (t->size + 7) & ~7u) {
+        t = (const void *)(info + at);
+        if (t->type == MB2_END || t->size < 8) break;
+        if (t->type == MB2_CMDLINE) cmdline_copy(info + at + 8);
+        for (uint32_t i = 16; t->type == MB2_MMAP && i + 24 <= t->size; i += 24) {
+            const struct multiboot2_mmap *m = (const void *)(info + at + i);
+
+            if (m->type == E820_RAM) ram_add(m->base, m->bytes);
+        }
+    }
+    /* The end tag is the last thing; if not, nothing of this is to be believed. */
+    if (at + 8 != total) boot.ranges = 0;
 }
 
 static void read_pvh(const struct pvh_info *pvh)
@@ -205,6 +234,8 @@ void guest_start(uint32_t kind, const void *info)
     boot.kind = kind;
     if (kind == BOOT_MULTIBOOT)
         read_multiboot(info);
+    else if (kind == BOOT_MULTIBOOT2)
+        read_multiboot2((uint64_t)info);
     else
         read_pvh(info);
     tables_init();
@@ -215,7 +246,10 @@ void guest_start(uint32_t kind, const void *info)
     outb(0x3fa, 7);
     outb(0x3fc, 3);
     print("guest %s: %s, %lu KiB in %u ranges, \"%s\"\n", guest_name,
-          kind == BOOT_PVH ? "PVH" : "multiboot", ram_bytes() >> 10, boot.ranges, boot.cmdline);
+          kind == BOOT_PVH          ? "PVH"
+          : kind == BOOT_MULTIBOOT2 ? "multiboot2"
+                                    : "multiboot",
+          ram_bytes() >> 10, boot.ranges, boot.cmdline);
     guest_main();
     finish();
 }

@@ -142,7 +142,7 @@ static void show_disk(const struct manifest_disk *d)
 
 static void show(const struct manifest *m)
 {
-    static const char *const protocols[] = {"detect", "linux", "pvh", "multiboot"};
+    static const char *const protocols[] = {"detect", "linux", "pvh", "multiboot", "multiboot2"};
     printf("log %s, %s, policy VM %s\n", m->log == MANIFEST_LOG_COM2 ? "com2" : "com1",
            m->end_when_idle != 0 ? "ends when idle" : "stays when idle",
            m->policy_name != NULL ? m->policy_name : "-");

@@ -39,7 +39,8 @@ struct prop {
 static const char *const cpu_model_words[] = {"host", "x86-64-v2", "x86-64-v3", NULL};
 static const char *const colour_words[] = {"none",    "red",  "green", "yellow", "blue",
                                            "magenta", "cyan", "white", NULL};
-static const char *const protocol_words[] = {"detect", "linux", "pvh", "multiboot", NULL};
+static const char *const protocol_words[] = {"detect",    "linux",      "pvh",
+                                             "multiboot", "multiboot2", NULL};
 static const char *const on_stop_words[] = {"none", "end-system", NULL};
 static const char *const console_words[] = {"serial", "none", NULL};
 static const char *const network_words[] = {"none", "loopback", NULL};

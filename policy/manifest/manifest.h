@@ -43,6 +43,7 @@ enum manifest_protocol {
     MANIFEST_PROTOCOL_LINUX,
     MANIFEST_PROTOCOL_PVH,
     MANIFEST_PROTOCOL_MULTIBOOT,
+    MANIFEST_PROTOCOL_MULTIBOOT2,
 };
 enum manifest_cpu_model { MANIFEST_CPU_HOST, MANIFEST_CPU_V2, MANIFEST_CPU_V3 };
 /** In the order of a terminal's colours (ECMA-48, SGR 31 to 37). */

@@ -1,6 +1,6 @@
 // sources: vmm/monitor/loader_any.c vmm/monitor/loader_elf.c vmm/monitor/loader_linux.c
 // sources: vmm/monitor/loader_mem.c vmm/monitor/loader_multiboot.c vmm/monitor/loader_pvh.c
-// sources: vmm/monitor/dev/guest_mem.c
+// sources: vmm/monitor/loader_flat.c vmm/monitor/loader_multiboot2.c vmm/monitor/dev/guest_mem.c
 // flags: -Ivmm/monitor
 /*
  * Boot loaders: any bytes as a bzImage, PVH or multiboot image, with an initrd and a command line
@@ -18,7 +18,7 @@ static uint8_t pattern[LEGACY_HOLE_END_GPA - LEGACY_HOLE_GPA];
 
 static void check_state(const struct boot_request *req, const struct boot_state *s)
 {
-    CHECK(s->protocol >= BOOT_PROTOCOL_LINUX && s->protocol <= BOOT_PROTOCOL_MULTIBOOT);
+    CHECK(s->protocol >= BOOT_PROTOCOL_LINUX && s->protocol <= BOOT_PROTOCOL_MULTIBOOT2);
     CHECK(req->protocol == BOOT_PROTOCOL_DETECT || req->protocol == s->protocol);
     CHECK(guest_mem_ptr(&req->mem, s->rip, 1) != NULL && s->rip >= BOOT_AREA_END_GPA);
     CHECK(guest_mem_ptr(&req->mem, s->gdt_base, (uint64_t)s->gdt_limit + 1u) != NULL);
@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(ram != NULL && initrd != NULL);
         memset(initrd, 0x1d, 1u << 16);
         memset(pattern, HOLE, sizeof(pattern));
+        memcpy(pattern + (0xf0000 - LEGACY_HOLE_GPA), "RSD PTR ", 8);
     }
     /* RAM of a few KiB up to all of it. What lies behind it keeps its pattern. */
     ram_bytes =
@@ -51,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(ram + LEGACY_HOLE_GPA, pattern, sizeof(pattern));
     memcpy(ram + ram_bytes, pattern, 4096);
     req.mem = (struct guest_mem){ram, ram_bytes, NULL};
-    req.protocol = (enum boot_protocol)(data[1] & 3u);
+    req.protocol = (enum boot_protocol)((data[1] & 3u) | (data[3] & 8u) >> 1);
+    req.screen = (data[3] & 16u) != 0;
     if (data[1] & 4u) {
         req.initrd = initrd;
         req.initrd_bytes = (uint64_t)data[2] << (data[1] >> 5);

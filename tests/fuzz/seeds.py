@@ -79,6 +79,26 @@ def multiboot_flat():
                        0x100000, 0, 0x101000, 0x100020) + b"\xf4" * 32
 
 
+def multiboot2(*tags):
+    """A multiboot2 header (2.0, 3.1): a tag is type, flags, and 32-bit words."""
+    body = b""
+    for kind, flags, *words in tags + ((0, 0),):
+        tag = struct.pack(f"<HHI{len(words)}I", kind, flags, 8 + 4 * len(words), *words)
+        body += tag + bytes(-len(tag) % 8)
+    size = 16 + len(body)
+    return struct.pack("<4I", 0xe85250d6, 0, size, -(0xe85250d6 + size) & 0xffffffff) + body
+
+
+def multiboot2_flat(*tags):
+    return multiboot2((2, 0, 0x100000, 0x100000, 0, 0x101000), (3, 0, 0x100090), *tags) + b"\xf4" * 96
+
+
+def multiboot2_elf(wide, *tags):
+    """The header is behind an image that has no note."""
+    image = elf(wide, note=False)
+    return image + bytes(-len(image) % 8) + multiboot2(*tags)
+
+
 def images():
     """Behind the four bytes that say RAM, protocol, initrd and command line."""
     plain, small, initrd = b"\0\0\0\0", b"\x90\x0c\x10\x03", b"\0\x1c\x40\0"
@@ -89,7 +109,12 @@ def images():
              "pvh.high": elf(True, gpa=0xfffffffffffff000), "pvh.none": elf(True, note=False),
              "multiboot.elf": elf(False, multiboot=True), "multiboot.elf64": elf(True, note=False,
                                                                                multiboot=True),
-             "multiboot.flat": multiboot_flat(), "text": b"not an image at all" * 8}
+             "multiboot.flat": multiboot_flat(), "multiboot2.flat": multiboot2_flat(),
+             "multiboot2.elf": multiboot2_elf(False, (1, 0, 1, 3, 4, 6, 14, 15), (6, 0), (7, 1)),
+             "multiboot2.elf64": multiboot2_elf(True, (3, 0, 0x100004), (4, 0, 3), (5, 1, 0, 0, 32)),
+             "multiboot2.high": multiboot2_elf(True, (10, 0, 0x100000, 0xffffffff, 0x1000, 2)),
+             "multiboot2.low": multiboot2_flat((10, 0, 0, 0xffffffff, 0x10000, 1)),
+             "multiboot2.refused": multiboot2_flat((1, 0, 9), (12, 0)), "text": b"not an image at all" * 8}
     for name, image in kinds.items():
         for how, prefix in (("", plain), (".small", small), (".initrd", initrd)):
             yield name + how, prefix + image

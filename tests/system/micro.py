@@ -93,5 +93,6 @@ for file in sorted(os.listdir(SOURCES)):
 # SVM again, on a CPU that saves the next RIP, which QEMU's does not.
 for guest in ("insn_cpuid", "int_window", "event_reinject"):
     case(("bochs",), cost=8, limit=270, name=f"next_rip_{guest}", guest=guest, cpu="ryzen")(micro)
-# Two boot protocols for the same guest.
+# Three boot protocols for the same guest.
 case(("qemu",), cost=2, limit=120, name="hello-pvh", guest="hello-pvh")(micro)
+case(("qemu", "bochs"), cost=3, limit=120, name="hello-mb2", guest="hello-mb2")(micro)

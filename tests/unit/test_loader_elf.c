@@ -1,6 +1,6 @@
 // sources: vmm/monitor/loader_mem.c vmm/monitor/loader_elf.c vmm/monitor/loader_pvh.c
 // sources: vmm/monitor/loader_multiboot.c vmm/monitor/loader_any.c vmm/monitor/loader_linux.c
-// sources: vmm/monitor/dev/guest_mem.c
+// sources: vmm/monitor/loader_flat.c vmm/monitor/loader_multiboot2.c vmm/monitor/dev/guest_mem.c
 /*
  * Unit test of the PVH and multiboot loaders: synthetic images of both ELF classes, cut at every
  * byte and damaged at random; address checks; what the guest is told.

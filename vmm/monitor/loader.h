@@ -18,6 +18,7 @@ enum boot_protocol {
     BOOT_PROTOCOL_LINUX = 1,
     BOOT_PROTOCOL_PVH = 2,
     BOOT_PROTOCOL_MULTIBOOT = 3,
+    BOOT_PROTOCOL_MULTIBOOT2 = 4,
 };
 
 /** What is to be started. Images may be at any alignment and must not change during the call. */
@@ -64,7 +65,8 @@ struct boot_error {
 };
 
 /**
- * Load by the protocol asked for, or the first whose header is there: Linux, PVH, multiboot.
+ * Load by the protocol asked for, or the first whose header is there: Linux, PVH, multiboot 2,
+ * multiboot 1.
  *
  * @param[out] state written on success only
  * @param[out] error written on failure only; strings are static
@@ -86,6 +88,11 @@ bool loader_pvh_detect(const struct boot_request *req);
 bool loader_multiboot(const struct boot_request *req, struct boot_state *state,
                       struct boot_error *error);
 bool loader_multiboot_detect(const struct boot_request *req);
+
+/** Multiboot2 2.0: ELF, or the header's address tag; 32-bit protected mode. */
+bool loader_multiboot2(const struct boot_request *req, struct boot_state *state,
+                       struct boot_error *error);
+bool loader_multiboot2_detect(const struct boot_request *req);
 
 /** Firmware that is started instead of an image. */
 struct boot_firmware {

@@ -14,6 +14,7 @@ struct loader {
 static const struct loader loaders[] = {
     {BOOT_PROTOCOL_LINUX, loader_linux_detect, loader_linux},
     {BOOT_PROTOCOL_PVH, loader_pvh_detect, loader_pvh},
+    {BOOT_PROTOCOL_MULTIBOOT2, loader_multiboot2_detect, loader_multiboot2},
     {BOOT_PROTOCOL_MULTIBOOT, loader_multiboot_detect, loader_multiboot},
 };
 

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define PT_LOAD    1u
 #define PT_NOTE    4u
 #define EM_386     3u
 #define EM_X86_64  62u
@@ -43,8 +42,8 @@ bool boot_check_range(const struct boot_request *req, const char *place, uint64_
     return true;
 }
 
-static bool parse_segment(const struct boot_request *req, const uint8_t *ph, bool wide,
-                          struct elf *elf, struct boot_error *error)
+static bool read_segment(const struct boot_request *req, const uint8_t *ph, bool wide,
+                         struct elf *elf, struct boot_error *error)
 {
     struct elf_segment s;
     s.type = le32_get(ph);
@@ -70,8 +69,8 @@ static bool parse_segment(const struct boot_request *req, const uint8_t *ph, boo
             return boot_fail(error, where, "a segment is larger in the file than in memory; bytes",
                              remedy, s.file_bytes);
         }
-        if (!boot_check_range(req, where, s.gpa, s.memory_bytes, error)) {
-            return false;
+        if (s.memory_bytes > UINT64_MAX - s.gpa) {
+            return boot_fail(error, where, "a segment goes beyond all memory, at", remedy, s.gpa);
         }
         for (unsigned i = 0; i < elf->count; i++) {
             const struct elf_segment *other = &elf->segments[i];
@@ -88,7 +87,7 @@ static bool parse_segment(const struct boot_request *req, const uint8_t *ph, boo
     return true;
 }
 
-bool elf_parse(const struct boot_request *req, struct elf *elf, struct boot_error *error)
+bool elf_read(const struct boot_request *req, struct elf *elf, struct boot_error *error)
 {
     const uint8_t *image = req->kernel;
     elf->count = 0;
@@ -119,7 +118,7 @@ bool elf_parse(const struct boot_request *req, struct elf *elf, struct boot_erro
                          req->kernel_bytes);
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (!parse_segment(req, image + table + i * each, wide, elf, error)) {
+        if (!read_segment(req, image + table + i * each, wide, elf, error)) {
             return false;
         }
     }
@@ -127,6 +126,43 @@ bool elf_parse(const struct boot_request *req, struct elf *elf, struct boot_erro
         return boot_fail(error, where, "has nothing to load", remedy, 0);
     }
     return true;
+}
+
+bool elf_check_place(const struct boot_request *req, const char *place, const struct elf *elf,
+                     struct boot_error *error)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct elf_segment *s = &elf->segments[i];
+        if (s->type == PT_LOAD && !boot_check_range(req, place, s->gpa, s->memory_bytes, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool elf_parse(const struct boot_request *req, struct elf *elf, struct boot_error *error)
+{
+    return elf_read(req, elf, error) && elf_check_place(req, where, elf, error);
+}
+
+uint64_t elf_base(const struct elf *elf)
+{
+    uint64_t base = elf->end_gpa;
+    for (unsigned i = 0; i < elf->count; i++) {
+        if (elf->segments[i].type == PT_LOAD && elf->segments[i].gpa < base) {
+            base = elf->segments[i].gpa;
+        }
+    }
+    return base;
+}
+
+void elf_move(struct elf *elf, uint64_t base)
+{
+    const uint64_t by = base - elf_base(elf);
+    for (unsigned i = 0; i < elf->count; i++) {
+        elf->segments[i].gpa += by;
+    }
+    elf->end_gpa += by;
 }
 
 void elf_load(const struct boot_request *req, const struct elf *elf)

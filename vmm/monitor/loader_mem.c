@@ -80,6 +80,12 @@ unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEM
     return n;
 }
 
+uint32_t boot_upper_kib(const struct guest_mem *gm)
+{
+    const uint64_t low_end = guest_mem_low_end(gm);
+    return low_end > LEGACY_HOLE_END_GPA ? (uint32_t)((low_end - LEGACY_HOLE_END_GPA) >> 10) : 0;
+}
+
 bool boot_put_cmdline(const struct boot_request *req, uint64_t max_chars, struct boot_error *error)
 {
     const char *text = req->cmdline != NULL ? req->cmdline : "";

@@ -10,7 +10,7 @@
 /* Guest-physical layout of what a loader leaves for the guest; images stay out of it. */
 #define BOOT_GDT_GPA      0x1000u
 #define BOOT_PML4_GPA     0x2000u /* PML4, PDPT, four page directories */
-#define BOOT_INFO_GPA     0x8000u /* boot_params, hvm_start_info or multiboot_info */
+#define BOOT_INFO_GPA     0x8000u /* boot_params, hvm_start_info or multiboot information */
 #define BOOT_MAP_GPA      0x9000u /* memory map and module list, where separate */
 #define BOOT_MODULES_GPA  0x9800u
 #define BOOT_CMDLINE_GPA  0xA000u
@@ -25,6 +25,9 @@
 #define BOOT_DATA_SELECTOR 0x18u /* Linux's __BOOT_DS */
 #define BOOT_TSS_SELECTOR  0x20u
 
+#define BOOT_LOADER_NAME    "Bulkhead"
+#define BOOT_LOW_MEMORY_KIB 639u
+
 enum memory_type { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };
 
 struct memory_range {
@@ -37,6 +40,9 @@ struct memory_range {
 
 /** The memory map all protocols show: a PC's. @return number of ranges, MEMORY_MAP_MAX at most. */
 unsigned boot_memory_map(const struct guest_mem *gm, struct memory_range map[MEMORY_MAP_MAX]);
+
+/** KiB of RAM from 1 MiB on, up to the first hole. */
+uint32_t boot_upper_kib(const struct guest_mem *gm);
 
 /** Put the command line at BOOT_CMDLINE_GPA. @max_chars: longest the guest takes. */
 bool boot_put_cmdline(const struct boot_request *req, uint64_t max_chars, struct boot_error *error);

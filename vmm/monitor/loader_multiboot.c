@@ -15,20 +15,18 @@
 #define FLAGS_MUST_KNOW    0x0000FFFFu
 #define FLAGS_KNOWN        0x00000003u /* page-aligned modules, memory information */
 
-#define INFO_BYTES     120u
-#define INFO_MEMORY    0x001u
-#define INFO_CMDLINE   0x004u
-#define INFO_MODULES   0x008u
-#define INFO_MAP       0x040u
-#define INFO_NAME      0x200u
-#define MODULE_BYTES   16u
-#define MAP_BYTES      24u
-#define NAME_GPA       (BOOT_MODULES_GPA + MODULE_BYTES)
-#define LOW_MEMORY_KIB 639u
+#define INFO_BYTES   120u
+#define INFO_MEMORY  0x001u
+#define INFO_CMDLINE 0x004u
+#define INFO_MODULES 0x008u
+#define INFO_MAP     0x040u
+#define INFO_NAME    0x200u
+#define MODULE_BYTES 16u
+#define MAP_BYTES    24u
+#define NAME_GPA     (BOOT_MODULES_GPA + MODULE_BYTES)
 
 static const char where[] = "kernel (multiboot)";
 static const char remedy[] = "copy or link the image again";
-static const char loader_name[] = "Bulkhead";
 
 /* @return offset of the header, or UINT64_MAX. */
 static uint64_t find_header(const struct boot_request *req)
@@ -49,8 +47,8 @@ bool loader_multiboot_detect(const struct boot_request *req)
     return find_header(req) != UINT64_MAX;
 }
 
-/* The header's own addresses (3.1.3): file bytes from load_addr on, zeroes up to bss_end_addr. */
-static bool load_flat(const struct boot_request *req, uint64_t at, uint64_t *entry, uint64_t *end,
+/* The header's own addresses (3.1.3). */
+static bool read_flat(const struct boot_request *req, uint64_t at, struct elf *elf,
                       struct boot_error *error)
 {
     if (at + HEADER_ADDRS_BYTES > req->kernel_bytes) {
@@ -58,53 +56,10 @@ static bool load_flat(const struct boot_request *req, uint64_t at, uint64_t *ent
                          req->kernel_bytes);
     }
     const uint8_t *header = req->kernel + at;
-    const uint64_t header_gpa = le32_get(header + 12);
-    const uint64_t load = le32_get(header + 16);
-    const uint64_t load_end = le32_get(header + 20);
-    const uint64_t bss_end = le32_get(header + 24);
-    *entry = le32_get(header + 28);
-
-    if (header_gpa < load || header_gpa - load > at) {
-        return boot_fail(error, where, "header_addr and load_addr do not fit the file; load_addr",
-                         remedy, load);
-    }
-    const uint64_t offset = at - (header_gpa - load);
-    if (load_end != 0 && load_end <= load) {
-        return boot_fail(error, where, "load_end_addr is not above load_addr", remedy, load_end);
-    }
-    const uint64_t bytes = load_end != 0 ? load_end - load : req->kernel_bytes - offset;
-    if (bytes > req->kernel_bytes - offset) {
-        return boot_fail(error, where, "the image is cut short; bytes it should have", remedy,
-                         offset + bytes);
-    }
-    *end = bss_end > load + bytes ? bss_end : load + bytes;
-    if (!boot_check_range(req, where, load, *end - load, error)) {
-        return false;
-    }
-    if (*entry < load || *entry >= *end) {
-        return boot_fail(error, where, "the entry point is outside the image, at", remedy, *entry);
-    }
-    uint8_t *to = guest_mem_ptr(&req->mem, load, *end - load);
-    memcpy(to, req->kernel + offset, bytes);
-    memset(to + bytes, 0, *end - load - bytes);
-    return true;
-}
-
-static bool load_elf(const struct boot_request *req, uint64_t *entry, uint64_t *end,
-                     struct boot_error *error)
-{
-    struct elf elf;
-    if (!elf_parse(req, &elf, error)) {
-        return false;
-    }
-    *entry = elf_physical(&elf, elf.entry);
-    *end = elf.end_gpa;
-    if (*entry > UINT32_MAX || !elf_loads(&elf, *entry)) {
-        return boot_fail(error, where, "the entry point is in no loaded segment, at", remedy,
-                         elf.entry);
-    }
-    elf_load(req, &elf);
-    return true;
+    const struct flat_fields fields = {le32_get(header + 12), le32_get(header + 16),
+                                       le32_get(header + 20), le32_get(header + 24)};
+    return flat_read(req, where, at, &fields, le32_get(header + 28), elf, error) &&
+           elf_check_place(req, where, elf, error);
 }
 
 static bool put_info(const struct boot_request *req, uint64_t initrd_gpa, struct boot_error *error)
@@ -112,7 +67,6 @@ static bool put_info(const struct boot_request *req, uint64_t initrd_gpa, struct
     uint8_t *area = guest_mem_ptr(&req->mem, 0, BOOT_AREA_END_GPA);
     struct memory_range map[MEMORY_MAP_MAX];
     const unsigned ranges = boot_memory_map(&req->mem, map);
-    const uint64_t low_end = guest_mem_low_end(&req->mem);
 
     if (area == NULL) {
         return boot_fail(error, "memory-mib", "the VM has no room for boot data", "give 1 or more",
@@ -121,16 +75,15 @@ static bool put_info(const struct boot_request *req, uint64_t initrd_gpa, struct
     uint8_t *info = area + BOOT_INFO_GPA;
     memset(info, 0, INFO_BYTES);
     le32_put(info, INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP | INFO_NAME);
-    le32_put(info + 4, LOW_MEMORY_KIB);
-    le32_put(info + 8,
-             low_end > LEGACY_HOLE_END_GPA ? (uint32_t)((low_end - LEGACY_HOLE_END_GPA) >> 10) : 0);
+    le32_put(info + 4, BOOT_LOW_MEMORY_KIB);
+    le32_put(info + 8, boot_upper_kib(&req->mem));
     le32_put(info + 16, BOOT_CMDLINE_GPA);
     le32_put(info + 20, req->initrd != NULL ? 1 : 0);
     le32_put(info + 24, BOOT_MODULES_GPA);
     le32_put(info + 44, ranges * MAP_BYTES);
     le32_put(info + 48, BOOT_MAP_GPA);
     le32_put(info + 64, NAME_GPA);
-    memcpy(area + NAME_GPA, loader_name, sizeof(loader_name));
+    memcpy(area + NAME_GPA, BOOT_LOADER_NAME, sizeof(BOOT_LOADER_NAME));
 
     uint8_t *module = area + BOOT_MODULES_GPA;
     memset(module, 0, MODULE_BYTES);
@@ -152,8 +105,7 @@ bool loader_multiboot(const struct boot_request *req, struct boot_state *state,
                       struct boot_error *error)
 {
     const uint64_t at = find_header(req);
-    uint64_t entry = 0;
-    uint64_t end = 0;
+    struct elf elf;
     uint64_t initrd_gpa = 0;
 
     if (at == UINT64_MAX) {
@@ -165,12 +117,18 @@ bool loader_multiboot(const struct boot_request *req, struct boot_state *state,
         return boot_fail(error, where, "demands features that are not there; flags",
                          "build the image without them", flags);
     }
-    const bool loaded = (flags & FLAG_ADDRESSES) != 0 ? load_flat(req, at, &entry, &end, error)
-                                                      : load_elf(req, &entry, &end, error);
-    if (!loaded) {
+    const bool flat = (flags & FLAG_ADDRESSES) != 0;
+    if (flat ? !read_flat(req, at, &elf, error) : !elf_parse(req, &elf, error)) {
         return false;
     }
-    if (req->initrd != NULL && !boot_put_initrd(req, end, GUEST_LOW_RAM_END, &initrd_gpa, error)) {
+    const uint64_t entry = elf_physical(&elf, elf.entry);
+    if (entry > UINT32_MAX || !elf_loads(&elf, entry)) {
+        return boot_fail(error, where, "the entry point is in no loaded segment, at", remedy,
+                         elf.entry);
+    }
+    elf_load(req, &elf);
+    if (req->initrd != NULL &&
+        !boot_put_initrd(req, elf.end_gpa, GUEST_LOW_RAM_END, &initrd_gpa, error)) {
         return false;
     }
     if (!boot_put_cmdline(req, BOOT_CMDLINE_MAX, error) || !put_info(req, initrd_gpa, error) ||

@@ -62,7 +62,8 @@ enum bh_monitor_protocol {
     BH_MONITOR_DETECT = 0,
     BH_MONITOR_LINUX = 1,
     BH_MONITOR_PVH = 2,
-    BH_MONITOR_MULTIBOOT = 3
+    BH_MONITOR_MULTIBOOT = 3,
+    BH_MONITOR_MULTIBOOT2 = 4
 };
 
 /** Virtual CPU models. */
