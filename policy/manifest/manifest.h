@@ -238,7 +238,7 @@ struct manifest_env {
  * Parse and check a manifest as a whole.
  *
  * @param blob       device tree blob; 8-byte aligned; unchanged for as long as @out is used, which
- *                   points into it
+ *                   points into it. Not read when it is shorter than a header or larger than 1 MiB
  * @param size_bytes bytes readable at @blob
  * @param env        what to check against and where errors go
  * @param[out] out   valid only when 0 is returned

@@ -58,12 +58,14 @@ static void read_manifest(void)
         .image_size = image_size,
         .report = manifest_error,
     };
-    const void *blob;
+    const void *blob = NULL; /* what is empty or too large is refused unread */
 
-    if (!f || f->bytes > MANIFEST_MAX_BLOB_BYTES)
-        system_end(STATUS_BROKEN, "no manifest.dtb in the boot archive, or a too large one");
-    blob = archive_map(f, ROOT_MANIFEST);
-    if (!blob || manifest_load(blob, f->bytes, &env, &manifest) != 0)
+    if (!f) system_end(STATUS_BROKEN, "no manifest.dtb in the boot archive");
+    if (f->bytes && f->bytes <= MANIFEST_MAX_BLOB_BYTES) {
+        blob = archive_map(f, ROOT_MANIFEST);
+        if (!blob) system_end(STATUS_BROKEN, "manifest.dtb cannot be mapped");
+    }
+    if (manifest_load(blob, f->bytes, &env, &manifest) != 0)
         system_end(STATUS_BROKEN, "the manifest is refused");
     control.blob = blob;
     control.blob_bytes = f->bytes;
