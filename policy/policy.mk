@@ -8,7 +8,7 @@
 HOSTCC ?= gcc
 DTC ?= dtc
 MANIFEST_OUT := build/policy
-MANIFEST_NAMES := manifest may may_words order report rules wires
+MANIFEST_NAMES := digests manifest may may_words order report rules wires
 # Of the host tool only.
 MANIFEST_TOOL := bhmanifest explain graph source
 MANIFEST_SRCS := $(MANIFEST_NAMES:%=policy/manifest/%.c)
@@ -19,13 +19,15 @@ MANIFEST_HOST_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wconversion -Wsh
 LIBFDT_MEMBERS := fdt fdt_ro fdt_check
 LIBFDT_ARCHIVE = $(shell $(HOSTCC) -print-file-name=libfdt.a)
 
+include policy/mbedtls.mk
+
 .PHONY: policy test-manifest
 policy: $(MANIFEST_OUT)/bhmanifest $(MANIFEST_OUT)/libmanifest.a
 ALL_TARGETS += policy
 
-$(MANIFEST_OUT)/bhmanifest: $(MANIFEST_TOOL:%=policy/manifest/%.c) $(MANIFEST_SRCS) $(MANIFEST_HDRS)
+$(MANIFEST_OUT)/bhmanifest: $(MANIFEST_TOOL:%=policy/manifest/%.c) $(MANIFEST_SRCS) $(MANIFEST_HDRS) $(MBEDTLS_HOST_OBJS)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(MANIFEST_HOST_FLAGS) -o $@ $(filter %.c,$^) -lfdt
+	$(Q)$(HOSTCC) $(MANIFEST_HOST_FLAGS) $(MBEDTLS_FLAGS) -o $@ $(filter %.c %.o,$^) -lfdt
 
 $(MANIFEST_OUT)/libfdt/%.o: policy/manifest/libfdt_unguard.py
 	@mkdir -p $(@D)
@@ -37,7 +39,7 @@ $(MANIFEST_OUT)/obj/%.o: policy/manifest/%.c $(MANIFEST_HDRS) build/.toolchain
 	$(Q)$(CC) $(USER_CFLAGS) -c -o $@ $<
 
 $(MANIFEST_OUT)/libmanifest.a: $(MANIFEST_NAMES:%=$(MANIFEST_OUT)/obj/%.o) \
-    $(MANIFEST_OUT)/obj/support.o $(LIBFDT_MEMBERS:%=$(MANIFEST_OUT)/libfdt/%.o)
+    $(MANIFEST_OUT)/obj/support.o $(LIBFDT_MEMBERS:%=$(MANIFEST_OUT)/libfdt/%.o) $(MBEDTLS_OBJS)
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
 

@@ -1,21 +1,24 @@
 /*
  * bhmanifest: the manifest checker as a program on the build machine; same rules and words as root.
- * May call: the C library. Never part of anything that boots.
+ * May call: the C library, SHA-256 of Mbed TLS. Never part of anything that boots.
  */
 #include "manifest.h"
 #include "source.h"
 #include "views.h"
 
+#include <mbedtls/sha256.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define MAX_IMAGES 256
+#define PATH_BYTES 4096
 
 static const char usage[] =
     "usage: bhmanifest check FILE.dtb [--name SHOWN] [--cpus N] [--memory-mib N]\n"
     "                                 [--image-dir DIR] [--images NAME=BYTES...]\n"
+    "                                 [--image-files NAME=PATH...]\n"
     "                                 [--source FILE.dts: errors have its name and lines]\n"
     "       bhmanifest show FILE.dtb      what the manifest says, defaults filled in\n"
     "       bhmanifest explain FILE.dtb [--vm NAME]    what that means, in sentences\n"
@@ -34,30 +37,90 @@ struct archive {
         const char *name;
         size_t name_length;
         uint64_t size_bytes;
+        const char *path; /* NULL: only its size is known */
     } images[MAX_IMAGES];
     unsigned count;
 };
 
-static bool archive_image_size(void *ctx, const char *name, uint64_t *size_bytes)
+/* Among those of the command line; MAX_IMAGES: not there. */
+static unsigned archive_find(const struct archive *a, const char *name)
 {
-    const struct archive *a = ctx;
     for (unsigned i = 0; i < a->count; i++) {
         if (strlen(name) == a->images[i].name_length &&
             memcmp(name, a->images[i].name, a->images[i].name_length) == 0) {
-            *size_bytes = a->images[i].size_bytes;
-            return true;
+            return i;
         }
     }
-    if (a->dir != NULL) {
-        char path[4096];
-        struct stat st;
-        const int n = snprintf(path, sizeof(path), "%s/%s", a->dir, name);
-        if (n > 0 && (size_t)n < sizeof(path) && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-            *size_bytes = (uint64_t)st.st_size;
-            return true;
-        }
+    return MAX_IMAGES;
+}
+
+static bool file_size(const char *path, uint64_t *size_bytes)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return false;
     }
-    return false;
+    *size_bytes = (uint64_t)st.st_size;
+    return true;
+}
+
+/* The file behind a name; "": there is none. */
+static void path_in_dir(const struct archive *a, const char *name, char path[PATH_BYTES])
+{
+    const int n = a->dir != NULL ? snprintf(path, PATH_BYTES, "%s/%s", a->dir, name) : 0;
+    if (n <= 0 || n >= PATH_BYTES) {
+        path[0] = '\0';
+    }
+}
+
+static bool archive_image_size(void *ctx, const char *name, uint64_t *size_bytes)
+{
+    const struct archive *a = ctx;
+    const unsigned i = archive_find(a, name);
+    char path[PATH_BYTES];
+
+    if (i < MAX_IMAGES) {
+        *size_bytes = a->images[i].size_bytes;
+        return true;
+    }
+    path_in_dir(a, name, path);
+    return file_size(path, size_bytes);
+}
+
+static bool file_digest(const char *path, uint8_t digest[MANIFEST_DIGEST_BYTES])
+{
+    static uint8_t piece[1 << 16];
+    mbedtls_sha256_context sha;
+    FILE *f = fopen(path, "rb");
+    bool good = f != NULL;
+
+    mbedtls_sha256_init(&sha);
+    good = good && mbedtls_sha256_starts_ret(&sha, 0) == 0;
+    while (good) {
+        const size_t n = fread(piece, 1, sizeof(piece), f);
+        if (n == 0) {
+            break;
+        }
+        good = mbedtls_sha256_update_ret(&sha, piece, n) == 0;
+    }
+    good = good && ferror(f) == 0 && mbedtls_sha256_finish_ret(&sha, digest) == 0;
+    if (f != NULL) {
+        fclose(f);
+    }
+    return good;
+}
+
+static bool archive_image_digest(void *ctx, const char *name, uint8_t digest[MANIFEST_DIGEST_BYTES])
+{
+    const struct archive *a = ctx;
+    const unsigned i = archive_find(a, name);
+    char path[PATH_BYTES];
+
+    if (i < MAX_IMAGES) {
+        return a->images[i].path != NULL && file_digest(a->images[i].path, digest);
+    }
+    path_in_dir(a, name, path);
+    return file_digest(path, digest);
 }
 
 static unsigned line_of(void *ctx, const char *parent, const char *node, const char *property)
@@ -112,16 +175,23 @@ static uint64_t number(const char *text)
     return value;
 }
 
-static void add_image(struct archive *a, const char *arg)
+static void add_image(struct archive *a, const char *arg, bool file)
 {
     const char *equals = strchr(arg, '=');
     if (equals == NULL || a->count == MAX_IMAGES) {
-        fprintf(stderr, "bhmanifest: %s: give images as NAME=BYTES, 256 at most\n", arg);
+        fprintf(stderr, "bhmanifest: %s: give images as NAME=%s, 256 at most\n", arg,
+                file ? "PATH" : "BYTES");
         exit(2);
     }
     a->images[a->count].name = arg;
     a->images[a->count].name_length = (size_t)(equals - arg);
-    a->images[a->count].size_bytes = number(equals + 1);
+    a->images[a->count].path = file ? equals + 1 : NULL;
+    if (!file) {
+        a->images[a->count].size_bytes = number(equals + 1);
+    } else if (!file_size(equals + 1, &a->images[a->count].size_bytes)) {
+        fprintf(stderr, "bhmanifest: %s: is no file; check the path\n", equals + 1);
+        exit(2);
+    }
     a->count++;
 }
 
@@ -282,10 +352,13 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--image-dir") == 0 && i + 1 < argc) {
             archive.dir = argv[++i];
             env.image_size = archive_image_size;
-        } else if (strcmp(argv[i], "--images") == 0) {
+            env.image_digest = archive_image_digest;
+        } else if (strcmp(argv[i], "--images") == 0 || strcmp(argv[i], "--image-files") == 0) {
+            const bool files = strcmp(argv[i], "--image-files") == 0;
             env.image_size = archive_image_size;
+            env.image_digest = files ? archive_image_digest : env.image_digest;
             while (i + 1 < argc && argv[i + 1][0] != '-') {
-                add_image(&archive, argv[++i]);
+                add_image(&archive, argv[++i], files);
             }
         } else {
             fprintf(stderr, "bhmanifest: %s: not known here\n%s", argv[i], usage);

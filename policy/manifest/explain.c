@@ -23,6 +23,15 @@ static void explain_start(const struct manifest *m, const struct manifest_vm *vm
     printf(".\n");
 }
 
+/* The images whose bytes are known beforehand. */
+static void explain_digests(const struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->digest_count; i++) {
+        printf("The image %s is used only if it has the SHA-256 %s.\n", m->digests[i].image,
+               m->digests[i].sha256);
+    }
+}
+
 static void explain_end(const struct manifest_vm *vm)
 {
     printf("  Asked to stop, it has %u s; then it is killed.\n", vm->stop_wait_s);
@@ -172,6 +181,7 @@ bool explain(const struct manifest *m, const char *only)
         explain_path(m);
     }
     if (only == NULL) {
+        explain_digests(m);
         printf("The log is on COM2%s; the system %s.\n",
                m->log == MANIFEST_LOG_COM1 ? " and, between the consoles, on COM1" : "",
                m->end_when_idle != 0 ? "ends when no VM runs any more" : "stays when no VM runs");

@@ -638,6 +638,25 @@ static void parse_wires(struct report *r, const void *blob, int offset, struct m
     fdt_for_each_subnode(child, blob, offset) { parse_wire(r, blob, child, m); }
 }
 
+static void parse_images(struct report *r, const void *blob, int offset, struct manifest *m)
+{
+    int at;
+
+    fdt_for_each_property_offset(at, blob, offset)
+    {
+        const char *name;
+        int length;
+        const void *value = fdt_getprop_by_offset(blob, at, &name, &length);
+        if (value != NULL) {
+            manifest_parse_digest(r, m, name, value, length);
+        }
+    }
+    fdt_for_each_subnode(at, blob, offset)
+    {
+        unknown_node(r, "/images", NULL, node_name(blob, at));
+    }
+}
+
 static void parse_system(struct report *r, const void *blob, int offset, struct manifest *m)
 {
     struct node n = {blob, offset, "/system", NULL, system_props, COUNT(system_props), m, 0};
@@ -656,7 +675,10 @@ static void parse_root(struct report *r, const void *blob, struct manifest *m)
     static const struct {
         const char *name;
         void (*parse)(struct report *r, const void *blob, int offset, struct manifest *m);
-    } nodes[] = {{"vms", parse_vms}, {"wires", parse_wires}, {"system", parse_system}};
+    } nodes[] = {{"vms", parse_vms},
+                 {"wires", parse_wires},
+                 {"images", parse_images},
+                 {"system", parse_system}};
     unsigned seen[COUNT(nodes)] = {0};
     int child;
 

@@ -32,6 +32,9 @@
 #define MANIFEST_MAX_DISK_NAME       20u      /* characters: guests see it as the serial number */
 #define MANIFEST_MAX_DISK_MIB        65536u   /* they lie in memory */
 #define MANIFEST_MAX_CHANNELS        32u      /* VMs whose guests have a control channel */
+#define MANIFEST_MAX_DIGESTS         64u
+#define MANIFEST_DIGEST_BYTES        32u /* SHA-256 */
+#define MANIFEST_DIGEST_CHARS        64u
 #define MANIFEST_MAX_RESTARTS        100u
 #define MANIFEST_MAX_WAIT_MS         600000u
 #define MANIFEST_MAX_STOP_S          3600u
@@ -178,6 +181,12 @@ struct manifest_vm {
     struct manifest_disk disks[MANIFEST_MAX_DISKS]; /* in the order they are written */
 };
 
+/** What an image is to be. */
+struct manifest_digest {
+    const char *image;  /* file name in the boot archive */
+    const char *sha256; /* MANIFEST_DIGEST_CHARS hexadecimal digits, lower case */
+};
+
 /** Is VM @number in the set? */
 static inline bool manifest_in_set(const uint64_t *set, uint32_t number)
 {
@@ -199,6 +208,8 @@ struct manifest {
     struct manifest_wire wires[MANIFEST_MAX_WIRES];
     const char *policy_name; /* NULL: no VM stands in the network path */
     uint32_t policy_vm;      /* its number; MANIFEST_MAX_VMS: none */
+    uint32_t digest_count;
+    struct manifest_digest digests[MANIFEST_MAX_DIGESTS];
 };
 
 /** Promise 7 in words, which log, bhctl and bhmanifest have in common: does every wire end at the
@@ -214,6 +225,9 @@ struct manifest_firmware_files {
 };
 struct manifest_firmware_files manifest_firmware_files(const struct manifest_vm *vm);
 
+/** @return the digest that an image is to have, NULL: it may have any */
+const char *manifest_digest(const struct manifest *m, const char *image);
+
 /** What the manifest is checked against. Zero and NULL mean "not known": that check is left out. */
 struct manifest_env {
     const char *file;         /* shown in front of each error; NULL: "manifest" */
@@ -221,6 +235,8 @@ struct manifest_env {
     uint64_t host_memory_mib; /* memory that VMs can have */
     /** @return whether the boot archive holds @name, and its size in bytes. */
     bool (*image_size)(void *ctx, const char *name, uint64_t *size_bytes);
+    /** SHA-256 of a file of the boot archive. @return false: it cannot be read. */
+    bool (*image_digest)(void *ctx, const char *name, uint8_t digest[MANIFEST_DIGEST_BYTES]);
     /**
      * One error. @rule is the name in manifest_rules[]; @line is the whole text without a newline:
      * "file: /vms/desktop: memory-mib: what is wrong; what to do [rule]". Valid during the call.
@@ -281,6 +297,9 @@ enum manifest_rule_id {
     RULE_IMAGE_NAME,
     RULE_IMAGE_PRESENT,
     RULE_IMAGES_FIT_MEMORY,
+    RULE_IMAGE_DIGEST,
+    RULE_DIGEST_TEXT,
+    RULE_DIGEST_USED,
     RULE_APPEND_TEXT,
     RULE_START_IMAGE,
     RULE_FIRMWARE_ALONE,

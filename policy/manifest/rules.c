@@ -11,7 +11,8 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_BLOB_WELL_FORMED] = {"blob-well-formed", "the file is a device tree blob made by dtc"},
     [RULE_FORMAT_VERSION] = {"format-version", "/ says compatible = \"" MANIFEST_COMPATIBLE "\""},
     [RULE_NODE_KNOWN] = {"node-known", "every node is one this version knows"},
-    [RULE_NODE_ONCE] = {"node-once", "vms, wires, system and a VM's disks are there once at most"},
+    [RULE_NODE_ONCE] = {"node-once",
+                        "vms, wires, images, system and a VM's disks are there once at most"},
     [RULE_PROPERTY_KNOWN] = {"property-known", "every property is one its node knows"},
     [RULE_PROPERTY_ONCE] = {"property-once", "a node gives a property once"},
     [RULE_PROPERTY_TYPE] = {"property-type", "a property has the type and size it should"},
@@ -38,6 +39,9 @@ const struct manifest_rule manifest_rules[RULE_COUNT] = {
     [RULE_IMAGE_NAME] = {"image-name", "an image is a plain file name of 1 to 63 characters"},
     [RULE_IMAGE_PRESENT] = {"image-present", "every image is in the boot archive"},
     [RULE_IMAGES_FIT_MEMORY] = {"images-fit-memory", "a VM's images fit its memory"},
+    [RULE_IMAGE_DIGEST] = {"image-digest", "an image has the SHA-256 that /images gives it"},
+    [RULE_DIGEST_TEXT] = {"digest-text", "a digest is 64 hexadecimal digits"},
+    [RULE_DIGEST_USED] = {"digest-used", "/images has 64 digests at most, each of a VM's image"},
     [RULE_APPEND_TEXT] = {"append-text", "a command line has up to 2047 printable characters"},
     [RULE_START_IMAGE] = {"start-image", "a VM has a kernel, or firmware"},
     [RULE_FIRMWARE_ALONE] =
@@ -584,6 +588,7 @@ void manifest_check(struct report *r, struct manifest *m)
         manifest_check_may,
         manifest_check_restart,
         manifest_check_wires,
+        manifest_check_digests,
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         checks[i](r, m);

@@ -17,6 +17,11 @@ extern const char manifest_wires_path[];
 /** The rules of wires; finds out which VMs their ends are (wires.c). */
 void manifest_check_wires(struct report *r, struct manifest *m);
 
+/** A property of /images, as it is read (digests.c); then the rules of all of them. */
+void manifest_parse_digest(struct report *r, struct manifest *m, const char *name,
+                           const char *value, int length);
+void manifest_check_digests(struct report *r, struct manifest *m);
+
 /** Place vCPUs on CPUs where the manifest leaves that open, then check every cross rule. */
 void manifest_check(struct report *r, struct manifest *m);
 

@@ -1,5 +1,5 @@
 // sources: policy/manifest/manifest.c policy/manifest/may.c policy/manifest/may_words.c
-// sources: policy/manifest/order.c
+// sources: policy/manifest/digests.c policy/manifest/order.c
 // sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
 // flags: -Ipolicy/manifest -lfdt
 /*
@@ -32,6 +32,12 @@ static bool image_size(void *ctx, const char *name, uint64_t *size)
 {
     *size = (uint64_t)strlen(name) << 20;
     return name[0] != 'x';
+}
+
+static bool image_digest(void *ctx, const char *name, uint8_t digest[MANIFEST_DIGEST_BYTES])
+{
+    memset(digest, 0xab, MANIFEST_DIGEST_BYTES);
+    return name[0] != 'y';
 }
 
 static void check_text(const char *s, size_t limit) { CHECK(strlen(s) <= limit && printable(s)); }
@@ -71,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     env.host_cpus = data[0] & 0x3fu;
     env.host_memory_mib = (uint64_t)data[1] << (data[0] >> 6) << 3;
     if (data[2] & 1u) env.image_size = image_size;
+    if (data[2] & 2u) env.image_digest = image_digest;
     data += 3;
     size -= 3;
     blob = aligned_alloc(8, size == 0 ? 8u : (size + 7u) & ~(size_t)7u);
@@ -88,6 +95,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_vm(&m.vms[i], &env);
             if (m.vms[i].start == MANIFEST_START_BOOT) sum_mib += m.vms[i].memory_mib;
         }
+        CHECK(m.digest_count <= MANIFEST_MAX_DIGESTS);
+        for (unsigned i = 0; i < m.digest_count; i++)
+            CHECK(strlen(m.digests[i].sha256) == MANIFEST_DIGEST_CHARS &&
+                  manifest_digest(&m, m.digests[i].image) == m.digests[i].sha256);
         CHECK(env.host_memory_mib == 0 || sum_mib <= env.host_memory_mib);
         CHECK((m.policy_name == NULL) == (m.policy_vm == MANIFEST_MAX_VMS));
         for (unsigned i = 0; i < m.wire_count; i++)

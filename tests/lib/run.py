@@ -153,14 +153,14 @@ class System:
         compile_manifest(source, blob)
         folders = [os.path.dirname(source) or "."] + IMAGE_FOLDERS + FIRMWARE_FOLDERS
         shown = ["--name", name] if name else ["--source", source]
-        files = []
+        files, paths = [], []
         for image in dict.fromkeys(checker("images", blob, *shown).split()):
             path = images.get(image) or find_image(image, folders)
             if os.path.isfile(path) and os.path.getsize(path) >= 1 << 32:
                 raise Unusable(f"{path}: has 4 GiB or more, which the boot module has no room for")
             files.append((image, read(path)))
-        sizes = [f"{image}={len(data)}" for image, data in files]
-        checker("check", blob, *shown, *(["--images"] + sizes if sizes else []))
+            paths.append(f"{image}={path}")
+        checker("check", blob, *shown, *(["--image-files"] + paths if paths else []))
         files = [("manifest.dtb", read(blob)), ("monitor", read(MONITOR))] + files
         self.boot = os.path.join(directory, "boot.img")
         with open(self.boot, "wb") as f:

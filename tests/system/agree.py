@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import subprocess
+import tempfile
 
 import emu
 import mkboot
@@ -16,7 +17,7 @@ EXAMPLES = "tests/system/manifest"
 ACCEPTED = r"^root: consoles: "
 REFUSED = r"^bulkhead: end status=121 reason=the manifest is refused\r?$"
 LINE = re.compile(r"^(?:root: )?(manifest\.dtb: .* \[[a-z-]+\])\r?$", re.M)
-MEM, CPUS = 1024, 1
+MEM, CPUS, KERNEL = 1024, 1, {"vmlinuz": bytes(1000)}
 SIDE_BY_SIDE, LIMIT_S = 4, 100
 
 
@@ -31,16 +32,19 @@ def compiled(path, blob):
 
 
 def examples(directory):
-    """{name: (blob, {image: bytes}, CPUs)} of all examples; arguments that stand in them are what they need."""
+    """{name: (blob, {image: bytes}, CPUs)} of all examples; with arguments that stand in them."""
     found = {}
     for path in sorted(glob.glob(f"{EXAMPLES}/*.dt[bs]")):
         with open(path, encoding="latin-1") as f:
             words = re.search(r"^ \* arguments: (.*) \*/$", f.read(), re.M)
         words = words[1].split() if words else []
-        images = dict(word.split("=") for word in words if "=" in word) or {"vmlinuz": 1000}
+        images = {name: bytes(int(size)) for name, _, size in (w.partition("=") for w in words) if size} or KERNEL
+        if "--image-dir" in words:
+            images = {os.path.basename(image): run.read(image)
+                      for image in glob.glob(words[words.index("--image-dir") + 1] + "/*")}
         cpus = int(words[words.index("--cpus") + 1]) if "--cpus" in words else CPUS
         blob = compiled(path, os.path.join(directory, "example.dtb"))
-        found[os.path.basename(path)] = blob, {name: int(size) for name, size in images.items()}, cpus
+        found[os.path.basename(path)] = blob, images, cpus
     return found
 
 
@@ -67,7 +71,7 @@ def damaged(blob):
         made[name + "-huge"] = put(words[name], 0xfffffff8)
     for at in range(structure, strings, (strings - structure) // 5 | 1):
         made[f"byte-{at}"] = blob[:at] + bytes([blob[at] ^ 0x41]) + blob[at + 1:]
-    return {"damaged-" + name: (data, {"vmlinuz": 1000}, CPUS) for name, data in made.items()}
+    return {"damaged-" + name: (data, KERNEL, CPUS) for name, data in made.items()}
 
 
 def everything(t):
@@ -80,7 +84,7 @@ def started(directory, blob, images, cpus):
     """The system with this manifest in an emulator."""
     os.makedirs(directory, exist_ok=True)
     files = [("manifest.dtb", blob), ("monitor", run.read(run.MONITOR))]
-    files += [(name, bytes(size)) for name, size in images.items()]
+    files += images.items()
     path = os.path.join(directory, "boot.img")
     with open(path, "wb") as f:
         f.write(mkboot.boot_image(run.read(run.ROOT), files))
@@ -109,12 +113,16 @@ def root_says(t, manifests):
 
 def tool_says(directory, blob, images, cpus, memory_mib):
     """Whether the host's checker takes it, and its words."""
-    path = os.path.join(directory, "manifest.dtb")
-    with open(path, "wb") as f:
-        f.write(blob)
-    command = [run.CHECKER, "check", path, "--name", "manifest.dtb", "--cpus", str(cpus), "--memory-mib", memory_mib,
-               "--images", *(f"{name}={size}" for name, size in images.items())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        for name, data in images.items():
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(data)
+        path = os.path.join(directory, "manifest.dtb")
+        with open(path, "wb") as f:
+            f.write(blob)
+        command = [run.CHECKER, "check", path, "--name", "manifest.dtb", "--cpus", str(cpus),
+                   "--memory-mib", memory_mib, "--image-dir", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     check(done.returncode in (0, 1), done.stderr)
     return done.returncode == 0, LINE.findall(done.stderr)
 

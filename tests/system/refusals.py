@@ -1,5 +1,6 @@
 """What cannot work is refused with words that say what and why: machines without virtualisation,
 damaged boot modules, manifests and images that root finds wrong. None of it hangs or panics."""
+import hashlib
 import os
 import re
 import struct
@@ -13,6 +14,7 @@ from case import Result, ask, case, check, run_guest, run_vms, start_vms
 HELLO = "build/tests/guests/hello.elf"
 LINUX = "build/guests/linux/vmlinuz-cloud"
 CANNOT_START, IMAGE = 71, 122
+BIG = (4 << 20) + 4097  # bytes: more than root maps at a time
 
 
 def read(path):
@@ -197,6 +199,10 @@ MANIFESTS = {
         r"manifest\.dtb: /vms/?.*: .*\[memory-fits-host\]"),
     "a CPU the host lacks": (vm('memory-mib = <64>; kernel = "hello.elf"; cpu = <7>;'),
                              r"manifest\.dtb: /vms/one: cpu: .*\[cpu-exists\]"),
+    "an image that is another": (
+        vm('memory-mib = <64>; kernel = "hello.elf"; initrd = "big";',
+           '}; images { big = "' + hashlib.sha256(b"y" * BIG).hexdigest() + '";'),
+        rf"manifest\.dtb: /images: big: .*{hashlib.sha256(b'x' * BIG).hexdigest()}.*/vms/one .*\[image-digest\]"),
     "property without a value": (vm('memory-mib; kernel = "hello.elf";'),
                                  r"manifest\.dtb: /vms/one: memory-mib: .*\[property-type\]"),
     "a wire past the policy VM": (
@@ -211,7 +217,7 @@ def manifests(t):
     """File, node, property and reason, from root itself; the host's checker is not asked."""
     for name, (source, words) in MANIFESTS.items():
         print("----", name, flush=True)
-        result = boot(t, module(t, source, {"hello.elf": read(HELLO), "big": b"x" * (4 << 20)}))
+        result = boot(t, module(t, source, {"hello.elf": read(HELLO), "big": b"x" * BIG}))
         check(0 < result.status < 128 and result.status not in (70, 124, 125), "ends by itself", result)
         check(re.search(words, result.log), f"the log says '{words}'", result)
 

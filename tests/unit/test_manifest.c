@@ -1,5 +1,5 @@
 // sources: policy/manifest/manifest.c policy/manifest/may.c policy/manifest/may_words.c
-// sources: policy/manifest/order.c
+// sources: policy/manifest/digests.c policy/manifest/order.c
 // sources: policy/manifest/report.c policy/manifest/rules.c policy/manifest/wires.c
 // flags: -lfdt
 /*
@@ -256,6 +256,119 @@ static void hostile_names_are_tamed(void **state)
         assert_true(*c >= 0x20 && *c < 0x7f);
     }
     assert_non_null(strstr(seen.line, " [property-known]"));
+}
+
+static const char abc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+static bool abc_digest(void *ctx, const char *name, uint8_t digest[MANIFEST_DIGEST_BYTES])
+{
+    (void)ctx;
+    for (unsigned i = 0; i < MANIFEST_DIGEST_BYTES; i++) {
+        unsigned byte = 0;
+        assert_int_equal(sscanf(abc + 2 * i, "%2x", &byte), 1);
+        digest[i] = (uint8_t)byte;
+    }
+    return strcmp(name, "vmlinuz") == 0; /* others cannot be read */
+}
+
+static bool known_size(void *ctx, const char *name, uint64_t *size_bytes)
+{
+    (void)ctx;
+    *size_bytes = 3;
+    return strcmp(name, "missing") != 0;
+}
+
+static void text_property(const char *name, const char *text)
+{
+    assert_int_equal(fdt_property(BLOB, name, text, (int)strlen(text) + 1), 0);
+}
+
+/* A VM with an initrd, and digests of its images. @return errors */
+static unsigned load_digests(const char *initrd, const char *const (*digests)[2], unsigned count)
+{
+    const struct manifest_env env = {.file = "x.dts",
+                                     .image_size = known_size,
+                                     .image_digest = abc_digest,
+                                     .report = remember,
+                                     .ctx = &seen};
+    memset(&seen, 0, sizeof(seen));
+    blob_begin();
+    vm_begin("desktop", 256);
+    text_property("initrd", initrd);
+    vm_end();
+    assert_int_equal(fdt_end_node(BLOB), 0);
+    assert_int_equal(fdt_begin_node(BLOB, "images"), 0);
+    for (unsigned i = 0; i < count; i++) {
+        text_property(digests[i][0], digests[i][1]);
+    }
+    return manifest_load(BLOB, blob_end(), &env, &m);
+}
+
+static void digests_are_compared(void **state)
+{
+    (void)state;
+    char other[sizeof(abc)];
+    memcpy(other, abc, sizeof(abc));
+    other[63] = 'e';
+    const char *const good[][2] = {{"vmlinuz", abc}};
+    const char *const wrong[][2] = {{"vmlinuz", other}};
+    const char *const unreadable[][2] = {{"initrd", abc}};
+    const char *const missing[][2] = {{"missing", abc}};
+    const char *const unused[][2] = {{"vmlinux", abc}};
+    const char *const twice[][2] = {{"vmlinuz", abc}, {"vmlinuz", abc}};
+
+    assert_int_equal(load_digests("initrd", good, 1), 0);
+    assert_string_equal(manifest_digest(&m, "vmlinuz"), abc);
+    assert_null(manifest_digest(&m, "initrd"));
+    assert_int_equal(load_digests("initrd", wrong, 1), 1);
+    assert_string_equal(seen.rule, "image-digest");
+    assert_non_null(strstr(seen.line, "x.dts: /images: vmlinuz: the file has the SHA-256 ba7816"));
+    assert_non_null(strstr(seen.line, other));
+    assert_non_null(strstr(seen.line, "/vms/desktop "));
+    assert_int_equal(load_digests("initrd", unreadable, 1), 1);
+    assert_string_equal(seen.rule, "image-digest");
+    assert_int_equal(load_digests("missing", missing, 1), 1);
+    assert_string_equal(seen.rule, "image-present");
+    assert_int_equal(load_digests("initrd", unused, 1), 1);
+    assert_string_equal(seen.rule, "digest-used");
+    assert_int_equal(load_digests("initrd", twice, 2), 1);
+    assert_string_equal(seen.rule, "property-once");
+}
+
+/* Neither other characters nor another length; nothing is read beyond the value. */
+static void digest_text_is_checked(void **state)
+{
+    (void)state;
+    char text[80];
+    for (unsigned length = 0; length < 70; length++) {
+        const char *const digests[][2] = {{"vmlinuz", text}};
+        memset(text, '0', sizeof(text));
+        text[length] = '\0';
+        assert_int_equal(load_digests("initrd", digests, 1), 1);
+        assert_string_equal(seen.rule, length == 64 ? "image-digest" : "digest-text");
+    }
+    for (const char *c = "gGA/:`@ "; *c != '\0'; c++) {
+        const char *const digests[][2] = {{"vmlinuz", text}};
+        memcpy(text, abc, sizeof(abc));
+        text[*c % 64] = *c;
+        assert_int_equal(load_digests("initrd", digests, 1), 1);
+        assert_string_equal(seen.rule, "digest-text");
+    }
+}
+
+static void one_digest_too_many(void **state)
+{
+    (void)state;
+    static char names[MANIFEST_MAX_DIGESTS + 1][8];
+    const char *digests[MANIFEST_MAX_DIGESTS + 1][2];
+    for (unsigned i = 0; i <= MANIFEST_MAX_DIGESTS; i++) {
+        snprintf(names[i], sizeof(names[i]), "f%u", i);
+        digests[i][0] = names[i];
+        digests[i][1] = abc;
+    }
+    assert_int_equal(load_digests("initrd", (const char *const(*)[2])digests, 65), 1);
+    assert_string_equal(seen.rule, "digest-used");
+    assert_non_null(strstr(seen.line, "f64: is one digest too many"));
 }
 
 static size_t full_blob(void)
@@ -516,6 +629,9 @@ int main(void)
         cmocka_unit_test(sets_have_limits),
         cmocka_unit_test(error_names_node_property_reason_remedy),
         cmocka_unit_test(one_vm_too_many),
+        cmocka_unit_test(digests_are_compared),
+        cmocka_unit_test(digest_text_is_checked),
+        cmocka_unit_test(one_digest_too_many),
         cmocka_unit_test(hostile_names_are_tamed),
         cmocka_unit_test(truncated_blobs_are_refused),
         cmocka_unit_test(damaged_blobs_do_no_harm),

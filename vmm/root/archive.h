@@ -1,7 +1,7 @@
 /*
  * The boot module's archive: an index of its files, and each file as a Frame of its own, carved out
  * of the module, so that whoever is given it can read that file and nothing else.
- * May call: capabilities, cpio, the log.
+ * May call: capabilities, cpio, SHA-256 of Mbed TLS, the log.
  */
 #ifndef VMM_ROOT_ARCHIVE_H
 #define VMM_ROOT_ARCHIVE_H
@@ -21,11 +21,13 @@ struct archive_file {
     uint64_t above_large; /* bytes of its physical start above a 2 MiB boundary */
 };
 
-/** Read the index, carve the frames. Once, at start. Measuring the files belongs here, before any
- * of them is used: while the archive is still one Frame that only root has attached. */
+/** Read the index, carve the frames. Once, at start. */
 bool archive_open(void);
 /** @return the file of that name, or NULL. */
 const struct archive_file *archive_find(const char *name);
+/** SHA-256 of a file, before anybody else is given it: nobody writes to the archive later. Says so
+ *  when it takes more than a second. @return false: it cannot be mapped, said why */
+bool archive_digest(const struct archive_file *file, uint8_t digest[32]);
 /** Map a file read-only into root for good. @return its bytes or NULL. */
 const void *archive_map(const struct archive_file *file, uint64_t va);
 

@@ -46,6 +46,13 @@ static bool image_size(void *ctx, const char *name, uint64_t *size_bytes)
     return f != NULL;
 }
 
+static bool image_digest(void *ctx, const char *name, uint8_t digest[MANIFEST_DIGEST_BYTES])
+{
+    const struct archive_file *f = archive_find(name);
+
+    return f && archive_digest(f, digest);
+}
+
 static void manifest_error(void *ctx, const char *rule, const char *line) { say("%s", line); }
 
 static void read_manifest(void)
@@ -56,6 +63,7 @@ static void read_manifest(void)
         .host_cpus = service_cpus(),
         .host_memory_mib = info()->funtyped_bytes >> 20,
         .image_size = image_size,
+        .image_digest = image_digest,
         .report = manifest_error,
     };
     const void *blob = NULL; /* what is empty or too large is refused unread */
