@@ -23,7 +23,7 @@ def manifests():
         if done.stdout:
             yield os.path.basename(file), b"\x02\xff\x00" + done.stdout
             if len(done.stdout) < 600:
-                yield os.path.basename(file) + ".env", b"\x41\x20\x01" + done.stdout
+                yield os.path.basename(file) + ".env", b"\x41\x20\x03" + done.stdout
 
 
 def bzimage(version=0x20c, setup_sectors=1, magic=b"HdrS", relocatable=1, xloadflags=1):
