@@ -74,6 +74,10 @@ def views(t):
     said = t.command(CHECKER, "explain", blob, "--vm", "desktop")
     check("started at boot after policy" in said and "on the wire inside to policy" in said and "server" not in said, said)
     check("started again" in t.command(CHECKER, "explain", blob), "all of it")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text.rstrip()[:-2] + 'images { a.img = "' + 64 * "5" + '"; };\n};\n')
+    run.compile_manifest(source, blob)
+    check("a.img is used only if it has the SHA-256 5555" in t.command(CHECKER, "explain", blob), "digests")
     check("no such VM" in t.command(CHECKER, "explain", blob, "--vm", "nobody", ok=(1,)), "no such VM")
     check("floors on one CPU" in t.command(CHECKER, "rule", "floor-sum"), "a rule")
     check("no such rule" in t.command(CHECKER, "rule", "nothing", ok=(2,)), "no rule")
