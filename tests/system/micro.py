@@ -19,8 +19,9 @@ PROBES = ["probe_svm", "endless_db", "life", "talk", "channel", "storm"]
 
 # Several vCPUs: (vCPUs, CPUs of the host).
 SMP = {"qemu": (4, 4), "bochs": (2, 2)}
+# As many vCPUs as a VM may have, on half as many CPUs.
+MOST = (8, 4)
 X2APIC = ["smp_start", "smp_ipi", "smp_storm", "smp_level", "smp_paravirt"]
-
 
 def micro(t, guest, words="", cpus=(1, 1), **settings):
     if (guest, t.emu) in gaps.GUESTS:
@@ -78,8 +79,8 @@ def reference(t):
     t.command("tests/system/guests/reference.py")
 
 
-def smp(t, guest, words=""):
-    micro(t, guest, words, SMP[t.emu])
+def smp(t, guest, words="", cpus=None):
+    micro(t, guest, words, cpus or SMP[t.emu])
 
 
 for file in sorted(os.listdir(SOURCES)):
@@ -90,6 +91,13 @@ for file in sorted(os.listdir(SOURCES)):
                  words="x2apic=1")(smp)
     elif file.endswith(".c") and file[:-2] not in PROBES:
         case(("qemu", "bochs"), cost=8, limit=270, name=file[:-2], guest=file[:-2])(micro)
+for guest in "smp_ipi", "smp_storm":
+    for words in "", "x2apic=1":
+        case(("qemu",), cost=12, limit=270, full=guest + words != "smp_ipi", guest=guest, words=words, cpus=MOST,
+             name=guest + ("_x2apic" if words else "") + "_8_on_4")(smp)
+# A turn may take a slice of the CPU here.
+for guest, words in ("smp_start", ""), ("smp_tsc", "rounds=20"), ("smp_paravirt", ""):
+    case(("qemu",), cost=15, limit=270, full=True, name=guest + "_8_on_4", guest=guest, words=words, cpus=MOST)(smp)
 # SVM again, on a CPU that saves the next RIP, which QEMU's does not.
 for guest in ("insn_cpuid", "int_window", "event_reinject"):
     case(("bochs",), cost=8, limit=270, name=f"next_rip_{guest}", guest=guest, cpu="ryzen")(micro)

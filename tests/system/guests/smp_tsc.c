@@ -1,18 +1,20 @@
 /*
  * Fact: the CPUs' time-stamp counters are one clock: taken in turn, no value is before the one
  * before it. A CPU that sets its own changes nobody else's, and TSC_ADJUST tells by how much.
+ * rounds=N (2000): turns of each.
  */
 #include "smp.h"
 
-enum { ROUNDS = 2000, MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
+enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
 
 static volatile uint32_t turn, backwards, moved, done;
 static volatile uint64_t last, adjust, other_adjust;
+static uint32_t rounds;
 static unsigned cpus;
 
 static void take_turns(unsigned cpu, uint32_t first)
 {
-    for (uint32_t i = 0; i < ROUNDS; i++) {
+    for (uint32_t i = 0; i < rounds; i++) {
         uint64_t now;
 
         while (turn != first + i * cpus + cpu) pause();
@@ -37,7 +39,7 @@ static void serve(unsigned cpu)
         while (moved != 3) pause();
         other_adjust |= rdmsr(MSR_TSC_ADJUST);
     }
-    take_turns(cpu, ROUNDS * cpus);
+    take_turns(cpu, rounds * cpus);
     smp_add(&done, 1);
 }
 
@@ -47,13 +49,14 @@ void guest_main(void)
 
     pic_init();
     if (!lapic_init(true)) skip("no local APIC");
+    rounds = (uint32_t)arg_u64("rounds", 2000);
     cpus = smp_cpus();
     turn = 0xffffffff;
     if (smp_start(serve) != cpus || cpus < 2) skip("one CPU");
     turn = 0;
     take_turns(0, 0);
-    while (turn != ROUNDS * cpus) pause();
-    fact("one-clock", backwards == 0, "%u of %u backwards on %u CPUs", backwards, ROUNDS * cpus,
+    while (turn != rounds * cpus) pause();
+    fact("one-clock", backwards == 0, "%u of %u backwards on %u CPUs", backwards, rounds * cpus,
          cpus);
     before = rdtsc();
     while (moved != 1) pause();
@@ -63,7 +66,7 @@ void guest_main(void)
     backwards = 0;
     while (moved != 3) pause();
     last = 0;
-    take_turns(0, ROUNDS * cpus);
+    take_turns(0, rounds * cpus);
     fact("one-clock-again", smp_wait(&done, cpus - 1) && backwards == 0, "%u backwards", backwards);
     fact("other-adjust", other_adjust == 0, "%lx", other_adjust);
 }
