@@ -4,6 +4,7 @@ A guest ends through the debug-exit port, so the run's exit status is its verdic
 Time is virtual (instructions are counted), so facts about time hold on a busy machine too.
 """
 import os
+import re
 
 import gaps
 from case import broken_kernel, case, check, run_guest
@@ -14,7 +15,7 @@ SOURCES = "tests/system/guests"
 ENDS_ABRUPTLY = {"triple_fault": r"triple", "smp_triple_fault": r"triple"}
 APPEND = {"spin": "spin_ms=500"}
 # What reference.py alone runs, and what never ends (isolation.py).
-PROBES = ["probe_svm", "endless_db", "life", "talk", "channel", "storm"]
+PROBES = ["probe_svm", "endless_db", "life", "talk", "channel", "storm", "clock_long"]
 
 
 # Several vCPUs: (vCPUs, CPUs of the host).
@@ -71,6 +72,29 @@ def rsb_fill(t):
     result = run_guest(t, "build/tests/guests/hello.elf", mem=64, timeout=100,
                        kernel=broken_kernel(t, "RSB_FILL_ALWAYS"))
     check(result.status == 33, "the guest passes", result)
+
+
+# Parts in a million by which the kernel's measure of the TSC may be wrong (docs/CAVEATS.md).
+TSC_PPM = 50
+
+
+@case(("qemu",), cost=15, limit=300, full=True)
+def clock_long(t):
+    """Ten minutes of a guest's clock are ten minutes of root's, to a millisecond. Nobody waits for them: the
+    machine's clock counts instructions, and time in which there are none passes at once."""
+    us, ticks, seconds = [], [], (1, 601)
+    for n in seconds:
+        result = run_guest(t, "build/tests/guests/clock_long.elf", append=f"secs={n}", mem=64, timeout=280, icount=True)
+        check(result.status == PASS, "the guest's verdict", result)
+        print(result.console)
+        us.append(result.audit("vm-ended")[0]["us"] - result.audit("vm-started")[0]["us"])
+        # The machine's TSC has one tick per nanosecond.
+        ticks.append(int(re.search(r"^CLOCK.* TSC (\d+)", result.console, re.M)[1]))
+    want = (seconds[1] - seconds[0]) * 10**9
+    for whose, took, off in (("root's clock", (us[1] - us[0]) * 1000, 10**6),
+                             ("the machine", ticks[1] - ticks[0], want * TSC_PPM // 10**6)):
+        print(f"600 s of the guest's clock are {took} ns of {whose}")
+        check(abs(took - want) < off, f"the guest's clock goes as that of {whose}", result)
 
 
 @case(full=True, cost=40, limit=400)
