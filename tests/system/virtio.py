@@ -1,6 +1,6 @@
 """Debian's kernel with its own virtio drivers, unmodified, on our devices.
 
-What works is checked inside the guest (guests/linux/init, bh.test=virtio).
+What works is checked inside the guest (guests/linux/init, bh.test=virtio or resets).
 """
 import hashlib
 import os
@@ -20,13 +20,13 @@ def disk(t):
     return path, hashlib.sha256(data).hexdigest()
 
 
-def devices(t, timeout, extra=""):
+def devices(t, timeout, extra="", test="virtio"):
     path, digest = disk(t)
-    append = f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon={BALLOON_MIB * 256} {extra}"
+    append = f"console=ttyS0 quiet bh.test={test} bh.digest={digest} bh.balloon={BALLOON_MIB * 256} {extra}"
     guest = {"memory-mib": 192, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio", "append": append,
              "network": "loopback", "balloon-mib": BALLOON_MIB, "disks": {"disk": {"image": "disk.img"}}}
     result = run_vms(t, {"guest": guest}, timeout=timeout, icount=True, images={"disk.img": path})
-    check("BH-DONE virtio pass" in result.console, "the guest is not content", result)
+    check(f"BH-DONE {test} pass" in result.console, "the guest is not content", result)
     check("BH-HVC hello" in result.console, "the second console", result)
     check(result.status == 0, "a power-off ends with 0", result)
     with open(path, "rb") as f:
@@ -39,4 +39,6 @@ case(("qemu",), cost=30, limit=400, timeout=350)(devices)
 case(("qemu",), cost=30, limit=400, name="pins", timeout=350, extra="pci=nomsi")(devices)
 case(("qemu",), cost=30, limit=400, full=True, name="pins_8259", timeout=350,
      extra="pci=nomsi noapic")(devices)
+# Resets of each device at whatever moment, while disk and network are in use.
+case(("qemu",), cost=120, limit=900, full=True, name="resets", timeout=850, test="resets", extra="bh.rounds=20")(devices)
 case(("bochs",), cost=150, limit=900, full=True, timeout=850)(devices)
