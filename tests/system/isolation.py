@@ -77,21 +77,26 @@ def two_spinners(t):
               "the worker finished")
 
 
-STORMS = ("ports", "memory", "doorbell", "ipi", "cpuid", "hypercall", "console", "timer", "pit")
+STORMS = ("ports", "memory", "doorbell", "ipi", "cpuid", "hypercall", "console", "timer", "pit", "kicks", "rings",
+          "requests", "ahci", "modes", "vga", "keyboard", "clock", "channels", "serial", "ioapic", "bars", "watchdog",
+          "fw_cfg", "flash", "msr", "strings")
+DISKS = {"one": {"size-mib": 1}, "two": {"size-mib": 1, "bus": "ahci"}}
 
 
-def storm(t, windows, **more):
+def storm(t, windows, ms):
     """A hostile VM with two vCPUs storms each device, doorbells, IPIs, APIC timer, PIT and root's console on the
     CPU of a neighbour: that has its floor of it in every window of a period."""
     vms = {"neighbour": vm("share", f"floor=50 windows={windows}", **{"floor-percent": 50, "on-stop": "end-system"}),
-           "hostile": vm("storm", "rounds=0", cpus=2, network="loopback", **more)}
+           "hostile": vm("storm", f"rounds=0 ms={ms}", cpus=2, network="loopback", display="vga",
+                         watchdog=True, **{"balloon-mib": 8, "disks": DISKS})}
     result = run_vms(t, vms, icount=True, timeout=280)
     for line in re.findall(r"^(?:STORM|FACT floor).*", result.console.replace("\r", ""), re.M):
         print(line)
     found = dict(re.findall(r"^STORM (\w+) (\d+)", result.console.replace("\r", ""), re.M))
     check(result.ends().get("neighbour") == EXIT_PASS, "the neighbour has its floor", result)
-    check(tuple(found) == STORMS and all(int(n) > 50 for n in found.values()), f"all storms: {found}", result)
+    check("DEVICES 5 of virtio, 1 of AHCI" in result.console, "the hostile VM has the devices", result)
+    check(tuple(found) == STORMS and all(int(n) > 0 for n in found.values()), f"all storms: {found}", result)
 
 
-case(("qemu",), cost=15, limit=300, windows=25)(storm)
-case(("qemu",), cost=60, limit=900, full=True, name="storm_long", windows=200)(storm)
+case(("qemu",), cost=15, limit=300, windows=40, ms=3)(storm)
+case(("qemu",), cost=60, limit=900, full=True, name="storm_long", windows=200, ms=20)(storm)

@@ -1,14 +1,14 @@
 /*
  * A hostile neighbour: exits as fast as it can, in turn by ports, device memory, doorbells, IPIs,
- * APIC timer, PIT, CPUID, hypercalls and console, each for ms=N (10) milliseconds, for rounds=N
- * rounds (1; 0: for ever). Says how often it did what.
+ * APIC timer, PIT, CPUID, hypercalls, console and each device of storm_devices.h, each for ms=N
+ * (10) milliseconds, for rounds=N rounds (1; 0: for ever). Says how often it did what.
  */
 #include "smp.h"
+#include "storm_devices.h"
 
-enum { VECTOR = 0x50, IOAPIC = 0xfec00000, HOLE = 0xfed80000, VIRTIO = 0x1af4 };
+enum { VECTOR = BLOW, HOLE = 0xfed80000 };
 
 static volatile uint64_t interrupts;
-static uint16_t doorbell; /* 0: no virtio device */
 
 static void on_interrupt(struct regs *r)
 {
@@ -17,11 +17,12 @@ static void on_interrupt(struct regs *r)
     lapic_eoi();
 }
 
-static void on_pit(struct regs *r)
+/* Any line of the 8259s. */
+static void on_line(struct regs *r)
 {
     (void)r;
     interrupts++;
-    pic_eoi(0);
+    pic_eoi(15);
 }
 
 static void target(unsigned cpu)
@@ -29,24 +30,6 @@ static void target(unsigned cpu)
     (void)cpu;
     sti();
     for (;;) __asm__ volatile("hlt" ::: "memory");
-}
-
-static uint32_t config_read(uint32_t bdf, uint32_t reg)
-{
-    outl(0xcf8, 0x80000000u | bdf << 8 | reg);
-    return inl(0xcfc);
-}
-
-/* The first virtio device's BAR 0 is its doorbells (virtio 1.2, 4.1.4.4); decoding is switched on.
- */
-static void find_doorbell(void)
-{
-    for (uint32_t bdf = 0; bdf < 256 && !doorbell; bdf++) {
-        if ((config_read(bdf, 0) & 0xffff) != VIRTIO) continue;
-        outl(0xcf8, 0x80000000u | bdf << 8 | 4u);
-        outw(0xcfc, 7);
-        doorbell = (uint16_t)(config_read(bdf, 0x10) & 0xfffc);
-    }
 }
 
 /* Each device's registers; what would end the VM is only read. */
@@ -72,7 +55,7 @@ static void by_memory(uint64_t i)
 static void by_doorbell(uint64_t i)
 {
     (void)i;
-    if (doorbell) outw(doorbell, 0);
+    if (is_there(0)) kick(0, 0);
 }
 
 static void by_ipi(uint64_t i)
@@ -128,6 +111,23 @@ static const struct {
     {"console", by_console, false},
     {"timer", by_timer, true},
     {"pit", by_pit, true},
+    {"kicks", by_kicks, false},
+    {"rings", by_rings, false},
+    {"requests", by_requests, false},
+    {"ahci", by_ahci, false},
+    {"modes", by_modes, false},
+    {"vga", by_vga, false},
+    {"keyboard", by_keyboard, false},
+    {"clock", by_clock, false},
+    {"channels", by_channels, false},
+    {"serial", by_serial, false},
+    {"ioapic", by_ioapic, false},
+    {"bars", by_bars, false},
+    {"watchdog", by_watchdog, false},
+    {"fw_cfg", by_fw_cfg, false},
+    {"flash", by_flash, false},
+    {"msr", by_msr, false},
+    {"strings", by_strings, false},
 };
 
 void guest_main(void)
@@ -137,8 +137,8 @@ void guest_main(void)
     pic_init();
     if (!lapic_init(false)) skip("no local APIC");
     trap_set(VECTOR, on_interrupt);
-    trap_set(0x20, on_pit);
-    find_doorbell();
+    for (unsigned line = 0; line < 16; line++) trap_set(0x20 + line, on_line);
+    print("DEVICES %u of virtio, %u of AHCI\n", find_virtio(), ahci_is_there());
     (void)smp_start(target);
     sti();
     for (uint64_t round = 0; rounds == 0 || round < rounds; round++) {
@@ -147,10 +147,11 @@ void guest_main(void)
 
             while (rdtsc() - start < ticks) storms[s].fn(i++);
             if (storms[s].interrupts) i = interrupts - before;
+            pic_mask_all();
+            ioapic_mask_all();
             if (i == 0) none++;
             if (round == 0) print("\nSTORM %s %lu\n", storms[s].name, i);
         }
-        pic_mask_all();
     }
     fact("stormed", none == 0, "%lu kinds did nothing", none);
 }
