@@ -25,7 +25,7 @@ def copy_tree(t, name):
         if os.path.isfile(path):
             target = os.path.join(tree, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy(path, target)
+            shutil.copy2(path, target)  # with its time: the downloads are not to look old
     os.makedirs(os.path.join(tree, "build"))
     os.symlink(os.path.abspath("build/third-party"), os.path.join(tree, "build/third-party"))
     return tree

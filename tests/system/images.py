@@ -78,18 +78,20 @@ class Picture:
 
 
 def memtest(t, cpus, timeout):
-    """One pass over all memory on all CPUs, without the test that waits five minutes: taken out in the menu."""
+    """One pass over all memory on all CPUs; in QEMU without the test that waits, which is taken out in the menu."""
     build(t, "guests-memtest")
     with start_guest(t, f"{IMAGES}/memtest86+x64.bin", mem=8, cpus=cpus, screen="vga",
                      host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
         screen = Picture(system)
         screen.wait("Status: Testing", timeout)
-        screen.wait("Test selection", timeout, "<f1>")
-        screen.wait("Remove one test", timeout, "<f1>")
-        screen.wait("Enter test #", timeout, "<f2>")
-        screen.wait(r"\*\.\*{8}\.", timeout, "10<enter>")
-        screen.wait("Skip current test", timeout, "<f10>")
-        screen.wait("Pass: +1", timeout, "<f10>")
+        if t.emu == "qemu":  # in Bochs a key takes longer than that test
+            screen.wait("Test selection", timeout, "<f1>")
+            screen.wait("Remove one test", timeout, "<f1>")
+            screen.wait("Enter test #", timeout, "<f2>")
+            screen.wait(r"\*\.\*{8}\.", timeout, "10<enter>")
+            screen.wait("Skip current test", timeout, "<f10>")
+            screen.wait("Status: Testing", timeout, "<f10>")
+        screen.wait("Pass: +1", timeout)
         said = screen.said
     check(cpus == 1 or re.search(rf"{cpus} Threads +SMP: {cpus}T \(PAR\)", said), f"all CPUs test: {said}")
     check(not re.search(r"Errors: +[1-9]", said), f"memory is sound: {said}")
