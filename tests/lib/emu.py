@@ -499,8 +499,9 @@ def report(emulator, status):
     log = emulator.log()
     if status in (IMAGE, STOPPED, BROKEN):
         for line in log.splitlines():
-            # What root says of a VM, or of all, is the reason why it was never started.
-            found = re.search(r"(audit:|root: (?!protection)).*" if status == BROKEN else r"(audit:|root: vm ).*", line)
+            # What root says of a VM, or of all, is the reason why it was never started; what is off is none.
+            audit = r'audit: (?!{"event": "protection)'
+            found = re.search(audit + (r".*|root: (?!protection).*" if status == BROKEN else r".*|root: vm .*"), line)
             if found:
                 print(found[0], file=sys.stderr)
     if status in (TIMEOUT, NO_END, PANIC):
