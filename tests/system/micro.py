@@ -7,7 +7,7 @@ import os
 import re
 
 import gaps
-from case import CASES, broken_kernel, case, check, run_guest
+from case import CASES, broken_kernel, case, check, run_guest, run_vms
 
 PASS, FAIL, SKIP = 33, 35, 37  # (value << 1) | 1 of EXIT_PASS, EXIT_FAIL, EXIT_SKIP
 SOURCES = "tests/system/guests"
@@ -162,6 +162,15 @@ def smp(t, guest, words="", cpus=None):
     micro(t, guest, words, cpus or SMP[t.emu])
 
 
+def at_once(t, guest):
+    """The machine's CPUs run at the same time. QEMU stands that where its CPU 0 has no VM."""
+    vms = {"guest": {"memory-mib": 64, "kernel": f"{guest}.elf", "debug-exit": True, "cpus": 3, "cpu-set": [1, 2, 3]}}
+    result = run_vms(t, vms, host_cpus=4, timeout=200, threads=True)
+    check(result.ends() == {"guest": PASS >> 1}, f"it passes: {result.ends()}", result)
+
+
+for name in "smp_storm", "smp_level":
+    case(("qemu",), cost=15, limit=270, full=True, name=name + "_at_once", guest=name)(at_once)
 for file in sorted(os.listdir(SOURCES)):
     if file.startswith("smp_") and file.endswith(".c"):
         case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2], guest=file[:-2])(smp)
