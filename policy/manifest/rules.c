@@ -193,7 +193,7 @@ static void load_add(struct cpu_load *load, struct manifest_vm *vm, uint32_t vcp
 }
 
 /* Of the CPUs @allowed, at least one, that with the fewest vCPUs of this VM, then with the smallest
- * sum of floors, then with the fewest vCPUs. */
+ * sum of floors, then with the fewest vCPUs, then the last: CPU 0 has root's own work. */
 static uint32_t load_pick(const struct cpu_load *load, const struct manifest_vm *vm,
                           uint32_t placed, uint64_t allowed)
 {
@@ -208,7 +208,7 @@ static uint32_t load_pick(const struct cpu_load *load, const struct manifest_vm 
             best = own < best_own ? cpu : best;
         } else if (load->floor_percent[cpu] != load->floor_percent[best]) {
             best = load->floor_percent[cpu] < load->floor_percent[best] ? cpu : best;
-        } else if (load->vcpus[cpu] < load->vcpus[best]) {
+        } else if (load->vcpus[cpu] <= load->vcpus[best]) {
             best = cpu;
         }
     }

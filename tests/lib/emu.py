@@ -76,13 +76,13 @@ class Settings:
     uefi: QEMU starts the iso by UEFI; the firmware talks on COM1, too. stick: the iso is a USB stick.
     bochs_trace: linear addresses, each executed after the one before; from the last one on Bochs
     writes every instruction to the file "trace" of the directory. icount_shift: an instruction takes
-    2^shift ns. threads: QEMU's CPUs run at the same time; only where no VM does (docs/EMULATORS.md).
+    2^shift ns.
     """
 
     def __init__(self, kernel=None, boot=None, iso=None, emu="auto", cpus=1, mem=1024, cpu=None,
                  icount=False, timeout=None, cmdline="", interactive=False, directory=None,
                  gdb=False, qemu_args=(), log_to_stderr=False, uefi=False,
-                 stick=False, bochs_trace=None, icount_shift=0, threads=False):
+                 stick=False, bochs_trace=None, icount_shift=0):
         self.kernel, self.boot, self.iso = kernel, boot, iso
         self.emu = "qemu" if emu == "auto" else emu
         self.accelerate = emu == "auto" and not icount and not cpu and nested_vmx()
@@ -93,7 +93,7 @@ class Settings:
         self.log_to_stderr = log_to_stderr
         self.uefi, self.stick = uefi, stick
         self.bochs_trace = bochs_trace
-        self.icount_shift, self.threads = icount_shift, threads
+        self.icount_shift = icount_shift
         self.directory = directory or new_run_directory()
         os.makedirs(self.directory, exist_ok=True)
 
@@ -239,7 +239,7 @@ class Emulator:
             machine, cpu = "q35,kernel-irqchip=split", "host"
             command += ["-accel", "kvm"]
         else:
-            command += ["-accel", "tcg,thread=" + ("multi" if s.threads else "single")]
+            command += ["-accel", "tcg,thread=single" if s.icount else "tcg"]
         if s.icount:
             command += ["-icount", f"shift={s.icount_shift},sleep=off"]
         command += ["-machine", machine, "-cpu", cpu, "-m", str(s.mem), "-smp", str(s.cpus),

@@ -181,8 +181,8 @@ VM_OPTIONS = ("initrd", "append", "cpus", "mem", "disk", "diskbus", "cdrom", "ne
 
 
 def one_vm(directory, guest=None, initrd=None, append="", cpus=1, mem=256, disk=None,
-           diskbus=None, cdrom=None, net=None, screen=None, firmware=None, firmware_log=False):
-    """The System of the shortcut form."""
+           diskbus=None, cdrom=None, net=None, screen=None, firmware=None, firmware_log=False, placed=None):
+    """The System of the shortcut form; placed: properties that say on which CPUs the VM is."""
     images = {}
 
     def image(path, fallback):
@@ -204,7 +204,7 @@ def one_vm(directory, guest=None, initrd=None, append="", cpus=1, mem=256, disk=
         f.write(manifest_source({"guest": {
             "memory-mib": mem, "cpus": cpus, "kernel": kernel_name, "initrd": initrd_name,
             "append": append, "firmware": firmware, "firmware-log": firmware_log or None, "network": net,
-            "display": screen, "debug-exit": True, "on-stop": "end-system", "disks": disks or None}}))
+            "display": screen, "debug-exit": True, "on-stop": "end-system", **(placed or {}), "disks": disks or None}}))
     return System(directory, source, images, name=f"make run {'GUEST' if guest else 'FIRMWARE'}=...")
 
 
@@ -220,6 +220,16 @@ def write_gdb_script(directory):
                     break
         f.write(f"target remote {os.path.join(directory, 'gdb.sock')}\n")
     print(f"emu: the machine waits for: gdb -x {path}", file=sys.stderr)
+
+
+def machine_cpus(args):
+    """One for each vCPU, and one for root: QEMU loses CPU 0's state, rarely, when VMs run there and on others at the
+    same time (docs/EMULATORS.md). Bochs has two."""
+    if args.emu == "bochs":
+        return min(args.cpus, 2) if args.guest or args.firmware else 2
+    if args.guest or args.firmware:
+        return args.cpus + (args.cpus > 1 and not args.icount)
+    return 4
 
 
 def main():
@@ -273,7 +283,7 @@ def main():
               file=sys.stderr)
     settings = emu.Settings(
         kernel=KERNEL, boot=system.boot, emu="qemu" if args.debug else args.emu,
-        cpus=args.host_cpus or max(args.cpus, 1 if args.guest or args.firmware else 2), mem=args.host_mem or system.mem,
+        cpus=args.host_cpus or machine_cpus(args), mem=args.host_mem or system.mem,
         cpu=args.cpu_model, icount=bool(args.icount), timeout=args.timeout, cmdline=args.cmdline,
         interactive=interactive, directory=directory, gdb=args.debug, log_to_stderr=args.log)
     if args.debug:

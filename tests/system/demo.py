@@ -66,7 +66,7 @@ def attached(system, vm):
 @case(("qemu",), cost=20, limit=300)
 def three(t):
     """The VMs reach each other as the manifest says; bhctl looks at them, and all stop by their buttons."""
-    with start_manifest(t, "guests/demo.dts", host_cpus=2, timeout=280) as system:
+    with start_manifest(t, "guests/demo.dts", host_cpus=4, timeout=280) as system:
         check(system.expect(r"--- \[\w{4}\] 1 \S*Desktop\S*, 128 MiB, wired to \S*Server", 100), "who is there")
         check(system.expect(r"Whom the manifest joins by no wire(?s:.*)# ", 200), "the first shell is there")
         say(system, "ping -c 1 browser", "unreachable")

@@ -22,7 +22,7 @@ def ring3(t, count, host_cpus, seed=1, kernel="build/kernel/bulkhead.elf", timeo
     with open(RING3, "rb") as f, open(boot, "wb") as out:
         out.write(mkboot.boot_image(f.read(), [("seed", str(seed).encode())]))
     settings = emu.Settings(
-        kernel=kernel, boot=boot, emu=t.emu, cpus=host_cpus, mem=256, timeout=timeout, directory=directory, threads=True,
+        kernel=kernel, boot=boot, emu=t.emu, cpus=host_cpus, mem=256, timeout=timeout, directory=directory,
         cmdline=f"hostile.seed={seed} hostile.count={count} {more}")
     emulator = emu.Emulator(settings).start()
     try:

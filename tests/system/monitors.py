@@ -44,7 +44,7 @@ def raced(t, attack, second_cpu, kernel=run.KERNEL, seconds=150):
     ms, secs = (3000, 4) if t.emu == "qemu" else (400, 1)
     vms = {"evil": vm("hello", f"attack={attack} ms={ms} second-cpu={second_cpu}", cpu=1),
            "good": vm("ram_pattern", f"secs={secs} seed=1", cpu=1)}
-    with start_hostile(t, vms, host_cpus=2, timeout=seconds + 50, kernel=kernel, threads=True) as system:
+    with start_hostile(t, vms, host_cpus=2, timeout=seconds + 50, kernel=kernel) as system:
         evil = system.expect(r'"vm-ended", "vm": "evil".*"text": "(\d+) runs, (\d+) refused, (\d+) failed, '
                              r'(\d+) leaked, (\d+) writes"', seconds, log=True)
         good = evil and system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+)', 200,
@@ -96,7 +96,7 @@ def poll_storm(t):
     """A monitor's thread signals and empties the notification of one on another CPU, over and over."""
     vms = {"evil": {**vm("hello", "attack=poll_storm ms=500 second-cpu=0", cpu=1), "ceiling-percent": 5},
            "good": vm("spin", "spin_ms=800", cpu=1)}
-    with start_hostile(t, vms, host_cpus=2, timeout=150, threads=True) as system:
+    with start_hostile(t, vms, host_cpus=2, timeout=150) as system:
         system.wait()
         log = system.log()
     print(log)

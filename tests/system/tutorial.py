@@ -45,7 +45,7 @@ def squeezed(text):
 @case(("qemu",), cost=20, limit=400, full=True)
 def commands(t):
     """The commands of the second terminal, then Alice's."""
-    with start_manifest(t, manifest(t, blocks("dts")[0]), host_cpus=2, timeout=380) as system:
+    with start_manifest(t, manifest(t, blocks("dts")[0]), host_cpus=4, timeout=380) as system:
         check(system.expect(r"nothing in here can reach(?s:.*)# ", 200), "Alice's shell is there")
         demo.say(system, "until ping -c 1 -W 1 bob >/dev/null; do sleep 1; done; wget -qO- http://bob/",
                  "\nHello from bob", 150)

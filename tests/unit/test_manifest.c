@@ -171,8 +171,8 @@ static void placement_keeps_to_sets(void **state)
         assert_int_equal(m.vms[1].cpu_set, 1u << 3 | 1u << 1);
         assert_memory_equal(m.vms[1].vcpu_cpu, pair, sizeof(pair));
         assert_int_equal(m.vms[1].vcpu_cpu[5], MANIFEST_CPU_ANY);
-        assert_int_equal(m.vms[3].vcpu_cpu[0], 0);
-        assert_int_equal(m.vms[0].vcpu_cpu[0], host == 0 ? MANIFEST_CPU_ANY : 2);
+        assert_int_equal(m.vms[3].vcpu_cpu[0], 2);
+        assert_int_equal(m.vms[0].vcpu_cpu[0], host == 0 ? MANIFEST_CPU_ANY : 0);
     }
     assert_int_equal(load(size, 3), 2);
     assert_string_equal(seen.line,
@@ -193,7 +193,7 @@ static void sets_have_limits(void **state)
     vm_on("all", 8, 0, all, MANIFEST_MAX_CPUS);
     assert_int_equal(load(blob_end(), MANIFEST_MAX_CPUS), 0);
     assert_int_equal(m.vms[0].cpu_set, UINT64_MAX);
-    assert_int_equal(m.vms[0].vcpu_cpu[7], 7);
+    assert_int_equal(m.vms[0].vcpu_cpu[7], MANIFEST_MAX_CPUS - 8);
 
     blob_begin();
     vm_on("all", 8, 0, all, MANIFEST_MAX_CPUS + 1u);
