@@ -103,12 +103,12 @@ def siblings_parked(t):
     """The second thread of a core does not run, unless the command line says so; the log says which."""
     for cmdline, cpus, words in (("", 2, "on:  hyperthread siblings are parked"),
                                  ("smt=on", 4, "OFF: hyperthread siblings run")):
-        result = run_guest(t, HELLO, mem=64, timeout=100, host_cpus=4, cmdline=cmdline,
+        result = run_guest(t, HELLO, mem=64, timeout=100, host_cpus=4, icount=True, cmdline=cmdline,
                            qemu_args=("-smp", "4,sockets=1,cores=2,threads=2"))
         check(f", {cpus} CPU(s)," in result.log, f"'{cmdline}': {cpus} CPUs run", result)
         check("protection " + words in result.log, f"'{cmdline}': {words}", result)
     vms = {"work": {"memory-mib": 4, "kernel": "life.elf", "cpus": 2}}
-    with start_vms(t, vms, system={"log": "com2"}, host_cpus=4,
+    with start_vms(t, vms, system={"log": "com2"}, host_cpus=4, icount=True,
                    qemu_args=("-smp", "4,sockets=1,cores=2,threads=2")) as system:
         check(system.expect('"vm-started"', 60, log=True), "the VM is started")
         said = ask(system, "status")
