@@ -170,8 +170,8 @@ def start_manifest(t, source, images=None, **settings):
 
 
 def beside_cpu_0(t, vms, settings):
-    """Properties that put each VM elsewhere, on a machine with a CPU more. QEMU loses CPU 0's state, rarely, when VMs run there and
-    on others at the same time (docs/EMULATORS.md), which they do unless instructions are counted."""
+    """Properties that put each VM elsewhere, on a machine with a CPU more. QEMU loses CPU 0's state, rarely, when VMs
+    run there and on others at the same time (docs/EMULATORS.md), which they do unless instructions are counted."""
     cpus = settings.get("host_cpus", 1)
     if t.emu == "bochs" or cpus == 1 or settings.get("icount"):
         return {}

@@ -224,7 +224,7 @@ def write_gdb_script(directory):
 
 def machine_cpus(args):
     """One for each vCPU, and one for root: QEMU loses CPU 0's state, rarely, when VMs run there and on others at the
-    same time (docs/EMULATORS.md). Bochs has two."""
+    same time (docs/EMULATORS.md). For a manifest four: enough for three vCPUs. Bochs has two."""
     if args.emu == "bochs":
         return min(args.cpus, 2) if args.guest or args.firmware else 2
     if args.guest or args.firmware:
