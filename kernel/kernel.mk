@@ -1,7 +1,8 @@
 # The kernel image: build/kernel/bulkhead.elf, every .c and .S file of kernel/ and iommu/.
 # Linked twice: the second time with a table of its own function names, for backtraces.
-# DEFS=-D... adds test-only switches (deliberately broken kernels), built into a directory of their own:
-#   make kernel KERNEL_OUT=build/broken/NAME DEFS=-DNAME
+# DEFS=-DNAME... adds test-only switches (deliberately broken kernels), built into a directory of their own,
+# from the kernel's objects as they are and, made anew, those whose source has the switch in it:
+#   make kernel && make kernel KERNEL_OUT=build/broken/NAME DEFS=-DNAME
 
 KERNEL_OUT ?= build/kernel
 KERNEL := $(KERNEL_OUT)/bulkhead.elf
@@ -23,7 +24,12 @@ endif
 $(KERNEL_OUT)/.flags: FORCE
 	@$(call if_changed,$(CC_VERSION) $(KERNEL_CFLAGS))
 
-KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(KERNEL_OUT)/obj/%.o)
+KERNEL_OWN := $(KERNEL_SOURCES)
+ifneq ($(filter -D%,$(DEFS)),)
+KERNEL_OWN := $(shell grep -lw $(patsubst -D%,-e %,$(filter -D%,$(DEFS))) $(KERNEL_SOURCES))
+endif
+KERNEL_OBJECTS := $(KERNEL_OWN:%=$(KERNEL_OUT)/obj/%.o) \
+    $(patsubst %,build/kernel/obj/%.o,$(filter-out $(KERNEL_OWN),$(KERNEL_SOURCES)))
 
 $(KERNEL_OUT)/obj/%.c.o: %.c $(KERNEL_OUT)/.flags
 	$(call say,CC,$<)

@@ -10,7 +10,8 @@ COM3 is the control channel, on which root answers bhctl: the socket control.soc
 The log line gives the exit status; the log's `audit:` lines are repeated on stderr when N says that a VM did not
 end by itself (122, 123). Exit status otherwise: 124 after the timeout, 125 when the system ended without that
 line, 130 after Ctrl-A X. Nothing outlives the run: both emulators die with this process, and their
-console is a pseudo-terminal or a socket pair, so no port is opened.
+console is a pseudo-terminal or a socket pair, so no port is opened. When a check of the emulator's own
+ended it, the reason (status 125) begins with DIED.
 
 As a module: Emulator(Settings(...)).run(), or start / send / expect / finish for scripted sessions.
 """
@@ -33,6 +34,7 @@ import tty
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT, NO_END, QUIT = 124, 125, 130
+DIED = "the emulator itself has died"
 # Given by the system itself: a VM's images are unusable, a VM was stopped, the kernel panicked, root cannot start.
 IMAGE, STOPPED, PANIC, BROKEN = 122, 123, 70, 121
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
@@ -383,9 +385,17 @@ class Emulator:
         if self.end_seen_at is not None and (over or now - self.end_seen_at > GRACE_S):
             self.outcome = min(self.status, 255)
         elif over:
-            self.outcome, self.reason = NO_END, "the system ended without a word"
+            self.outcome, self.reason = NO_END, self._died() or "the system ended without a word"
         elif self.settings.timeout and now - self.started_at > self.settings.timeout:
             self.outcome, self.reason = TIMEOUT, f"timeout after {self.settings.timeout} s"
+
+    def _died(self):
+        """Nothing unless a signal has ended the emulator, which no guest can send; else that and its last words."""
+        if self.process.returncode not in (-signal.SIGABRT, -signal.SIGSEGV):
+            return ""
+        with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as f:
+            words = f.read().strip().rpartition("\n")[2]
+        return f"{DIED} (signal {-self.process.returncode}): {words}"
 
     def _drain_screen(self):
         """Keep Bochs' display from blocking; what it says goes to emulator.txt."""

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(1, "tests/system")
 
 import case  # noqa: E402
+import emu  # noqa: E402
 
 OUT = "build/test"
 UNIT_LIMIT_S = 120
@@ -35,36 +35,53 @@ UNIT_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "CMOCKA_MESSAGE_O
 class Job:
     """One test as a process."""
 
-    def __init__(self, name, command, cost, limit, env=None):
-        self.name, self.command, self.cost, self.limit = name, command, cost, limit
-        self.env = env or {}
+    def __init__(self, name, run, cost, limit):
+        self.name, self.run, self.cost, self.limit = name, run, cost, limit
         self.emulated = "@" in name
-        self.process = None
+        self.pid = None
         self.log = os.path.join(OUT, name + ".log")
         self.verdict, self.detail, self.seconds = None, "", 0.0
 
     def start(self):
         self.started_at = time.monotonic()
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT,
-                                            stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env=dict(os.environ, **self.env),
-                                            preexec_fn=None if self.emulated else lambda: os.nice(NICE))
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.child()
+
+    def child(self):
+        """In a session of its own, all output to the log; the exit status tells the verdict."""
+        status = 1
+        try:
+            os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 1)
+            os.dup2(1, 2)
+            if not self.emulated:
+                os.nice(NICE)
+            status = self.run()
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
 
     def kill(self):
         """The process and all it started that is still in its session's group."""
         try:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            os.killpg(self.pid, signal.SIGTERM)
             time.sleep(0.3)
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.process.wait()
+        os.waitpid(self.pid, 0)
 
     def poll(self):
         """Whether it has ended; sets verdict."""
         self.seconds = time.monotonic() - self.started_at
-        status = self.process.poll()
+        ended, status = os.waitpid(self.pid, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(status) if ended else None
         if status is None:
             if self.seconds <= self.limit:
                 return False
@@ -82,11 +99,13 @@ class Job:
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read().splitlines()[-TAIL_LINES:]
 
-    def late(self):
-        """Whether it failed for want of time and nothing else: a hang limit of ours or the emulator's."""
+    def excused(self):
+        """Whether it failed for want of time and nothing else, a hang limit of ours or the emulator's, or since a
+        check in the emulator itself failed."""
         with open(self.log, "rb") as f:
             log = f.read()
-        return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log)
+        return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log or
+                                        emu.DIED.encode() in log)
 
     def last_line(self):
         lines = self.tail()
@@ -101,32 +120,29 @@ def load_cases():
     return case.CASES
 
 
-def run_one(name):
-    """In the child: run one case; the exit status tells the verdict."""
-    chosen = load_cases()[name]
-    context = case.Context(name, chosen.emulators)
+def run_case(one):
+    """In the child: run it; the exit status."""
     try:
-        chosen.function(context, **chosen.parameters)
+        one.function(case.Context(one.name, one.emulators), **one.parameters)
     except case.Skipped as skipped:
         print(skipped)
-        sys.exit(SKIP_STATUS)
+        return SKIP_STATUS
     except case.Failed as failed:
         print("failed:", failed)
-        sys.exit(1)
-    except Exception:
-        traceback.print_exc(file=sys.stdout)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def collect(args):
     """All jobs to run, the costly first."""
-    jobs = [Job("unit." + os.path.basename(path), [path], 1, UNIT_LIMIT_S, UNIT_ENV)
-            for path in args.unit]
+    def unit(path):
+        return lambda: os.execve(path, [path], dict(os.environ, **UNIT_ENV))
+
+    jobs = [Job("unit." + os.path.basename(path), unit(path), 1, UNIT_LIMIT_S) for path in args.unit]
     if not args.no_system:
         for name, one in load_cases().items():
             if args.full or not one.full:
-                jobs.append(Job(name, [sys.executable, os.path.abspath(__file__), "--one", name],
-                                one.cost, one.limit))
+                jobs.append(Job(name, lambda one=one: run_case(one), one.cost, one.limit))
     jobs = [job for job in jobs if args.only in job.name]
     return sorted(jobs, key=lambda job: -job.cost)
 
@@ -167,12 +183,12 @@ def show(job, progress=""):
 
 def run_again(failed):
     """A machine that does other things at the same time can make an emulator miss a hang limit. Up to
-    RETRIES cases that failed by it, and only by it, are run once more, alone; one that passes then is
-    named in the summary. A wrong result is never tried again."""
+    RETRIES cases that failed by it, and only by it (or by the emulator's own death), are run once more, alone; one
+    that passes then is named in the summary. A wrong result is never tried again."""
     if len(failed) > RETRIES:
         return
     for job in failed:
-        again = Job(job.name, job.command, job.cost, job.limit, job.env)
+        again = Job(job.name, job.run, job.cost, job.limit)
         os.replace(job.log, job.log + ".first")
         again.start()
         while not again.poll():
@@ -188,13 +204,9 @@ def main():
     parser.add_argument("--no-system", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("unit", nargs="*")
     args = parser.parse_args()
-    if args.one:
-        run_one(args.one)
-        return
     os.makedirs(OUT, exist_ok=True)
     waiting = collect(args)
     if args.list:
@@ -222,7 +234,7 @@ def main():
     finally:
         for job in running:
             job.kill()
-    run_again([job for job in done if job.verdict == "FAIL" and job.emulated and job.late()])
+    run_again([job for job in done if job.verdict == "FAIL" and job.emulated and job.excused()])
     if not args.only:
         for job in skipped_everywhere(done):
             job.verdict, job.detail = "FAIL", "skipped in every emulator"

@@ -3,9 +3,11 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 
+import emu
 from case import case, check, start_guest, to_the_end
 from run import manifest_source
 
@@ -44,6 +46,17 @@ def guest_status(t):
 def timeout(t):
     status, _, err = make_run(f"GUEST={GUESTS}/spin.elf", "EMU=qemu", "MEM=64M", "TIMEOUT=5")
     check(status == 124 and "timeout" in err, "status 124, and said so")
+
+
+@case(("qemu",), cost=3)
+def emulator_dies(t):
+    """A check of the emulator's own that fails is told from an end of the system, with its last words."""
+    with start_guest(t, f"{GUESTS}/typed.elf", append="typed=200", mem=64, timeout=50) as system:
+        check(system.expect("BH-EXPECT typing", 50), "the guest is ready")
+        os.kill(system.process.pid, signal.SIGABRT)
+        status = system.wait()
+    print(system.reason)
+    check(status == emu.NO_END and system.reason.startswith(emu.DIED) and "qemu" in system.reason, system.reason)
 
 
 @case(("qemu",), cost=10)

@@ -175,8 +175,9 @@ for file in sorted(os.listdir(SOURCES)):
     if file.startswith("smp_") and file.endswith(".c"):
         case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2], guest=file[:-2])(smp)
         if file[:-2] in X2APIC:
-            case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2] + "_x2apic", guest=file[:-2],
-                 words="x2apic=1")(smp)
+            for emulator in "qemu", "bochs":  # whose backend makes no difference here
+                case((emulator,), cost=12, limit=270, full=emulator == "bochs", name=file[:-2] + "_x2apic",
+                     guest=file[:-2], words="x2apic=1")(smp)
     elif file.endswith(".c") and file[:-2] not in PROBES:
         case(("qemu", "bochs"), cost=8, limit=270, name=file[:-2], guest=file[:-2])(micro)
 for guest in "smp_ipi", "smp_storm":
