@@ -1,7 +1,8 @@
 """Promises 1 and 6: a VM's memory, registers and time are its own, whatever its neighbour does."""
 import re
 
-from case import case, check, run_vms, start_vms
+import run
+from case import broken_kernel, case, check, run_vms, start_vms
 
 EXIT_PASS = 0x10  # what a content guest writes to its debug-exit port, guests/rt/guest.h
 
@@ -28,6 +29,19 @@ for name, guests in PAIRS.items():
     for emulator, cpus in ("qemu", 1), ("qemu", 2), ("bochs", 2), ("bochs", 1):
         case((emulator,), cost=30, limit=420, full=(emulator, cpus) == ("bochs", 1),
              name=f"{name}_on_{cpus}", guests=guests, host_cpus=cpus)(both_pass)
+
+
+@case(("qemu",), cost=10, limit=300)
+def broken_ownership(t):
+    """A monitor maps its guest more than it has. That is refused, and the neighbour's patterns stay; on a kernel
+    without this one check they do not: what is tested here would be seen."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    vms = {"evil": vm("ram_attack", "attack=reach_beyond secs=1"), "good": vm("ram_pattern", "secs=2 seed=1")}
+    result = run_vms(t, vms, timeout=100)
+    check(result.ends() == dict.fromkeys(vms, EXIT_PASS), f"both pass, not {result.ends()}", result)
+    result = run_vms(t, vms, timeout=100, kernel=broken_kernel(t, "BREAK_MAP_RANGE"))
+    check(result.ends().get("good") != EXIT_PASS, "the neighbour's patterns are kept by a kernel without the check", result)
+    print(result.text())
 
 
 @case(("qemu", "bochs"), cost=15, limit=200)

@@ -125,6 +125,17 @@ static void bad_mappings(void)
     die();
 }
 
+/* More than its memory becomes its guest's, which writes all that it has: the next VM's lies there.
+ * The first 2 MiB may be this monitor, and are left out. */
+static void reach_beyond(void)
+{
+    uint64_t own = start()->ram_bytes;
+
+    (void)bh_attach_map(BH_MONITOR_SLOT_RAM, own, own | BH_MAP_READ | BH_MAP_WRITE, 16384);
+    (void)bh_attach_unmap(BH_MONITOR_SLOT_RAM, own, 512);
+    __real_monitor_main(0);
+}
+
 /* Random invocations of everything in reach, own capabilities deleted in the end. */
 static void bad_calls(void)
 {
@@ -512,6 +523,7 @@ static const struct {
 } attacks[] = {
     {"bad_state", bad_state, NULL},
     {"bad_mappings", bad_mappings, NULL},
+    {"reach_beyond", reach_beyond, NULL},
     {"bad_calls", bad_calls, NULL},
     {"bad_stacks", bad_stacks, NULL},
     {"bad_pages", bad_pages, NULL},
