@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""README's pictures, made from real runs: docs/demo.svg (two terminals: make run, and bhctl beside it) and
-docs/screen.png (the screen of a guest, by bhctl screenshot). Called by `make pictures`; writes those two files.
+"""README's pictures, made from real runs: docs/demo.svg (two terminals: make run, and bhctl beside it),
+docs/screen.png and docs/screen-graphics.png (the screens of guests, by bhctl screenshot). Called by `make
+pictures`; writes those files.
 """
 import html
 import os
@@ -141,15 +142,26 @@ def screen(t, path):
         case.bhctl(system, "screenshot", "guest", path)
 
 
+def graphics(t, path):
+    """OVMF's setup, on a linear frame buffer."""
+    with case.start_guest(t, firmware="ovmf", screen="vga", host_cpus=2, timeout=600) as system:
+        system.expect("Shell> ", 500)
+        system.send(b"exit\r")
+        system.expect("Move Highlight", 90)
+        system.step(2)
+        case.bhctl(system, "screenshot", "guest", path)
+
+
 def main():
     t = case.Context("pictures", "qemu")
     with open("docs/demo.svg", "w", encoding="utf-8") as f:
         f.write(svg(two_terminals(t)))
-    path = os.path.join(t.dir, "screen.png")
-    screen(t, path)
-    with open("docs/screen.png", "wb") as f:
-        f.write(packed(path))
-    subprocess.run(["ls", "-l", "docs/demo.svg", "docs/screen.png"], check=True)
+    for draw, picture in (screen, "docs/screen.png"), (graphics, "docs/screen-graphics.png"):
+        path = os.path.join(t.dir, "screen.png")
+        draw(t, path)
+        with open(picture, "wb") as f:
+            f.write(packed(path))
+    subprocess.run(["ls", "-l", "docs/demo.svg", "docs/screen.png", "docs/screen-graphics.png"], check=True)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,6 @@ def installer(t, cpus, timeout):
 case(("qemu",), cost=120, limit=1000, full=True, name="installer", cpus=1, timeout=950)(installer)
 case(("qemu",), cost=120, limit=1000, full=True, name="installer_smp4", cpus=4, timeout=950)(installer)
 case(("bochs",), cost=1200, limit=5400, full=True, name="installer", cpus=1, timeout=5300)(installer)
-case(("bochs",), cost=1200, limit=5400, full=True, name="installer_smp4", cpus=4, timeout=5300)(installer)
 
 
 def debian(t, cpus, timeout):
@@ -150,4 +149,3 @@ def debian(t, cpus, timeout):
 
 case(("qemu",), cost=300, limit=1800, full=True, name="debian", cpus=1, timeout=1700)(debian)
 case(("qemu",), cost=300, limit=1800, full=True, name="debian_smp4", cpus=4, timeout=1700)(debian)
-case(("bochs",), cost=2400, limit=7200, full=True, name="debian", cpus=1, timeout=7100)(debian)

@@ -132,6 +132,29 @@ def seabios(t):
         read_back(picture, lines)
 
 
+@case(("qemu",), cost=40, limit=500, full=True)
+def graphics(t):
+    """OVMF draws on a linear frame buffer: its shell in one mode, its setup in another."""
+    picture = os.path.join(t.dir, "screen.png")
+
+    def colours(size):
+        shot = ask(system, "screenshot", "guest", picture)
+        check((shot["width"], shot["height"], shot["text"]) == (*size, False), shot)
+        width, height, rgb = png_pixels(picture)
+        check((width, height) == size, f"{width} x {height}")
+        return {rgb[i:i + 3] for i in range(0, len(rgb), 3)}
+
+    with start_guest(t, firmware="ovmf", screen="vga", host_cpus=2, timeout=450) as system:
+        check(system.expect("Shell> ", 400), "the shell asks for a command")
+        check(len(colours((1280, 800))) >= 4, "black, grey, white, yellow")
+        system.send(b"exit\r")
+        check(system.expect("Boot Maintenance Manager", 100), "the setup")
+        check(system.expect("Move Highlight", 100), "all of it")
+        system.step(1)
+        found = colours((640, 480))
+        check(b"\x98\x98\x98" in found and b"\x00\x00\x98" in found, f"grey and blue: {sorted(found)}")
+
+
 @case(("qemu",), cost=5, limit=200)
 def frame_buffer(t):
     """Where SeaBIOS has put the frame buffer there is memory, from one end to the other, and
