@@ -9,6 +9,7 @@ from case import ask, bhctl, boot_sector, case, check, host_cpus, run_guest, sta
 
 KERNEL = "build/guests/linux/vmlinuz-cloud"
 INITRD = "build/guests/linux/initrd.cpio"
+TASK_SWITCH = 19  # BH_EXIT_TASK_SWITCH, bulkhead/vcpu.h
 DOWN = b"\x1b[B"
 SERIAL = """
 if [ $grub_platform = pc ]; then
@@ -65,6 +66,19 @@ def tables_in_rom(t):
     disk = boot_sector(t, "rom_tables")
     result = to_the_end(start_guest(t, firmware="seabios", disk=disk, screen="none", mem=64, timeout=350))
     check("YYYO" in result.console, "bits of descriptors, a store; all dropped", result)
+
+
+@case(("bochs",), cost=15, limit=200)
+def task_switch(t):
+    """A task switch exits, and no monitor carries it out: the VM is stopped at it, with a record that says so. (In
+    QEMU it does not exit, and works.)"""
+    disk = boot_sector(t, "task_switch")
+    result = to_the_end(start_guest(t, firmware="seabios", disk=disk, screen="none", mem=64, timeout=150))
+    end, = result.audit("vm-ended")
+    check(end["kind"] == "stopped" and end["exit_reason"] == TASK_SWITCH, "stopped for its reason", result)
+    check("T" in result.console and "O" not in result.console.rpartition("T")[2], "before the other task", result)
+    check("PANIC" not in result.log and result.status != 0, "with a status", result)
+    print(result.text())
 
 
 def fat_disk(t, files):

@@ -38,7 +38,7 @@ CAUSES = {
 # The others, and why no guest does: what shows them instead.
 UNCAUSED = {
     "EXCEPTION": "the kernel intercepts #DB and #AC alone, and hands them on itself: isolation.endless_exceptions",
-    "TASK_SWITCH": "64-bit guests cannot (#GP, micro.excp_all); a 32-bit one that does is stopped, as in UNKNOWN",
+    "TASK_SWITCH": "64-bit guests cannot (#GP, micro.excp_all); a 32-bit one that does: firmware.task_switch",
     "INIT": "the vCPU's INIT and SIPI never reach the processor, they are the monitor's: micro.smp_start",
     "INVALID": "takes a hostile monitor: monitors.entry_fails",
     "UNKNOWN": "takes a kernel without the reason's row: monitors.unknown_exit",
