@@ -223,7 +223,10 @@ def ipxe(t, cpus, timeout):
             system.expect(r"(?s)(iPXE>.*?){%d}" % (tried + 1), timeout)
             if re.search(rb"Configuring[^\n]*\. ok", system.console):
                 break
-        system.send(b"chain ${filename}\r")
+        # SeaBIOS' keyboard buffer holds 15 keys, and is filled from the serial port at its 18 ticks a second.
+        system.send(b"chain ${")
+        check(system.expect(r"chain \$\{", timeout), "it echoes")
+        system.send(b"filename}\r")
         system.expect("BH-IPXE", timeout)
         system.expect("PASS", timeout)
         system.send(SWITCH_CONSOLE)
