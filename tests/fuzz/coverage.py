@@ -57,6 +57,10 @@ class Program:
         self.libs = [f for f in flags if f.startswith(("-l", "-L"))]
         self.flags = [f for f in flags if f not in self.libs]
         self.link_words = [f"-Wl,--defsym={s}" for s in says.get("link", [])]
+        for wrapped in [f for p in says.get("wrapped", []) for f in sorted(glob.glob(p))]:
+            with open(wrapped, encoding="utf-8") as f:
+                self.link_words += [f"-Wl,--wrap={name}"
+                                    for name in re.findall(r"^[a-z].*\b__wrap_(\w+)\(", f.read(), re.M)]
 
     def objects(self):
         """[(source, flags, object)]; objects that are built alike are the same file."""

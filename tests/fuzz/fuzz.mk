@@ -10,6 +10,7 @@
 #   // forced: d.h           included before everything else in those
 #   // devices: e.c          like restored, with nothing forced: compiled as for the target `devices`
 #   // link: symbol=value    symbols that the linker defines
+#   // wrapped: f*.c         calls of X from other files go to the __wrap_X that these define
 # A deliberately broken kernel: make FUZZ_OUT=build/broken/fuzz DEFS=-DNAME build/broken/fuzz/bin/invoke
 
 FUZZ_OUT := build/tests/fuzz
@@ -23,11 +24,15 @@ FUZZ_BINARIES := $(FUZZ_TARGETS:%=$(FUZZ_OUT)/bin/%)
 # Variables of what is restored go where restore.h finds them.
 FUZZ_GATHER = $(OBJCOPY) --rename-section .bss=fuzz_bss --rename-section .data=fuzz_data
 
-# The checker judges; what it looks at is no news about the input.
+# The checkers judge; what they look at is no news about the input.
 FUZZ_CFLAGS_kernel/object/check := -O2 -fno-sanitize=all
+$(foreach part,requires requires_sched requires_tables,\
+    $(eval FUZZ_CFLAGS_tests/fuzz/$(part) := $(FUZZ_CFLAGS_kernel/object/check)))
 
 # $(call fuzz_says,KEYWORD,TARGET)
 fuzz_says = $(shell sed -n '1,8s|^// $(1):||p' tests/fuzz/fuzz_$(2).c)
+# $(call fuzz_wraps,TARGET)    flags of the linker
+fuzz_wraps = $(shell sed -n 's|^[a-z].*[ *]__wrap_\([a-z0-9_]*\).*|-Wl,--wrap=\1|p' $(call fuzz_says,wrapped,$(1)) /dev/null)
 # Sources are compiled once for all targets that have the same flags: $(1)_SHARED names their place.
 # What is restored is compiled for its target.
 define fuzz_rule
@@ -58,7 +63,8 @@ $(FUZZ_OUT)/bin/$(1): $$($(1)_DEVICES) $$(patsubst %.c,$(FUZZ_OUT)/obj/$(1)/%.o,
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -no-pie -Wl,-Ttext-segment=0x60000000 -o $$@ $$^ \
-	    $$(addprefix -Wl$$(comma)--defsym=,$$(call fuzz_says,link,$(1))) $$(filter -l%,$$($(1)_FLAGS))
+	    $$(addprefix -Wl$$(comma)--defsym=,$$(call fuzz_says,link,$(1))) $$(call fuzz_wraps,$(1)) \
+	    $$(filter -l%,$$($(1)_FLAGS))
 endef
 define fuzz_shared_rule
 $(FUZZ_OUT)/obj/$(1)/%.o: %.c tests/fuzz/fuzz.mk | $$($(1)_LIBS)

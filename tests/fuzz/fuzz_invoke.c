@@ -1,5 +1,6 @@
-// restored: kernel/core/*.c kernel/object/*.c kernel/arch/x86/trap.c
-// forced: tests/fuzz/kernel_host.h
+// restored: kernel/core/*.c kernel/object/*.c kernel/arch/x86/trap.c tests/fuzz/requires*.c
+// forced: tests/fuzz/kernel_host.h tests/fuzz/requires.h
+// wrapped: tests/fuzz/requires*.c
 // sources: tests/fuzz/kernel_host.c
 // flags: -Itests/fuzz
 // link: cells=0x20000000 threads=cells scs=cells endpoints=cells ntfns=cells
@@ -7,7 +8,8 @@
 /*
  * Kernel: system calls, invocations, interrupts and exceptions in any order by any thread of two
  * CPUs, on the kernel's own sources over a real object pool. After each step the shipped invariant
- * checker walks all objects. An invocation that fails must have changed nothing, but for those that
+ * checker walks all objects, and at each call of kernel/core what its contract requires is checked
+ * (requires.c). An invocation that fails must have changed nothing, but for those that
  * work piece by piece.
  */
 #define TESTS_FUZZ_KERNEL_HOST_C

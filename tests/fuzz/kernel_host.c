@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "kernel_host.h"
 #include "machine.h"
+#include "requires.h"
 #include "arch/x86/apic.h"
 #include "arch/x86/klog.h"
 #include "arch/x86/trap.h"
@@ -238,6 +239,12 @@ void klog_putc(char ch) {}
 void panic(const char *fmt, ...)
 {
     fprintf(stderr, "panic: %s\n", fmt);
+    abort();
+}
+
+void requires_violated(const char *function, const char *clause)
+{
+    fprintf(stderr, "%s: required of the caller, does not hold: %s\n", function, clause);
     abort();
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define HOST_POOL         0x20000000ul /* as fuzz_invoke.c has it linked */
+#define HOST_POOL_PAGES   192u
 #define HOST_PRIVATE_SLOT 0x10000000ul
 
 /* Instead of asm.h. */

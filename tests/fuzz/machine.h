@@ -9,7 +9,6 @@
 #include "object/sched.h"
 
 #define HOST_CPUS          2u
-#define HOST_POOL_PAGES    192u
 #define HOST_POOL_PFN      0x4000u
 #define HOST_PRIVATE_PAGES 80u /* save areas and 16 vCPUs */
 

@@ -1,6 +1,8 @@
 """The build itself: layout of the sources, both compilers, same bytes everywhere, size, proofs."""
+import glob
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 
@@ -105,6 +107,62 @@ def proofs_notice(t):
         f.write(good)
     t.command("tests/proofs/prove.py", "epoch.c", cwd=tree)
     shutil.rmtree(tree, ignore_errors=True)
+
+
+# What the fuzz target `invoke` leaves to AddressSanitizer and to the kernel's own checker.
+NOT_CHECKED = re.compile(r"(core_ok|tree_ok|pt_ok|\\(valid|valid_read|separated)\([^()]*\))(&&|$)")
+
+
+def read_all(*patterns):
+    text = ""
+    for path in sorted(p for pattern in patterns for p in glob.glob(pattern)):
+        with open(path, encoding="utf-8") as f:
+            text += f.read()
+    return text
+
+
+def contracts():
+    """{function of kernel/core: {(name of a clause, what it requires)}}, without white space."""
+    text = read_all("kernel/core/*.h")
+    found = {}
+    for m in re.finditer(r"/\*@((?:(?!\*/).)*?\bassigns\b.*?)\*/\s*[\w\s*]*?(\w+)\(", text, re.S):
+        words = re.split(r"\b(requires|assigns|ensures)\b|ENSURES_CORE", m[1])
+        clauses = found.setdefault(m[2], set())
+        for keyword, clause in zip(words[1::2], words[2::2]):
+            name, what = re.fullmatch(r"(?:(\w+):)?(.*?);?", "".join(clause.split())).groups()
+            while NOT_CHECKED.match(what):
+                what = NOT_CHECKED.sub("", what, count=1)
+            if keyword == "requires" and what:
+                clauses.add((name or "", what))
+    return found
+
+
+def checked_clauses():
+    """The same of the wrappers in tests/fuzz/requires*."""
+    text = read_all("tests/fuzz/requires*.[ch]")
+    found = {}
+    for m in re.finditer(r"^[a-z][^\n;]*?[ *]__wrap_(\w+)\([^;]*?\)\n\{(.*?)^\}", text, re.M | re.S):
+        clauses = found.setdefault(m[1], set())
+        for as_text, name, what in re.findall(r"REQUIRE(_AS)?\((\w*),(.*?)\);\n", m[2], re.S):
+            if as_text:
+                what = re.match(r'(?:\s*"[^"]*")+', what)[0].replace('"', "").replace("\\\\", "\\")
+            clauses.add((name, "".join(what.split())))
+    return found
+
+
+@case(cost=1)
+def requires(t):
+    """Each requires of kernel/core is checked by the fuzz target `invoke` at each call of the glue, word for word."""
+    asked, checked = contracts(), checked_clauses()
+    glue = re.sub(r"/\*.*?\*/", "", read_all("kernel/object/*.[ch]", "kernel/arch/x86/*.[ch]"), flags=re.S)
+    called = {name for name, clauses in asked.items() if clauses and re.search(rf"\b{name}\(", glue)}
+    clauses = sum(len(asked[name]) for name in called)
+    print(f"{len(called)} functions, {clauses} clauses")
+    check(len(called) >= 40 and clauses >= 70, "contracts are no longer found")
+    for name in sorted(called | {n for n in checked if n in asked}):
+        for clause in asked[name] ^ checked.get(name, set()):
+            side = "the contract" if clause in asked[name] else "tests/fuzz/requires*"
+            check(False, f"{name}: only in {side}: {clause[0]}: {clause[1]}")
 
 
 @case(full=True, cost=400, limit=3600)
