@@ -149,14 +149,14 @@ REAL(cnode_decode_copy);
 err_t __wrap_cnode_decode_copy(uint32_t src, uint32_t dst, uint32_t rights)
 {
     REQUIRE(, live(src) && live(dst));
-    return __real_cnode_decode_copy(src, dst, rights);
+    return ANSWER(__real_cnode_decode_copy(src, dst, rights));
 }
 
 REAL(cnode_decode_mint);
 err_t __wrap_cnode_decode_mint(uint32_t src, uint32_t dst, uint32_t rights)
 {
     REQUIRE(, live(src) && live(dst));
-    return __real_cnode_decode_mint(src, dst, rights);
+    return ANSWER(__real_cnode_decode_mint(src, dst, rights));
 }
 
 REAL(cnode_commit_copy);
@@ -173,7 +173,7 @@ REAL(cnode_decode_move);
 err_t __wrap_cnode_decode_move(uint32_t src, uint32_t dst)
 {
     REQUIRE(, live(src) && live(dst));
-    return __real_cnode_decode_move(src, dst);
+    return ANSWER(__real_cnode_decode_move(src, dst));
 }
 
 REAL(cnode_commit_move);
@@ -192,7 +192,7 @@ REAL(cnode_decode_delete);
 err_t __wrap_cnode_decode_delete(uint32_t cell)
 {
     REQUIRE(, live(cell));
-    return __real_cnode_decode_delete(cell);
+    return ANSWER(__real_cnode_decode_delete(cell));
 }
 
 REAL(cnode_commit_delete);
@@ -266,7 +266,7 @@ REAL(frame_decode_carve);
 err_t __wrap_frame_decode_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32_t dst)
 {
     REQUIRE(, live(frame) && live(dst) && epoch_cpus <= BH_MAX_CPUS);
-    return __real_frame_decode_carve(frame, offset, pages, dst);
+    return ANSWER(__real_frame_decode_carve(frame, offset, pages, dst));
 }
 
 REAL(frame_commit_carve);
@@ -286,7 +286,7 @@ REAL(frame_decode_attach);
 err_t __wrap_frame_decode_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_t dst)
 {
     REQUIRE(, live(frame) && live(space) && live(dst) && epoch_cpus <= BH_MAX_CPUS);
-    return __real_frame_decode_attach(frame, space, mask, dst);
+    return ANSWER(__real_frame_decode_attach(frame, space, mask, dst));
 }
 
 REAL(frame_commit_attach);
@@ -386,12 +386,16 @@ REAL(untyped_decode_retype);
 err_t __wrap_untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint64_t count,
                                    uint32_t dst, uint32_t dst_avail, struct retype_plan *p)
 {
+    err_t e;
+
     REQUIRE(, live(ut));
     REQUIRE_AS(room,
                "0 < dst && dst + dst_avail <= POOL_CELLS && "
                "\\forall integer k; dst <= k < dst + dst_avail ==> live(k)",
                0 < dst && (integer)dst + dst_avail <= POOL_CELLS && all_live(dst, dst_avail));
-    return __real_untyped_decode_retype(ut, type, size_bits, count, dst, dst_avail, p);
+    e = __real_untyped_decode_retype(ut, type, size_bits, count, dst, dst_avail, p);
+    if (e != BH_OK) *p = (struct retype_plan){0}; /* not what a stack happens to hold */
+    return ANSWER(e);
 }
 
 REAL(untyped_commit_retype);
@@ -415,7 +419,7 @@ REAL(untyped_decode_scrub);
 err_t __wrap_untyped_decode_scrub(uint32_t ut)
 {
     REQUIRE(, live(ut));
-    return __real_untyped_decode_scrub(ut);
+    return ANSWER(__real_untyped_decode_scrub(ut));
 }
 
 REAL(untyped_scrub_owed);

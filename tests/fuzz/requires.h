@@ -15,6 +15,11 @@
 /** A finding: @function (named as its wrapper) was called and @clause does not hold. */
 _Noreturn void requires_violated(const char *function, const char *clause);
 
+/** What a decode_* has answered; BH_OK where FUZZ_DEAF_TO in the environment names it: glue that
+ *  does not heed its errors, which is to be found out. */
+uint32_t requires_answer(const char *function, uint32_t answer);
+#define ANSWER(e) (err_t) requires_answer(__func__, e)
+
 /** Clause @name (may be nothing) of the contract, word for word: it is C, too. */
 #define REQUIRE(name, ...) REQUIRE_AS(name, #__VA_ARGS__, __VA_ARGS__)
 /** The same for text that is not C, or that numbers without end differ in: @... says it in C. */

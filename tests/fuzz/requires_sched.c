@@ -46,6 +46,12 @@ bool time_ok(struct sc_time t)
            t.vtime <= SC_TIME_MAX && t.consumed <= SC_TIME_MAX;
 }
 
+REAL(sc_decode_configure);
+err_t __wrap_sc_decode_configure(uint64_t floor, uint64_t ceiling, uint64_t period, uint64_t weight)
+{
+    return ANSWER(__real_sc_decode_configure(floor, ceiling, period, weight));
+}
+
 REAL(sc_commit_configure);
 void __wrap_sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t now,
                                 uint64_t vtime)

@@ -9,6 +9,10 @@ FAULTS = ["BREAK_WATERMARK", "BREAK_NTFN_USERS", "BREAK_QUEUE", "BREAK_SC_RETURN
           "BREAK_SAVE_SLOT", "BREAK_COPY_RIGHTS", "BREAK_QUEUED_TWICE", "BREAK_DETACH",
           "BREAK_ATTACH_USERS"]
 FAULT_RUNS = 60000
+# Checks whose errors glue must heed: what core then requires does not hold. (frame_decode_delete and _detach
+# say no more than the checks before them do, or an epoch, which their commit_* do not require.)
+DECODES = ["cnode_decode_copy", "cnode_decode_mint", "cnode_decode_move", "cnode_decode_delete", "frame_decode_carve",
+           "frame_decode_attach", "untyped_decode_retype", "untyped_decode_scrub", "sc_decode_configure"]
 
 
 def make(t, *goals):
@@ -18,9 +22,13 @@ def make(t, *goals):
 
 @case(cost=60, limit=900)
 def seeds(t):
-    """All targets over their seeds; longer runs are `make fuzz`."""
+    """All targets over their seeds; longer runs are `make fuzz`. A kernel deaf to a decode_* is found by the seeds."""
     make(t, "-j2", "fuzz-build")
     t.command("tests/fuzz/run.py", f"--each={SECONDS_EACH}")
+    for decode in DECODES:
+        said = t.command("build/tests/fuzz/bin/invoke", "-runs=0", f"-artifact_prefix={t.dir}/", "build/tests/fuzz/seeds/invoke",
+                         env={"ASAN_OPTIONS": "detect_leaks=0", "FUZZ_DEAF_TO": decode}, ok=(0, 77))
+        check("required of the caller, does not hold" in said, f"glue that does not heed {decode} is not found")
 
 
 @case(cost=400, limit=2400, full=True)
