@@ -7,6 +7,7 @@ Called by run.py and coverage.py.
 import base64
 import glob
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -318,7 +319,66 @@ def drivers():
                                      step("balloon", 0, 6, 4) + step("balloon", 0, 6, 3))
 
 
-GENERATORS = {"virtio": drivers, "monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
+def invocations():
+    """A function that makes one step of the target `invoke`: METHOD(slot, arguments...)."""
+    with open("kernel/include/bulkhead/call.h", encoding="utf-8") as f:
+        methods = re.findall(r"^    X\((\w+), \d+, (\w+), (\w+), (\w+), (\w+), (\w+)\)", f.read(), re.M)
+    number = {m[1]: i for i, m in enumerate(methods)}
+
+    def value(v):
+        return b"\xf8\x86" + struct.pack("<Q", v)
+
+    def invoke(method, slot, *arguments):
+        taken = [a for a in methods[number[method]][2:] if not a.startswith("_")]
+        assert len(arguments) == len(taken), (method, taken)
+        return bytes([0x40, number[method]]) + b"".join(value(v) for v in (slot, *arguments))
+    return invoke
+
+
+# What the target starts with, by slot; those from FREE on are empty.
+OWN_CNODE, DIRTY_FRAMES, ENDPOINT, GUEST, FRAMES, ATTACHED, UNTYPED, FREE = 1, 17, 168, 176, 179, 181, 184, 200
+CAP_FRAME, CAP_CNODE, CAP_GUESTSPACE = 3, 6, 12
+
+
+def lives():
+    """Kernel memory and Frames through their whole life: made, used, given up, cleaned, made again."""
+    invoke = invocations()
+    # The other CPU takes its kick and flushes as it leaves the kernel, this one as it does.
+    some = invoke("untyped_left", UNTYPED)
+    flushed = b"\xe0" + some + b"\xe0" + some[1:] + some
+
+    def clean(untyped, calls=1):  # two epochs, then as many calls as it takes
+        return (invoke("untyped_scrub", untyped) + flushed) * 2 + invoke("untyped_scrub", untyped) * calls
+
+    def retype(cap_type, bits, count):
+        return invoke("untyped_retype", UNTYPED, cap_type | bits << 8, count, OWN_CNODE, FREE)
+
+    cnodes = (retype(CAP_CNODE, 4, 2) + invoke("cnode_copy", FREE, 3, ENDPOINT, 15) +
+              invoke("cnode_mint", OWN_CNODE, FREE + 2, ENDPOINT, 15, 7) +
+              invoke("cnode_move", FREE + 1, 2, FREE + 2) +
+              invoke("cnode_delete", OWN_CNODE, FREE) + invoke("cnode_delete", OWN_CNODE, FREE + 1))
+    space = (retype(CAP_GUESTSPACE, 0, 2) + invoke("frame_attach", FRAMES, FREE, 7, OWN_CNODE, FREE + 1) +
+             invoke("attach_map", FREE + 1, 0x1000, 1, 1) + invoke("cnode_delete", OWN_CNODE, FREE + 1) +
+             invoke("cnode_delete", OWN_CNODE, FREE))
+    yield "life_cells", b"\0" + cnodes + clean(UNTYPED) + cnodes + clean(UNTYPED) + space + clean(UNTYPED) + cnodes
+    yield "life_revoked", b"\0" + retype(CAP_CNODE, 4, 2) + invoke("cnode_revoke", OWN_CNODE, UNTYPED) * 3 + clean(UNTYPED) + space
+    carved = b"".join(invoke("frame_carve", FRAMES, at, 2, OWN_CNODE, FREE + at) for at in (0, 4))
+    gone = b"".join(invoke("cnode_delete", OWN_CNODE, FREE + at) for at in (0, 4))
+    yield "life_frames", (b"\0" + invoke("attach_map", ATTACHED, 0x40000000, 3, 2) +
+                          invoke("cnode_delete", OWN_CNODE, ATTACHED) + flushed + carved + gone + carved +
+                          invoke("cnode_revoke", OWN_CNODE, FRAMES) +
+                          invoke("frame_attach", FRAMES, GUEST, 7, OWN_CNODE, FREE) +
+                          invoke("attach_map", FREE, 0x5000, 3, 4) + invoke("attach_unmap", FREE, 0x5000, 2) +
+                          invoke("cnode_delete", OWN_CNODE, FREE) + flushed +
+                          invoke("cnode_delete", OWN_CNODE, FRAMES))
+    # one table for the first (the path to it is there), two for each of the others, until none is left
+    places = [0x40000000 + 0x200000 * 2] + [0x40000000 * i for i in range(1, 10)]
+    yield "life_tables", b"\0" + b"".join(invoke("attach_map", ATTACHED, place, 3, 1) for place in places)
+    yield "life_pages", (b"\0" + clean(DIRTY_FRAMES, calls=2) +
+                         invoke("untyped_retype", DIRTY_FRAMES, CAP_FRAME | 2 << 8, 8, OWN_CNODE, FREE))
+
+
+GENERATORS = {"virtio": drivers, "invoke": lives, "monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
 
 
 def generate(name):

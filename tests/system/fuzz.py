@@ -7,7 +7,7 @@ SECONDS_EACH = 1
 # Test-only switches of the kernel whose faults the target `invoke` sees.
 FAULTS = ["BREAK_WATERMARK", "BREAK_NTFN_USERS", "BREAK_QUEUE", "BREAK_SC_RETURN", "BREAK_WAITER",
           "BREAK_SAVE_SLOT", "BREAK_COPY_RIGHTS", "BREAK_QUEUED_TWICE", "BREAK_DETACH",
-          "BREAK_ATTACH_USERS"]
+          "BREAK_ATTACH_USERS", "BREAK_TABLE_COUNT"]
 FAULT_RUNS = 60000
 # Checks whose errors glue must heed: what core then requires does not hold. (frame_decode_delete and _detach
 # say no more than the checks before them do, or an epoch, which their commit_* do not require.)
