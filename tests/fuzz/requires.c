@@ -8,11 +8,12 @@
  * cell_live, ext_from and pt_* are the ghost state of the proofs, changed where kernel/core's ghost
  * code changes it. Cells of a CNode that goes and tables of a space that comes or goes are no
  * matter of the core, which has no such ghost code: what the glue promises there (ASSUME) is
- * checked too.
+ * checked too, and that it holds the kernel lock.
  *
- * Not checked here: \valid and \separated, which AddressSanitizer is for; core_ok, tree_ok and
- * pt_ok, which are about all cells and tables. The kernel's own checker looks at those after each
- * step, and pt_ok is looked at on the way of each walk. ext_lo and ext_hi matter to core_ok only.
+ * Not checked here: \valid, which AddressSanitizer is for; \separated (what the glue passes lies on
+ * its stack, or in one object); core_ok, tree_ok and pt_ok, which are about all cells and tables.
+ * The kernel's own checker looks at those after each step, and pt_ok is looked at on the way of
+ * each walk. ext_lo and ext_hi matter to core_ok only.
  *
  * May call: the functions it stands before. Changes nothing of the kernel's.
  */
@@ -107,6 +108,7 @@ void __wrap_cdt_init(void)
 REAL(cdt_parent);
 uint32_t __wrap_cdt_parent(uint32_t x)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(x));
     REQUIRE(in, cells[x].depth > 0);
     return __real_cdt_parent(x);
@@ -115,6 +117,7 @@ uint32_t __wrap_cdt_parent(uint32_t x)
 REAL(cdt_first_leaf);
 uint32_t __wrap_cdt_first_leaf(uint32_t x)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(x));
     return __real_cdt_first_leaf(x);
 }
@@ -124,6 +127,7 @@ uint32_t __wrap_cdt_first_leaf(uint32_t x)
 REAL(cnode_init);
 void __wrap_cnode_init(uint32_t first, uint32_t count)
 {
+    ASSUME_LOCKED();
     REQUIRE_AS(range, "first + count <= POOL_CELLS", (integer)first + count <= POOL_CELLS);
     REQUIRE_AS(fresh,
                "\\forall integer k; first <= k < first + count ==> "
@@ -136,6 +140,7 @@ REAL(cnode_commit_new);
 void __wrap_cnode_commit_new(uint32_t parent, uint32_t dst, uint64_t w0, uint64_t badge, uint64_t a,
                              uint64_t b)
 {
+    ASSUME_LOCKED();
     REQUIRE(index, live(parent) && live(dst) && dst != 0);
     REQUIRE(parent_in, parent == 0 || !empty(parent));
     REQUIRE(limit, cells[parent].depth < CDT_DEPTH_MAX);
@@ -148,6 +153,7 @@ void __wrap_cnode_commit_new(uint32_t parent, uint32_t dst, uint64_t w0, uint64_
 REAL(cnode_decode_copy);
 err_t __wrap_cnode_decode_copy(uint32_t src, uint32_t dst, uint32_t rights)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(src) && live(dst));
     return ANSWER(__real_cnode_decode_copy(src, dst, rights));
 }
@@ -155,6 +161,7 @@ err_t __wrap_cnode_decode_copy(uint32_t src, uint32_t dst, uint32_t rights)
 REAL(cnode_decode_mint);
 err_t __wrap_cnode_decode_mint(uint32_t src, uint32_t dst, uint32_t rights)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(src) && live(dst));
     return ANSWER(__real_cnode_decode_mint(src, dst, rights));
 }
@@ -163,6 +170,7 @@ REAL(cnode_commit_copy);
 void __wrap_cnode_commit_copy(uint32_t src, uint32_t dst, uint32_t rights, uint64_t badge,
                               uint32_t set_badge)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(src) && live(dst) && dst != 0);
     REQUIRE(decoded, rights <= BH_RIGHTS_ALL && t_copies(c_type(cells[src].w0)) &&
                          cells[src].depth < CDT_DEPTH_MAX && empty(dst));
@@ -172,6 +180,7 @@ void __wrap_cnode_commit_copy(uint32_t src, uint32_t dst, uint32_t rights, uint6
 REAL(cnode_decode_move);
 err_t __wrap_cnode_decode_move(uint32_t src, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(src) && live(dst));
     return ANSWER(__real_cnode_decode_move(src, dst));
 }
@@ -179,6 +188,7 @@ err_t __wrap_cnode_decode_move(uint32_t src, uint32_t dst)
 REAL(cnode_commit_move);
 void __wrap_cnode_commit_move(uint32_t src, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(src) && live(dst) && dst != 0);
     REQUIRE(decoded, !empty(src) && empty(dst));
     __real_cnode_commit_move(src, dst);
@@ -191,6 +201,7 @@ void __wrap_cnode_commit_move(uint32_t src, uint32_t dst)
 REAL(cnode_decode_delete);
 err_t __wrap_cnode_decode_delete(uint32_t cell)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(cell));
     return ANSWER(__real_cnode_decode_delete(cell));
 }
@@ -200,6 +211,7 @@ void __wrap_cnode_commit_delete(uint32_t cell)
 {
     integer first = 0, count = 0;
 
+    ASSUME_LOCKED();
     REQUIRE(, live(cell));
     REQUIRE(decoded, !empty(cell) && childless(cell));
     REQUIRE(nothing_from, none_from(cell));
@@ -219,6 +231,7 @@ void __wrap_cnode_commit_delete(uint32_t cell)
 REAL(cnode_commit_freeze);
 void __wrap_cnode_commit_freeze(uint32_t cell)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(cell));
     __real_cnode_commit_freeze(cell);
 }
@@ -226,6 +239,7 @@ void __wrap_cnode_commit_freeze(uint32_t cell)
 REAL(cnode_commit_thaw);
 void __wrap_cnode_commit_thaw(uint32_t cell)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(cell));
     __real_cnode_commit_thaw(cell);
 }
@@ -235,6 +249,7 @@ void __wrap_cnode_commit_thaw(uint32_t cell)
 REAL(epoch_charge);
 uint64_t __wrap_epoch_charge(void)
 {
+    ASSUME_LOCKED();
     REQUIRE(clock, epoch_now < 0xffffffffffffffff);
     return __real_epoch_charge();
 }
@@ -265,6 +280,7 @@ static bool carve_state(uint32_t f, integer offset)
 REAL(frame_decode_carve);
 err_t __wrap_frame_decode_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(frame) && live(dst) && epoch_cpus <= BH_MAX_CPUS);
     return ANSWER(__real_frame_decode_carve(frame, offset, pages, dst));
 }
@@ -272,6 +288,7 @@ err_t __wrap_frame_decode_carve(uint32_t frame, uint64_t offset, uint64_t pages,
 REAL(frame_commit_carve);
 void __wrap_frame_commit_carve(uint32_t frame, uint64_t offset, uint64_t pages, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(frame) && live(dst) && dst != 0);
     REQUIRE(decoded, c_type(cells[frame].w0) == BH_CAP_FRAME &&
                          cells[frame].depth < CDT_DEPTH_MAX && carve_range(frame, offset, pages) &&
@@ -285,6 +302,7 @@ void __wrap_frame_commit_carve(uint32_t frame, uint64_t offset, uint64_t pages, 
 REAL(frame_decode_attach);
 err_t __wrap_frame_decode_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(frame) && live(space) && live(dst) && epoch_cpus <= BH_MAX_CPUS);
     return ANSWER(__real_frame_decode_attach(frame, space, mask, dst));
 }
@@ -292,6 +310,7 @@ err_t __wrap_frame_decode_attach(uint32_t frame, uint32_t space, uint32_t mask, 
 REAL(frame_commit_attach);
 void __wrap_frame_commit_attach(uint32_t frame, uint32_t space, uint32_t mask, uint32_t dst)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(frame) && live(space) && live(dst) && dst != 0);
     REQUIRE(decoded, c_type(cells[frame].w0) == BH_CAP_FRAME &&
                          cells[frame].depth < CDT_DEPTH_MAX &&
@@ -303,6 +322,7 @@ void __wrap_frame_commit_attach(uint32_t frame, uint32_t space, uint32_t mask, u
 REAL(frame_decode_detach);
 err_t __wrap_frame_decode_detach(uint32_t attach, uint32_t *frame)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(attach));
     return __real_frame_decode_detach(attach, frame);
 }
@@ -310,6 +330,7 @@ err_t __wrap_frame_decode_detach(uint32_t attach, uint32_t *frame)
 REAL(frame_commit_detach);
 void __wrap_frame_commit_detach(uint32_t attach, uint32_t frame)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(attach) && is_frame(frame));
     REQUIRE(decoded, c_type(cells[attach].w0) == BH_CAP_ATTACH && cells[frame].count > 0);
     REQUIRE(leaf, childless(attach));
@@ -321,6 +342,7 @@ void __wrap_frame_commit_detach(uint32_t attach, uint32_t frame)
 REAL(frame_decode_delete);
 err_t __wrap_frame_decode_delete(uint32_t frame)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(frame) && epoch_cpus <= BH_MAX_CPUS);
     return __real_frame_decode_delete(frame);
 }
@@ -328,6 +350,7 @@ err_t __wrap_frame_decode_delete(uint32_t frame)
 REAL(frame_commit_delete);
 void __wrap_frame_commit_delete(uint32_t frame)
 {
+    ASSUME_LOCKED();
     REQUIRE(, is_frame(frame));
     REQUIRE(decoded, childless(frame) && cells[frame].count == 0);
     REQUIRE(nothing_from, none_from(frame));
@@ -388,6 +411,7 @@ err_t __wrap_untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bit
 {
     err_t e;
 
+    ASSUME_LOCKED();
     REQUIRE(, live(ut));
     REQUIRE_AS(room,
                "0 < dst && dst + dst_avail <= POOL_CELLS && "
@@ -403,6 +427,7 @@ void __wrap_untyped_commit_retype(const struct retype_plan *p)
 {
     const struct retype_plan q = *p;
 
+    ASSUME_LOCKED();
     REQUIRE(decoded, plan_place(*p) && plan_extent(*p) && plan_shape(*p));
     __real_untyped_commit_retype(p);
     for (uint32_t i = 0; i < q.count; i++) ext_from[q.dst + i] = q.ut;
@@ -411,6 +436,7 @@ void __wrap_untyped_commit_retype(const struct retype_plan *p)
 REAL(untyped_left);
 uint64_t __wrap_untyped_left(uint32_t ut)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut) && t_untyped(c_type(cells[ut].w0)));
     return __real_untyped_left(ut);
 }
@@ -418,6 +444,7 @@ uint64_t __wrap_untyped_left(uint32_t ut)
 REAL(untyped_decode_scrub);
 err_t __wrap_untyped_decode_scrub(uint32_t ut)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut));
     return ANSWER(__real_untyped_decode_scrub(ut));
 }
@@ -425,6 +452,7 @@ err_t __wrap_untyped_decode_scrub(uint32_t ut)
 REAL(untyped_scrub_owed);
 uint32_t __wrap_untyped_scrub_owed(uint32_t ut)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut));
     return __real_untyped_scrub_owed(ut);
 }
@@ -432,6 +460,7 @@ uint32_t __wrap_untyped_scrub_owed(uint32_t ut)
 REAL(untyped_commit_charge);
 void __wrap_untyped_commit_charge(uint32_t ut)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut) && t_untyped(c_type(cells[ut].w0)));
     REQUIRE(clock, epoch_now < 0xffffffffffffffff);
     __real_untyped_commit_charge(ut);
@@ -440,6 +469,7 @@ void __wrap_untyped_commit_charge(uint32_t ut)
 REAL(untyped_scrub_count);
 uint64_t __wrap_untyped_scrub_count(uint32_t ut, uint64_t max)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut));
     return __real_untyped_scrub_count(ut, max);
 }
@@ -447,6 +477,7 @@ uint64_t __wrap_untyped_scrub_count(uint32_t ut, uint64_t max)
 REAL(untyped_scrub_first);
 uint64_t __wrap_untyped_scrub_first(uint32_t ut, uint64_t n)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut) && t_untyped(c_type(cells[ut].w0)));
     REQUIRE(counted, n <= cells[ut].c);
     ASSUME("no live cell and no table in what is scrubbed",
@@ -457,6 +488,7 @@ uint64_t __wrap_untyped_scrub_first(uint32_t ut, uint64_t n)
 REAL(untyped_commit_scrubbed);
 void __wrap_untyped_commit_scrubbed(uint32_t ut, uint64_t n)
 {
+    ASSUME_LOCKED();
     REQUIRE(, live(ut) && t_untyped(c_type(cells[ut].w0)));
     REQUIRE(counted, n <= cells[ut].c);
     REQUIRE(decoded, childless(ut));

@@ -34,6 +34,11 @@ uint32_t requires_answer(const char *function, uint32_t answer);
         if (!(__VA_ARGS__)) requires_violated(__func__, text);                                     \
     } while (0)
 
+/** Core works under the kernel lock. At boot, where nobody is current yet, there is no one else. */
+#define ASSUME_LOCKED()                                                                            \
+    ASSUME("the kernel lock is held",                                                              \
+           kernel_lock.next != kernel_lock.serving || percpu()->current == NULL)
+
 /** The function that calls from other files mean: only requires*.c call it by that name. */
 #define REAL(name) extern __typeof__(name) __real_##name
 

@@ -106,6 +106,7 @@ static void hang(uint32_t c, uint32_t level, uint32_t own, uint32_t up, uint32_t
 REAL(ptab_walk);
 struct ptab_walk __wrap_ptab_walk(uint32_t root, uint64_t vpn, uint32_t level)
 {
+    ASSUME_LOCKED();
     REQUIRE(, pool_pfn <= PFN_MAX);
     REQUIRE(page, own_page(root, vpn));
     REQUIRE_AS(level, "1 <= level <= 4", 1 <= level && level <= 4);
@@ -118,6 +119,7 @@ void __wrap_ptab_put(struct ptab_walk w, uint64_t vpn, uint64_t e)
 {
     integer root = root_of(w.table);
 
+    ASSUME_LOCKED();
     REQUIRE(, own_page(root, vpn));
     REQUIRE(walked, w.table == stop(root, vpn) && w.level == pt_level[w.table]);
     REQUIRE(leaf, !e_down(e, w.level));
@@ -130,6 +132,7 @@ struct ptab_walk __wrap_ptab_link(struct ptab_walk w, uint64_t vpn, uint32_t tab
     integer root = root_of(w.table);
     struct ptab_walk further;
 
+    ASSUME_LOCKED();
     REQUIRE(, own_page(root, vpn));
     REQUIRE_AS(walked, "w.table == stop(root, vpn) && w.level == pt_level[w.table] >= 2",
                w.table == stop(root, vpn) && w.level == pt_level[w.table] && w.level >= 2);
@@ -144,6 +147,7 @@ struct ptab_walk __wrap_ptab_link(struct ptab_walk w, uint64_t vpn, uint32_t tab
 REAL(ptab_clear_extent);
 uint32_t __wrap_ptab_clear_extent(uint32_t table, uint64_t pfn, uint64_t pages)
 {
+    ASSUME_LOCKED();
     REQUIRE(, is_table(table));
     REQUIRE_AS(extent, "pfn + pages <= PFN_MAX", (integer)pfn + pages <= PFN_MAX);
     REQUIRE_AS(leaves,
