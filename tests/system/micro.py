@@ -86,7 +86,8 @@ def micro(t, guest, words="", cpus=(1, 1), **settings):
     result = run_guest(t, f"build/tests/guests/{guest}.elf", append=append, mem=64, timeout=240,
                        icount=True, cpus=cpus[0], host_cpus=cpus[1], **settings)
     check("taking it back" not in result.log, "not all of the VM's memory comes back", result)
-    causes_its_exits(t, guest, result)
+    if t.name == f"micro.{guest}@{t.emu}":  # other CPUs or words: other exits, maybe
+        causes_its_exits(t, guest, result)
     if guest in ENDS_ABRUPTLY:
         check("BH-EXPECT" in result.console, "the guest has not reached its point", result)
         check(result.status not in (PASS, FAIL, SKIP, 124, 125), "the VM did not end as it should", result)
