@@ -32,6 +32,35 @@ def linux_goes_on(t):
     check("BH-FAIL" not in result.console, "nothing noticed", result)
 
 
+RESTORES = 6
+
+
+@case(("qemu",), cost=60, limit=600, full=True)
+def channel(t):
+    """A guest that asks root all the time, by its control channel, saved and restored: a question in the middle of
+    which it was saved is lost, and it is told so; all others are answered."""
+    vm = dict(LINUX, initrd="initrd-bhctl.cpio", append="console=ttyS0 quiet", may=("work: watch",), **{"save-mib": 140})
+    chance = random.Random(1)
+
+    def answered(more):
+        for _ in range(more):
+            text = system.console.decode("utf-8", "replace")
+            check(system.expect(rf"(?s)\A.{{{len(text)}}}.*?ask \d+\.\r", 150), "it asks, and is answered")
+
+    with start_vms(t, {"work": vm}, icount=True, timeout=550) as system:
+        check(system.expect("/ # ", 200), "a shell")
+        system.send(b"i=0; while i=$((i+1)); do bhctl list >/tmp/l 2>&1 && echo ask $i. || cat /tmp/l; done\r")
+        for _ in range(RESTORES):
+            answered(2)
+            system.step(chance.random() / 20)
+            ask(system, "save", "work", seconds=100)
+            bhctl(system, "restore", "work", seconds=100)
+        answered(3)
+        errors = re.findall(rb"bhctl: [^\r\n]*", system.console)
+        print(system.console[-1500:].decode("utf-8", "replace"))
+    check(len(errors) <= RESTORES and set(errors) <= {b"bhctl: no answer within 30 s"}, errors)
+
+
 @case(("qemu",), cost=20, limit=300)
 def refused(t):
     """What cannot be saved or restored, in words."""
