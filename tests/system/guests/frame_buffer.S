@@ -9,26 +9,10 @@
 #define COM1    0x3f8
 #define RESET   0xcf9
 
-.code16
-.globl _start
-_start:
-    ljmp $0, $begin
-begin:
-    cli
-    xorw %ax, %ax
-    movw %ax, %ds
-    lgdtl gdtr
-    movl %cr0, %eax
-    orb $1, %al
-    movl %eax, %cr0
-    ljmpl $8, $flat
+#include "sector.inc"
 
-.code32
-flat:
-    movw $16, %ax
-    movw %ax, %ds
-    movw %ax, %ss
-    movl $0x7000, %esp
+    sector_start
+    sector_flat gdtr
     movw $0xcf8, %dx
     movl $BAR0, %eax
     outl %eax, %dx

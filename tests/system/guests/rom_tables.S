@@ -12,14 +12,9 @@
 #define COM1        0x3f8
 #define RESET       0xcf9
 
-.code16
-.globl _start
-_start:
-    ljmp $0, $begin
-begin:
-    cli
-    xorw %ax, %ax
-    movw %ax, %ds
+#include "sector.inc"
+
+    sector_start
     movb $READ_WRITE, %bl
     call pam
     movw $TABLE >> 4, %ax
@@ -30,28 +25,7 @@ begin:
     rep movsl
     movb $READ_ONLY, %bl
     call pam
-    lgdtl gdtr
-    movl %cr0, %eax
-    orb $1, %al
-    movl %eax, %cr0
-    ljmpl $8, $flat
-
-pam:
-    movw $0xcf8, %dx
-    movl $PAM3, %eax
-    outl %eax, %dx
-    movw $0xcff, %dx
-    movb %bl, %al
-    outb %al, %dx
-    ret
-
-.code32
-flat:
-    movw $16, %ax
-    movw %ax, %ss
-    movw %ax, %ds
-    movw %ax, %es
-    movl $0x7000, %esp
+    sector_flat gdtr
     call say
     movw $24, %ax
     ltr %ax
@@ -79,6 +53,17 @@ flat:
     outb %al, %dx
     hlt
 
+.code16
+pam:
+    movw $0xcf8, %dx
+    movl $PAM3, %eax
+    outl %eax, %dx
+    movw $0xcff, %dx
+    movb %bl, %al
+    outb %al, %dx
+    ret
+
+.code32
 say:
     movb $'Y', %al
 say_it:

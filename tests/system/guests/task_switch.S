@@ -7,16 +7,9 @@
 #define STACK 0x7000
 #define TSS   0x6000 /* of the new task; the old one is saved 0x100 further on */
 
-.code16
-.globl _start
-_start:
-    ljmp $0, $begin
-begin:
-    cli
-    xorw %ax, %ax
-    movw %ax, %ds
-    movw %ax, %es
-    cld
+#include "sector.inc"
+
+    sector_start
     movw $TSS, %di
     movw $0x200 / 4, %cx
     xorl %eax, %eax
@@ -28,18 +21,7 @@ begin:
     movl $8, TSS + 0x4c     /* CS */
     movl $16, TSS + 0x50    /* SS */
     movl $16, TSS + 0x54    /* DS */
-    lgdtl gdtr
-    movl %cr0, %eax
-    orb $1, %al
-    movl %eax, %cr0
-    ljmpl $8, $flat
-
-.code32
-flat:
-    movw $16, %ax
-    movw %ax, %ss
-    movw %ax, %ds
-    movl $STACK, %esp
+    sector_flat gdtr
     movw $24, %ax
     ltr %ax
     movw $COM1, %dx
