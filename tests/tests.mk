@@ -2,7 +2,6 @@
 # and bench and prove as far as their own fragments do not.
 
 EMU ?= auto
-MANIFEST ?= guests/demo.dts
 ROOT_BIN ?= build/vmm/root.bin
 MONITOR ?= build/vmm/monitor
 BHMANIFEST ?= build/policy/bhmanifest
@@ -22,11 +21,16 @@ RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='
     --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline=$(call quoted,$(CMDLINE)) \
     --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)
 # Our own images are built when they are what runs.
-RUN_IMAGES = $(if $(GUEST)$(FIRMWARE),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter guests/%,$(MANIFEST)),guests-linux))
+RUN_IMAGES = $(if $(GUEST)$(FIRMWARE),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter guests/%,$(or $(MANIFEST),guests/demo.dts)),guests-linux))
 
 # make reports any failed recipe as 2; a run's exit status is the guest's, so it is kept in a file
 # and make ends with it through a loaded function (tests/lib/make_exit.c).
 ifneq ($(filter run,$(GOALS)),)
+RUN_KNOWS := APPEND CC CDROM CMDLINE CPUS CPU_MODEL DISK DISKBUS EMU FIRMWARE GUEST HOST_CPUS HOST_MEM ICOUNT \
+    INITRD INSTALL LOG MANIFEST MEM NET SCREEN TIMEOUT V
+RUN_GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(filter-out $(RUN_KNOWS),$(RUN_GIVEN)),$(error $(name): 'make run' has no such variable; it has \
+    $(RUN_KNOWS)))
 -load build/make_exit.so(make_exit_gmk_setup)
 endif
 # Whole or not there: another `make run` may load it meanwhile.

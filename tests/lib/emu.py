@@ -390,12 +390,15 @@ class Emulator:
             self.outcome, self.reason = TIMEOUT, f"timeout after {self.settings.timeout} s"
 
     def _died(self):
-        """Nothing unless a signal has ended the emulator, which no guest can send; else that and its last words."""
-        if self.process.returncode not in (-signal.SIGABRT, -signal.SIGSEGV):
+        """When a signal has ended the emulator, which no guest can send, or QEMU has ended before the system said a
+        word: that and its last words."""
+        code = self.process.returncode
+        signalled = code in (-signal.SIGABRT, -signal.SIGSEGV)
+        if not signalled and (code <= 0 or self.log_size or self.settings.emu != "qemu"):
             return ""
         with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as f:
             words = f.read().strip().rpartition("\n")[2]
-        return f"{DIED} (signal {-self.process.returncode}): {words}"
+        return f"{DIED} (signal {-code}): {words}" if signalled else f"the emulator has not started (status {code}): {words}"
 
     def _drain_screen(self):
         """Keep Bochs' display from blocking; what it says goes to emulator.txt."""

@@ -120,15 +120,36 @@ def read(path):
 FORMATS = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx", b"<<< Oracle": "vdi"}
 
 
+def begin_of(path):
+    """The first bytes of a file that somebody has named."""
+    try:
+        with open(path, "rb") as f:
+            return f.read(16)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+
+
+def file(path):
+    """The path of a file that can be read and has something in it."""
+    if not begin_of(path):
+        raise argparse.ArgumentTypeError(f"{path}: is empty")
+    return path
+
+
+def manifest(path):
+    """The path of a manifest's source."""
+    begin = begin_of(path)
+    if not begin or begin.startswith(b"\xd0\x0d\xfe\xed"):  # Devicetree Specification 0.3, 5.2: of a compiled one
+        raise argparse.ArgumentTypeError(f"{path}: is {'compiled' if begin else 'empty'}, wanted is a manifest's source "
+                                         "(.dts), see docs/MANIFEST.md")
+    return path
+
+
 def raw_image(path):
     """The path of an image that has a disk's bytes and nothing else; none stays none."""
     if not path:
         return path
-    try:
-        with open(path, "rb") as f:
-            begin = f.read(16)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    begin = begin_of(path)
     for magic, name in FORMATS.items():
         if begin.startswith(magic):
             raise argparse.ArgumentTypeError(f"{path}: is a {name} image, wanted is a raw one: "
@@ -234,9 +255,9 @@ def machine_cpus(args):
 
 def main():
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--manifest", default="guests/demo.dts")
-    parser.add_argument("--guest", help="one VM from this image instead of a manifest")
-    parser.add_argument("--initrd")
+    parser.add_argument("--manifest", type=manifest, default="guests/demo.dts")
+    parser.add_argument("--guest", type=file, help="one VM from this image instead of a manifest")
+    parser.add_argument("--initrd", type=file)
     parser.add_argument("--append", default="")
     parser.add_argument("--firmware", choices=["seabios", "ovmf"], help="starts instead of an image")
     parser.add_argument("--firmware-log", action="store_true", help="port 0x402 is on the console")
@@ -259,7 +280,15 @@ def main():
     parser.add_argument("--dry", action="store_true", help="build the boot module and stop")
     parser.add_argument("--dir", help="default: a new build/run/N")
     # Empty values are what make passes for variables nobody set.
-    args = parser.parse_args([a for a in sys.argv[1:] if not re.fullmatch(r"--[a-z-]+=", a)])
+    given = [a for a in sys.argv[1:] if not re.fullmatch(r"--[a-z-]+=", a)]
+    args = parser.parse_args(given)
+    names = {re.match(r"--([a-z-]+)", a)[1].replace("-", "_") for a in given if a.startswith("--")}
+    if (args.guest or args.firmware) and "manifest" in names:
+        parser.error("argument --manifest: it names all of its VMs; leave out GUEST and FIRMWARE, or MANIFEST")
+    for name in VM_OPTIONS if not (args.guest or args.firmware) else ():
+        if name in names:
+            parser.error(f"argument --{name.replace('_', '-')}: is for the one VM of GUEST=image or FIRMWARE=...; "
+                         "the VMs of a manifest have what stands there")
 
     directory = args.dir or emu.new_run_directory()
     os.makedirs(directory, exist_ok=True)
@@ -268,8 +297,6 @@ def main():
             vm = {name: getattr(args, name) for name in VM_OPTIONS}
             system = one_vm(directory, args.guest, **vm)
         else:
-            if not os.path.exists(args.manifest):
-                raise Unusable(f"{args.manifest}: no such manifest")
             system = System(directory, args.manifest, {})
     except Unusable as error:
         print(error, file=sys.stderr)

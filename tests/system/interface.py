@@ -78,8 +78,32 @@ def bad_image(t):
 
 @case(cost=3)
 def missing_image(t):
-    status, _, err = make_run("GUEST=/nowhere/kernel")
-    check(status == 2 and "/nowhere/kernel" in err, "status 2, and the file is named")
+    for name in "GUEST", "INITRD", "MANIFEST", "DISK":
+        status, _, err = make_run(f"{name}=/nowhere/it")
+        check(status == 2 and f"{name}: /nowhere/it: No such file" in err, "status 2, and the file is named")
+
+
+@case(cost=5)
+def contradictions(t):
+    """What would be ignored is refused: one VM and a manifest, a VM's properties without it, a variable that is none."""
+    for given, said in (("MANIFEST=guests/demo.dts GUEST=README.md", "MANIFEST: it names all of its VMs"),
+                        ("MANIFEST=guests/demo.dts MEM=64M", "MEM: is for the one VM"),
+                        ("CPUS=2", "CPUS: is for the one VM"), ("GUST=README.md", "GUST: 'make run' has no such"),
+                        ("MANIFEST=docs", "MANIFEST: docs: Is a directory")):
+        status, _, err = make_run(*given.split())
+        check(status == 2 and said in err, f"{given}: status 2, and why")
+    path = os.path.join(t.new_dir(), "my.dtb")
+    with open(path, "wb") as f:
+        f.write(b"\xd0\x0d\xfe\xed")
+    status, _, err = make_run(f"MANIFEST={path}")
+    check(status == 2 and "is compiled, wanted is a manifest's source" in err, "status 2, and what is wanted")
+
+
+@case(("qemu",), cost=3)
+def too_large(t):
+    """More memory than the emulator gets: its own words."""
+    status, _, err = make_run(f"GUEST={GUESTS}/hello.elf", "EMU=qemu", "HOST_MEM=100000G", "TIMEOUT=20")
+    check(status == 125 and "the emulator has not started" in err, "status 125, and why")
 
 
 @case(cost=3)
@@ -94,11 +118,16 @@ def wrong_format(t):
 
 @case(("qemu",), cost=10)
 def not_started(t):
-    """A VM that root does not start: status 122, and root's reason."""
+    """A VM that root does not start: status 122, and root's reason. An image without a byte is told before."""
     path = os.path.join(t.new_dir(), "nothing.elf")
     with open(path, "wb"):
         pass
     status, _, err = make_run(f"GUEST={path}", "EMU=qemu", "MEM=64M", "TIMEOUT=30")
+    check(status == 2 and f"GUEST: {path}: is empty" in err, "status 2, and the reason")
+    manifest = os.path.join(os.path.dirname(path), "nothing.dts")
+    with open(manifest, "w", encoding="utf-8") as f:
+        f.write(manifest_source({"guest": {"memory-mib": 64, "kernel": "nothing.elf"}}))
+    status, _, err = make_run(f"MANIFEST={manifest}", "EMU=qemu", "TIMEOUT=30")
     check(status == 122 and re.search(r"^root: vm guest: nothing\.elf: empty", err, re.M), "status 122, and the reason")
 
 
