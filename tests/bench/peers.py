@@ -182,7 +182,11 @@ def initrd():
     return path
 
 
-def outer(name, what, count=0, plugin=None, timeout=600, cpus=1):
+class StoodStill(Exception):
+    """The peer's host did not come to its end, as often as it was started."""
+
+
+def outer(name, what, count=0, plugin=None, timeout=1000, cpus=1):
     """One boot of the peer's host that does `what`, separated by commas; what it said, by section."""
     directory = f"{OUT}/{name}"
     os.makedirs(directory, exist_ok=True)
@@ -195,8 +199,8 @@ def outer(name, what, count=0, plugin=None, timeout=600, cpus=1):
                "-append", f"console=ttyS0 quiet nokaslr peers={what} n={count}"]
     if plugin:
         command += ["-plugin", plugin]
-    for attempt in range(ATTEMPTS):
-        started = [*command, "-rtc", f"{RTC}{attempt + 1}"]
+    for attempt in range(1, ATTEMPTS + 1):
+        started = [*command, "-rtc", f"{RTC}{attempt}"]
         with open(directory + "/command", "w", encoding="utf-8") as f:
             f.write(" ".join(started) + "\n")
         try:
@@ -206,9 +210,9 @@ def outer(name, what, count=0, plugin=None, timeout=600, cpus=1):
             break
         except subprocess.TimeoutExpired:
             # Seen in one of ten runs: the guest inside stood still for ever, nobody knows why.
-            if attempt + 1 == ATTEMPTS:
-                raise
-            print(f"bench-peers: {name}: no end after {timeout} s, once more", file=sys.stderr)
+            print(f"bench-peers: {name}: no end after {timeout} s, attempt {attempt} of {ATTEMPTS}", file=sys.stderr)
+    else:
+        raise StoodStill
     with open(console, encoding="utf-8", errors="replace") as f:
         text = f.read().replace("\r", "")
     sections = dict(re.findall(r"^PEERS begin (\S+)\n(.*?)^PEERS end \1$", text, re.M | re.S))
@@ -320,7 +324,7 @@ def measure_wire(figures, _count):
     """Two Linux VMs, each with a tap device on one bridge; counted by the same plugin."""
     for section, who in FLOWS.items():
         out = f"{OUT}/{section}.count"
-        outer(section, section, plugin=wire_flow.plugin(out))
+        outer(section, section, plugin=wire_flow.plugin(out), timeout=400)
         for row, (host, guest, exits, _) in wire_flow.counts_of(out).items():
             figures.put(row, who, host)
             print(f"bench-peers: {row}: {who}: host {host:,}, guest {guest:,}, exits {exits:,}", file=sys.stderr)
@@ -397,9 +401,14 @@ def main():
     args = parser.parse_args()
     figures = Figures()
     # Kept after each part, so that one that fails (and ends the run) takes no other with it.
+    left = []
     for part in args.part or PARTS:
         began = time.monotonic()
-        PARTS[part](figures, args.count)
+        try:
+            PARTS[part](figures, args.count)
+        except StoodStill:
+            left.append(part)
+            continue
         figures.keep(part)
         print(f"bench-peers: {part}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     for row, measured in figures.rows.items():
@@ -407,6 +416,9 @@ def main():
             print(f"{row:32} {f['value']:>14,} {f.get('max', '-'):>10}  {f['who']}")
     import bench  # here, because it reads the file just written
     bench.picture_of_docs()
+    for part in left:
+        date = figures.measured.get(part, {}).get("date", "no day")
+        print(f"bench-peers: {part}: not measured, its host stood still; the figures of {date} stay")
     print(f"bench-peers: kept in {KEPT}, picture in {bench.PICTURE_OF_DOCS}")
 
 
