@@ -209,7 +209,7 @@ def outer(name, what, count=0, plugin=None, timeout=1000, cpus=1):
                                timeout=timeout, check=True)
             break
         except subprocess.TimeoutExpired:
-            # Seen in one of ten runs: the guest inside stood still for ever, nobody knows why.
+            # In many runs the guests inside stand still for ever, nobody knows why.
             print(f"bench-peers: {name}: no end after {timeout} s, attempt {attempt} of {ATTEMPTS}", file=sys.stderr)
     else:
         raise StoodStill
