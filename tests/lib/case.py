@@ -29,17 +29,18 @@ CASES = {}
 class Case:
     """One function as it is registered; see case()."""
 
-    def __init__(self, function, name, emulators, cost, limit, full, parameters):
+    def __init__(self, function, name, emulators, cost, limit, full, alone, parameters):
         self.function, self.name, self.emulators = function, name, emulators
-        self.cost, self.limit, self.full, self.parameters = cost, limit, full, parameters
+        self.cost, self.limit, self.full, self.alone, self.parameters = cost, limit, full, alone, parameters
 
 
-def case(emulators=(), cost=10, limit=None, full=False, name=None, **parameters):
+def case(emulators=(), cost=10, limit=None, full=False, alone=False, name=None, **parameters):
     """Register a test.
 
     emulators: in which it runs. cost: seconds it takes, roughly; the costly start first. limit:
     seconds after which it counts as hanging (default 6 * cost + 60, without emulators, beside those of
-    others, twice that). full: only in `make test-full`.
+    others, twice that). full: only in `make test-full`. alone: without another emulator beside it, since its own CPUs
+    want all of the host's at the same time, and some would be left alone for minutes.
     name: instead of the function's. Other parameters are passed to the function by name.
     """
     def register(function):
@@ -49,7 +50,8 @@ def case(emulators=(), cost=10, limit=None, full=False, name=None, **parameters)
             key = full_name + (f"@{emulator}" if emulator else "")
             if key in CASES:
                 raise ValueError(f"two tests are called {key}")
-            CASES[key] = Case(function, key, emulator, cost, limit or (6 * cost + 60) * (1 if emulator else 2), full, parameters)
+            CASES[key] = Case(function, key, emulator, cost, limit or (6 * cost + 60) * (1 if emulator else 2), full, alone,
+                              parameters)
         return function
     return register
 

@@ -35,8 +35,8 @@ UNIT_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "CMOCKA_MESSAGE_O
 class Job:
     """One test as a process."""
 
-    def __init__(self, name, run, cost, limit):
-        self.name, self.run, self.cost, self.limit = name, run, cost, limit
+    def __init__(self, name, run, cost, limit, alone=False):
+        self.name, self.run, self.cost, self.limit, self.alone = name, run, cost, limit, alone
         self.emulated = "@" in name
         self.pid = None
         self.log = os.path.join(OUT, name + ".log")
@@ -142,19 +142,24 @@ def collect(args):
     if not args.no_system:
         for name, one in load_cases().items():
             if args.full or not one.full:
-                jobs.append(Job(name, lambda one=one: run_case(one), one.cost, one.limit))
+                jobs.append(Job(name, lambda one=one: run_case(one), one.cost, one.limit, one.alone))
     jobs = [job for job in jobs if args.only in job.name]
     return sorted(jobs, key=lambda job: -job.cost)
 
 
 def startable(waiting, running, lanes):
     """The next to start, or None. Emulators wait for their guests' clocks now and then, so with more than one
-    lane a test without one runs beside them."""
-    emulated = sum(job.emulated for job in running)
-    others = len(running) - emulated
+    lane a test without one runs beside them. What wants no other emulator beside it comes when there is none: at
+    the beginning or at the end."""
+    def width(job):
+        return lanes if job.alone else 1
+
+    emulated = sum(width(job) for job in running if job.emulated)
+    others = sum(not job.emulated for job in running)
     due = sum(job.emulated for job in waiting)
+    room = max(lanes > 1, lanes - emulated - due)
     for job in waiting:
-        if job.emulated and emulated < lanes or not job.emulated and others < max(lanes > 1, lanes - emulated - due):
+        if emulated + width(job) <= lanes if job.emulated else others < room:
             return job
     return None
 

@@ -162,7 +162,7 @@ case(("qemu",), cost=300, limit=5000, full=True, name="faults_many", rounds=40)(
 ROUNDS = 8
 
 
-@case(("qemu",), cost=120, limit=900)
+@case(("qemu",), cost=120, limit=900, alone=True)
 def hostile_peer(t):
     """A monitor that sends what nobody should and rewrites its box, started many times, at one wire of a VM:
     the VM goes on, its other wire too; the peer's box cannot be written; memory comes back."""

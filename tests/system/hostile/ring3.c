@@ -30,6 +30,7 @@
 #define STACKS      64u
 #define IMAGE_VA    0x18000000ul
 #define PAGE        4096ul
+#define GIVE_UP_S   60u
 /* In the upper half of the index that root starts a worker with. */
 #define HOSTILE_WORKER_MARK 0x5eed600dul
 
@@ -590,11 +591,14 @@ void make(uint64_t from, uint32_t type, uint32_t bits, uint32_t cpu, uint64_t co
     must("retype", bh_untyped_retype(from, BH_DESC(type, bits, cpu), count, BH_SLOT_CNODE, slot));
 }
 
-/* Call it until it is neither preempted nor waits for other CPUs' flushes: 10 s, for the emulator
- * may leave one of its CPUs alone for long. */
+/* What has not happened by then never will: an emulator with more CPUs than its host leaves one of
+ * them alone for long. */
+static uint64_t give_up_at(void) { return rt_tsc() + info()->tsc_khz * 1000ull * GIVE_UP_S; }
+
+/* Call it until it is neither preempted nor waits for other CPUs' flushes. */
 void again(const char *what, struct bh_result (*call)(uint64_t, uint64_t), uint64_t a, uint64_t b)
 {
-    uint64_t give_up = rt_tsc() + info()->tsc_khz * 10000ull;
+    uint64_t give_up = give_up_at();
     struct bh_result r;
 
     do r = call(a, b);
@@ -628,14 +632,14 @@ static struct bh_result on_cpu(uint64_t cpu, uint64_t cap, uint64_t method, uint
                                uint64_t a1, uint64_t a2, uint64_t a3)
 {
     struct errand *e = &errands[cpu];
-    uint64_t give_up = rt_tsc() + info()->tsc_khz * 10000ull;
+    uint64_t give_up = give_up_at();
 
     if (cpu == 0) return bh_invoke(cap, method, a0, a1, a2, a3);
     *e = (struct errand){cap, method, {a0, a1, a2, a3}, {0, 0}, e->asked, e->done};
     __atomic_store_n(&e->asked, e->asked + 1, __ATOMIC_RELEASE);
     (void)bh_signal(S_AGENT_CALL + cpu);
     while (__atomic_load_n(&e->done, __ATOMIC_ACQUIRE) != e->asked) {
-        if (rt_tsc() > give_up) fail("CPU %lu does not answer for 10 s", cpu);
+        if (rt_tsc() > give_up) fail("CPU %lu does not answer for %u s", cpu, GIVE_UP_S);
         bh_yield();
     }
     return e->r;
@@ -771,7 +775,7 @@ static void fill(void)
 /* Take the arena down to the last capability; all its memory must come back. */
 static void clear(void)
 {
-    uint64_t left = 1, last = 0, give_up = rt_tsc() + info()->tsc_khz * 10000ull;
+    uint64_t left = 1, last = 0, give_up = give_up_at();
     struct bh_result r = {0, 0};
 
     while (left != 0) {
@@ -868,7 +872,7 @@ static void tend(uint64_t *seen, uint64_t *since, uint32_t running)
 static void run(uint64_t until, uint32_t running, uint32_t reset)
 {
     uint64_t seen[WORKERS_MAX] = {0}, since[WORKERS_MAX] = {0}, next, said = SHARED->ops;
-    uint64_t moved = said, moved_at = rt_tsc(), check_at = 0;
+    uint64_t moved = said, give_up = give_up_at(), check_at = 0;
 
     SHARED->strict = running == 1;
     while (SHARED->ops < until) {
@@ -883,9 +887,8 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
                 check("while workers run");
                 check_at = rt_tsc() + info()->tsc_khz * 4;
             }
-            if (SHARED->ops != moved) moved = SHARED->ops, moved_at = rt_tsc();
-            if (rt_tsc() - moved_at > info()->tsc_khz * 10000ull)
-                fail("no worker has invoked anything for 10 s");
+            if (SHARED->ops != moved) moved = SHARED->ops, give_up = give_up_at();
+            if (rt_tsc() > give_up) fail("no worker has invoked anything for %u s", GIVE_UP_S);
             (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
         }
         SHARED->clearing++;
