@@ -84,7 +84,7 @@ class Result:
     def __init__(self, emulator):
         self.status = emulator.finish()
         self.reason = emulator.reason
-        self.console = NOTE.sub("", emulator.console.decode("utf-8", "replace").replace("\r", ""))
+        self.console = NOTE.sub("", emulator.said().replace("\r", ""))
         self.log = emulator.log()
 
     def audit(self, event):

@@ -40,6 +40,8 @@ IMAGE, STOPPED, PANIC, BROKEN = 122, 123, 70, 121
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
+# Bochs loses what does not fit its UART's 16 bytes: it gets half of them at a time.
+FIFO_HALF, FIFO_DRAINS_S = 8, 0.1
 # UEFI firmware as flash: its code, and the variables of a machine that has booted nothing yet.
 OVMF_CODE, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 PR_SET_PDEATHSIG = 1
@@ -159,9 +161,10 @@ class Relay(threading.Thread):
                 self.client.settimeout(1)
             try:
                 if self.client in ready:
-                    data = self.client.recv(4096)
+                    data = self.client.recv(FIFO_HALF)
                     if data:
                         os.write(self.fd, data)
+                        time.sleep(FIFO_DRAINS_S)
                     else:
                         self._hang_up()
                 if self.fd in ready:
@@ -318,15 +321,14 @@ class Emulator:
     # -- talking -----------------------------------------------------------------------------------
 
     def send(self, data):
-        """Type bytes on COM1; waits while the emulator does not take them. Bochs takes all, and loses
-        what does not fit its UART's 16 bytes: it gets half of them at a time."""
+        """Type bytes on COM1; waits while the emulator does not take them."""
         while data:
             while time.monotonic() < self.send_from:
                 self.step(0.02)
             try:
-                data = data[os.write(self.fd, data[:8] if self.screen >= 0 else data):]
+                data = data[os.write(self.fd, data[:FIFO_HALF] if self.screen >= 0 else data):]
                 if self.screen >= 0:
-                    self.send_from = time.monotonic() + 0.1
+                    self.send_from = time.monotonic() + FIFO_DRAINS_S
             except BlockingIOError:
                 self.step(0.05)
             except OSError:
@@ -409,12 +411,16 @@ class Emulator:
         with open(os.path.join(self.directory, "emulator.txt"), "ab") as f:
             f.write(data)
 
-    def expect(self, pattern, seconds, log=False):
-        """Wait until the console (or the log) matches a regular expression; the match, or None."""
+    def said(self):
+        return self.console.decode("utf-8", "replace")
+
+    def expect(self, pattern, seconds, log=False, since=0):
+        """Wait until the console (or the log), behind its first since characters, matches a regular expression; the
+        match, or None."""
         deadline = time.monotonic() + seconds
         while True:
-            text = self.log() if log else self.console.decode("utf-8", "replace")
-            match = re.search(pattern, text, re.M)
+            text = self.log() if log else self.said()
+            match = re.search(pattern, text[since:], re.M)
             if match or self.outcome is not None or time.monotonic() > deadline:
                 return match
             self.step(0.1)

@@ -37,7 +37,7 @@ def seabios(t, timeout):
     """SeaBIOS shadows itself, reads fw_cfg, and looks for something to boot, on the serial port."""
     with start_guest(t, firmware="seabios", mem=64, screen="none", timeout=timeout, icount=True) as system:
         check(system.expect("No bootable device", timeout), "it finds no disk")
-        said = system.console.decode("utf-8", "replace")
+        said = system.said()
     for words in ("SeaBIOS (version", "Machine UUID", "Booting from Hard Disk"):
         check(words in said, f"'{words}' is in what it says: {said}")
 

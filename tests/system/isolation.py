@@ -71,7 +71,7 @@ def endless_exceptions(t):
         check(system.expect(r"BH-EXPECT endless", 60), "the looper started")
         check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 120, log=True),
               "the worker finished")
-        check("BH-RETURNED" not in system.console.decode("utf-8", "replace"), "the loop is none")
+        check("BH-RETURNED" not in system.said(), "the loop is none")
 
 
 @case(("qemu", "bochs"), cost=15, limit=200)

@@ -1,4 +1,4 @@
-"""Saving and restoring VMs through bhctl."""
+"""Saving and restoring VMs through bhctl, and starting them anew, at any moment."""
 import os
 import random
 import re
@@ -44,8 +44,7 @@ def channel(t):
 
     def answered(more):
         for _ in range(more):
-            text = system.console.decode("utf-8", "replace")
-            check(system.expect(rf"(?s)\A.{{{len(text)}}}.*?ask \d+\.\r", 150), "it asks, and is answered")
+            check(system.expect(r"ask \d+\.\r", 150, since=len(system.said())), "it asks, and is answered")
 
     with start_vms(t, {"work": vm}, icount=True, timeout=550) as system:
         check(system.expect("/ # ", 200), "a shell")
@@ -75,6 +74,26 @@ def refused(t):
 
 
 COUNT = {"kernel": "count.elf", "append": "n=100000", "memory-mib": 16, "save-mib": 4}
+
+
+@case(("bochs",), cost=30, limit=600)
+def goes_on(t):
+    """Saved, gone on with, taken back: what has been counted since is counted again, and nothing left out."""
+    with start_vms(t, {"work": COUNT}, icount=True, timeout=550) as system:
+        check(system.expect(r"COUNT 5\b", 300), "the guest counts")
+        bhctl(system, "save", "work", seconds=300)
+        check(system.expect(r"COUNT \d+\r\n", 100), "goes on after it was saved")
+        system.step(1)
+        bhctl(system, "pause", "work")
+        bhctl(system, "restore", "work", seconds=300)
+        check(system.expect(rf"COUNT {len(counted(system)) + 3}\b", 300), "goes on from what was saved")
+    said = counted(system)
+    back = next(i for i, n in enumerate(said) if n != i + 1)
+    check(5 <= said[back] <= back and said[back:] == list(range(said[back], said[back] + len(said) - back)), said)
+
+
+def counted(system):
+    return [int(n) for n in re.findall(rb"COUNT (\d+)\r", system.console)]
 
 
 def damaged(path, name, change):
@@ -143,13 +162,40 @@ def any_moment(t, vm, images, points, seed, timeout, begins=r"\.digest"):
     check("BH-FAIL" not in result.console, "nothing noticed", result)
 
 
-def virtio_any_moment(t, points, rounds, timeout, cpus=1):
+def reset_any_moment(t, vm, images, points, timeout):
+    """Taken away and started anew at random points between its first instruction and its work with its devices:
+    the next start finds each of them as after power-on, and comes through."""
+    rng = random.Random(points)
+    with start_vms(t, {"work": vm}, images=images, icount=True, timeout=timeout, system={"log": "com2"}) as system:
+        check(system.expect(r'"vm-started"', 100, log=True), "it is started")
+        for point in range(points):
+            begun = len(system.said())
+            if point % 2:
+                check(system.expect("BH-PASS", 300, since=begun), "it works")
+            run_for(system, rng.uniform(0, 3))
+            bhctl(system, "kill", "work", ok=(0, 1))  # it may have come through already
+            bhctl(system, "start", "work")
+        check(system.expect(r"BH-DONE \w+ pass", 300, since=len(system.said())), "comes through in the end")
+    print(system.said())
+    check("BH-FAIL" not in system.said(), "nothing noticed")
+
+
+def virtio_vm(t, rounds, **more):
+    """A VM that works with virtio devices, and the images of its disks."""
     path, digest = virtio.disk(t)
-    vm = {"memory-mib": 96, "save-mib": 120, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio", "cpus": cpus,
-          "network": "loopback", "balloon-mib": 4,
-          "append": f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon=1024 bh.rounds={rounds}",
-          "disks": {"disk": {"image": "disk.img"}}}
-    any_moment(t, vm, {"disk.img": path}, points, seed=cpus, timeout=timeout)
+    append = f"console=ttyS0 quiet bh.test=virtio bh.digest={digest} bh.balloon=1024 bh.rounds={rounds}"
+    return {"memory-mib": 96, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio", "network": "loopback",
+            "balloon-mib": 4, "append": append, **more, "disks": {"disk": {"image": "disk.img"}}}, {"disk.img": path}
+
+
+def virtio_any_moment(t, points, rounds, timeout, cpus=1):
+    vm, images = virtio_vm(t, rounds, cpus=cpus, **{"save-mib": 120})
+    any_moment(t, vm, images, points, seed=cpus, timeout=timeout)
+
+
+def virtio_resets(t, points, timeout):
+    vm, images = virtio_vm(t, rounds=1, cpus=2)
+    reset_any_moment(t, vm, images, points, timeout)
 
 
 def idle_any_moment(t, points, rounds, timeout, cpus=1):
@@ -158,15 +204,26 @@ def idle_any_moment(t, points, rounds, timeout, cpus=1):
     any_moment(t, vm, {}, points, seed=cpus + 8, timeout=timeout, begins=r"boot\.sleep")
 
 
-def sata_any_moment(t, points, rounds, timeout):
+def sata_vm(t, rounds, **more):
+    """A VM that works with a SATA disk and a CD-ROM drive, and their images."""
     build(t, "guests-linux-generic")
     disk, cdrom = sata.images(t)
-    vm = {"memory-mib": 192, "save-mib": 220, "kernel": "vmlinuz-generic", "initrd": "initrd-sata.cpio",
-          "append": f"console=ttyS0 quiet bh.test=sata bh.digest={sata.digest(disk)} bh.cdrom={sata.digest(cdrom)} "
-                    f"bh.rounds={rounds}",
-          "disks": {"disk": {"image": "disk.img", "bus": "ahci"},
-                    "cd": {"image": "cd.iso", "bus": "ahci", "cdrom": True}}}
-    any_moment(t, vm, {"disk.img": disk, "cd.iso": cdrom}, points, seed=7, timeout=timeout)
+    append = (f"console=ttyS0 quiet bh.test=sata bh.digest={sata.digest(disk)} bh.cdrom={sata.digest(cdrom)} "
+              f"bh.rounds={rounds}")
+    return {"memory-mib": 192, "kernel": "vmlinuz-generic", "initrd": "initrd-sata.cpio", "append": append, **more,
+            "disks": {"disk": {"image": "disk.img", "bus": "ahci"},
+                      "cd": {"image": "cd.iso", "bus": "ahci", "cdrom": True}}}, {"disk.img": disk, "cd.iso": cdrom}
+
+
+def sata_any_moment(t, points, rounds, timeout):
+    vm, images = sata_vm(t, rounds, **{"save-mib": 220})
+    any_moment(t, vm, images, points, seed=7, timeout=timeout)
+
+
+def sata_resets(t, points, timeout):
+    """With a screen, and the keyboard and mouse that its driver looks for."""
+    vm, images = sata_vm(t, rounds=1, display="vga")
+    reset_any_moment(t, vm, images, points, timeout)
 
 
 case(("qemu",), cost=60, limit=600, name="virtio_any_moment", points=5, rounds=3, timeout=550)(virtio_any_moment)
@@ -178,3 +235,5 @@ case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=
      timeout=2900)(sata_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="idle_50_moments", points=50, rounds=300,
      timeout=2900)(idle_any_moment)
+case(("qemu",), cost=150, limit=900, full=True, name="virtio_resets", points=20, timeout=850)(virtio_resets)
+case(("qemu",), cost=150, limit=900, full=True, name="sata_resets", points=20, timeout=850)(sata_resets)
