@@ -1,15 +1,16 @@
 # Other images that show the virtual PC at work: Debian's i386 and real-time kernels, Debian's
-# installer, memtest86+. Fetched like the Linux guests (guests.mk), never installed, unmodified.
-# Owns the goals guests-images, guests-i386, guests-rt, guests-installer, guests-memtest, guests-debian.
+# installer, memtest86+, Xen. Fetched like the Linux guests (guests.mk), never installed, unmodified.
+# Owns the goals guests-images, guests-i386, guests-rt, guests-installer, guests-memtest, guests-debian, guests-xen.
 IMAGES_OUT := build/guests/images
 
-.PHONY: guests-images guests-i386 guests-rt guests-installer guests-memtest guests-debian
-guests-images: guests-i386 guests-rt guests-installer guests-memtest guests-debian
+.PHONY: guests-images guests-i386 guests-rt guests-installer guests-memtest guests-debian guests-xen
+guests-images: guests-i386 guests-rt guests-installer guests-memtest guests-debian guests-xen
 guests-i386: $(addprefix $(IMAGES_OUT)/,vmlinuz-686 vmlinuz-686-pae initrd-i386.cpio)
 guests-rt: $(IMAGES_OUT)/vmlinuz-rt $(LINUX_INITRD)
 guests-installer: $(addprefix $(IMAGES_OUT)/,installer-linux installer-initrd.gz)
 guests-memtest: $(IMAGES_OUT)/memtest86+x64.bin
 guests-debian: $(IMAGES_OUT)/debian.img
+guests-xen: $(IMAGES_OUT)/xen $(LINUX_OUT)/vmlinuz-generic $(LINUX_INITRD)
 
 $(eval $(call linux_fetch,686,linux-image-686:i386,'linux-image-*-686'))
 $(eval $(call linux_fetch,686-pae,linux-image-686-pae:i386,'linux-image-*-686-pae'))
@@ -17,6 +18,7 @@ $(eval $(call linux_fetch,busybox-i386,busybox-static:i386))
 $(eval $(call linux_fetch,rt,linux-image-rt-amd64,'linux-image-*-rt-amd64'))
 $(eval $(call linux_fetch,installer,debian-installer-12-netboot-amd64))
 $(eval $(call linux_fetch,memtest,memtest86+))
+$(eval $(call linux_fetch,xen,xen-hypervisor-4.17-amd64))
 
 $(IMAGES_OUT)/vmlinuz-%: $(LINUX_FETCHED)/%/PACKAGE
 	@mkdir -p $(@D)
@@ -51,6 +53,10 @@ $(IMAGES_OUT)/installer-initrd.gz: $(LINUX_FETCHED)/installer-kernel/PACKAGE \
 $(IMAGES_OUT)/memtest86+%: $(LINUX_FETCHED)/memtest/PACKAGE
 	@mkdir -p $(@D)
 	$(Q)cp $(LINUX_FETCHED)/memtest/boot/memtest86+$* $@
+
+$(IMAGES_OUT)/xen: $(LINUX_FETCHED)/xen/PACKAGE
+	@mkdir -p $(@D)
+	$(Q)zcat $(LINUX_FETCHED)/xen/boot/xen-*.gz >$@
 
 # Minutes, and the network.
 $(IMAGES_OUT)/debian.img: guests/debian/mkdisk.sh

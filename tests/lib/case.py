@@ -252,7 +252,7 @@ def ask(emulator, *words, ok=(0,), seconds=120):
     return answer["result"] if "result" in answer else answer["error"]
 
 
-def run_guest(t, guest, **arguments):
+def run_guest(t, guest=None, **arguments):
     """start_guest() to the end."""
     return to_the_end(start_guest(t, guest, **arguments))
 

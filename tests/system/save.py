@@ -227,11 +227,11 @@ def sata_resets(t, points, timeout):
 
 
 case(("qemu",), cost=60, limit=600, name="virtio_any_moment", points=5, rounds=3, timeout=550)(virtio_any_moment)
-case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments", points=50, rounds=20,
+case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments", points=50, rounds=50,
      timeout=2900)(virtio_any_moment)
-case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments_smp", points=50, rounds=20, cpus=2,
+case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments_smp", points=50, rounds=50, cpus=2,
      timeout=2900)(virtio_any_moment)
-case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=50, rounds=20,
+case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=50, rounds=50,
      timeout=2900)(sata_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="idle_50_moments", points=50, rounds=300,
      timeout=2900)(idle_any_moment)
