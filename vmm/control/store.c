@@ -177,4 +177,5 @@ void verb_restore(const struct options *o, int argc, char **argv)
     if (status == BH_WIRE_BAD_FILE)
         die_of(EXIT_REFUSED, link_status_name(status), NULL, "%s: %s", argv[0], text);
     if (status != BH_WIRE_OK) link_refused(status, argv[0]);
+    if (!o->json) printf("%s restored: it goes on from where it was saved\n", argv[0]);
 }

@@ -79,7 +79,9 @@ static bool list_part(void *ctx, const uint8_t *payload, uint32_t bytes)
         printf("%s\n  ", l->count++ ? "," : "");
         print_json(&vm);
     } else {
-        if (l->count++ == 0) printf("%-20s %-8s %4s %12s\n", "NAME", "STATE", "CPUS", "MEMORY");
+        if (l->count++ == 0)
+            printf("%-20s %-8s %4s %12s  %s\n", "NAME", "STATE", "CPUS", "MEMORY",
+                   "LABEL, OR HOW IT ENDED");
         print_line(&vm);
     }
     return true;
@@ -178,5 +180,5 @@ void verb_shutdown(const struct options *o, int argc, char **argv)
     (void)argv;
     link_open(o);
     link_ask(BH_WIRE_SHUTDOWN, NULL, NULL, 0, follow_part, &vm);
-    if (!o->json) printf("all VMs have stopped\n");
+    if (!o->json) printf("all VMs have ended\n");
 }

@@ -12,6 +12,7 @@
 #include "bulkhead/control.h"
 #include "bulkhead/monitor.h"
 #include "bulkhead/pieces.h"
+#include "bulkhead/wire.h"
 #include "images.h"
 #include "manifest.h"
 
@@ -92,7 +93,7 @@ struct vm {
     bool guest_reset;     /* it ended because its guest reset the machine */
     uint64_t started_tsc; /* the last time */
     int status;           /* of an ended VM: what the system may end with */
-    char reason[96];
+    char reason[BH_WIRE_REASON_BYTES];
 };
 
 /** It has a monitor. */

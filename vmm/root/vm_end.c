@@ -50,7 +50,7 @@ static void audit_report(const struct vm *vm, const struct bh_monitor_report *r)
 /* The status the system would end with, as a process's: 0..255. */
 static void end_from_report(struct vm *vm, const struct bh_monitor_report *r)
 {
-    const char *name = vm->config->name;
+    const char *why = r->text[0] ? r->text : end_names[r->kind], *what = " stopped by its monitor";
 
     vm->guest_reset = r->kind == BH_END_RESET;
     vm->crashed =
@@ -59,23 +59,23 @@ static void end_from_report(struct vm *vm, const struct bh_monitor_report *r)
     case BH_END_POWEROFF:
     case BH_END_RESET:
         vm->status = 0;
-        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s: %s", name, end_names[r->kind]);
+        what = "";
         break;
     case BH_END_DEBUG_EXIT:
         vm->status = (int)((r->status << 1 | 1u) & 0xffu);
-        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s: debug exit", name);
+        why = "debug exit";
+        what = "";
         break;
     case BH_END_IMAGE:
         vm->status = STATUS_IMAGE;
-        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s stopped by its monitor: bad image",
-                      name);
+        what = " stopped by its monitor: bad image";
         break;
-    default:
-        vm->status = STATUS_STOPPED;
-        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s stopped by its monitor: %s", name,
-                      end_names[r->kind]);
-        break;
+    default: vm->status = STATUS_STOPPED; break;
     }
+    (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s%s: %s", vm->config->name, what, why);
+    /* It is the monitor's word, and goes to terminals. */
+    for (char *c = vm->reason; *c != '\0'; c++)
+        if (*c < ' ' || *c > '~') *c = '?';
 }
 
 /* What a thread can be asked on its own CPU only. */

@@ -14,7 +14,7 @@
 #include "bulkhead/net_count.h"
 
 #define BH_WIRE_MAGIC         0x6842u /* "Bh" */
-#define BH_WIRE_VERSION       4u
+#define BH_WIRE_VERSION       5u
 #define BH_WIRE_PAYLOAD_BYTES 2048u
 #define BH_WIRE_CRC_BYTES     4u
 #define BH_WIRE_ENQUIRY       0x05u
@@ -81,7 +81,8 @@ enum bh_wire_verb {
                                  part */
 };
 
-#define BH_WIRE_NAME_BYTES 32u
+#define BH_WIRE_NAME_BYTES   32u
+#define BH_WIRE_REASON_BYTES 224u
 
 struct bh_wire_header {
     uint16_t magic;
@@ -114,7 +115,7 @@ struct bh_wire_vm {
     uint32_t restarts;                   /* by the manifest's rule */
     uint32_t left_ms;                    /* of one that is stopping */
     uint32_t reserved;
-    char reason[96]; /* of an ended VM */
+    char reason[BH_WIRE_REASON_BYTES]; /* of an ended VM */
 };
 
 #define BH_WIRE_EXITS 32u
@@ -188,7 +189,7 @@ struct bh_input {
 enum bh_input_kind { BH_INPUT_KEY = 1, BH_INPUT_MOUSE = 2 };
 
 _Static_assert(sizeof(struct bh_wire_header) == 16, "wire");
-_Static_assert(sizeof(struct bh_wire_vm) == 224, "wire");
+_Static_assert(sizeof(struct bh_wire_vm) == 352, "wire");
 _Static_assert(sizeof(struct bh_wire_stats) == 936, "wire");
 _Static_assert(sizeof(struct bh_wire_system) == 56, "wire");
 _Static_assert(sizeof(struct bh_input) == 10, "wire");
