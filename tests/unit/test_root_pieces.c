@@ -31,7 +31,8 @@ static struct bh_pieces shared_pages[VMS];
 static uint8_t kinds[SLOTS]; /* what is in each slot: enum bh_cap_type; 0: nothing */
 static bool dirty[SLOTS];    /* of the untyped in a slot */
 static uint64_t slot_count, calls_left;
-static unsigned signalled;
+static unsigned signalled, scrubbed;
+static bool never_maps; /* something of the monitor's own is there */
 
 uint64_t vm_pieces(const struct manifest_vm *c) { return c->memory_mib / 2u - 1u; }
 bool vm_failed(const struct vm *vm, const char *what, uint64_t err) { return err != BH_OK; }
@@ -81,7 +82,7 @@ uint64_t map(uint64_t attachment, uint64_t va, uint64_t offset, uint64_t pages, 
 {
     assert_int_equal(kinds[attachment], BH_CAP_ATTACH);
     assert_int_equal(va % LARGE_BYTES, 0);
-    return fails() ? BH_ERR_MAPPED : BH_OK;
+    return fails() || never_maps ? BH_ERR_MAPPED : BH_OK;
 }
 
 uint64_t slot_delete(uint64_t slot)
@@ -97,6 +98,7 @@ uint64_t scrub(uint64_t untyped, uint64_t enough)
     assert_int_equal(kinds[untyped], BH_CAP_FUNTYPED);
     assert_int_equal(kinds[untyped + 1], 0);
     dirty[untyped] = false;
+    scrubbed++;
     return BH_OK;
 }
 
@@ -203,6 +205,32 @@ static void what_is_not_there_is_not_given(void **state)
     }
 }
 
+/* A monitor that wants back what it makes impossible to give: at once no more is tried than moved.
+ */
+static void what_cannot_be_given_costs_little(void **state)
+{
+    assert_true(pieces_give_all(&all[0]));
+    for (unsigned i = 1; i <= 10; i++) shared_pages[0].state[i] = BH_PIECE_OFFERED;
+    shared_pages[0].changes++;
+    while (pieces_poll())
+        ;
+    assert_int_equal(all[0].pieces_have, 0);
+    for (unsigned i = 1; i <= 10; i++) shared_pages[0].state[i] = BH_PIECE_WANTED;
+    shared_pages[0].changes++;
+    never_maps = true;
+    scrubbed = 0;
+    (void)pieces_poll();
+    assert_in_range(scrubbed, 1, MOVES_MAX);
+    assert_int_equal(all[0].pieces_have, 0);
+    account();
+    never_maps = false;
+    shared_pages[0].changes++;
+    while (pieces_poll())
+        ;
+    assert_int_equal(all[0].pieces_have, 10);
+    account();
+}
+
 static void monitors_write_what_they_like(void **state)
 {
     srand(4);
@@ -231,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(there_and_back, begin),
         cmocka_unit_test_setup(what_is_not_there_is_not_given, begin),
+        cmocka_unit_test_setup(what_cannot_be_given_costs_little, begin),
         cmocka_unit_test_setup(monitors_write_what_they_like, begin),
     };
 

@@ -198,6 +198,7 @@ static unsigned look(struct vm *vm, unsigned most)
     uint32_t changes = __atomic_load_n(&vm->pieces->changes, __ATOMIC_ACQUIRE);
     unsigned taken = 0, given = 0;
     uint16_t batch[MOVES_MAX];
+    bool stuck = false; /* one could not be given: a try costs as much as a move */
 
     if (changes == vm->pieces_seen && !vm->pieces_left) return 0;
     vm->pieces_seen = changes;
@@ -206,13 +207,14 @@ static unsigned look(struct vm *vm, unsigned most)
         uint8_t state = __atomic_load_n(&vm->pieces->state[i], __ATOMIC_ACQUIRE);
         bool has = *place(vm, i) != NONE;
 
-        if (!(state == BH_PIECE_OFFERED && has) && state != BH_PIECE_WANTED) continue;
+        if (!(state == BH_PIECE_OFFERED && has) && (state != BH_PIECE_WANTED || stuck)) continue;
         if (taken + given == most) {
             vm->pieces_left = true;
             break;
         }
         if (state == BH_PIECE_WANTED) {
-            given += give_back(vm, i);
+            stuck = !give_back(vm, i);
+            given += !stuck;
         } else if (state_swap(vm, i, BH_PIECE_OFFERED, BH_PIECE_GONE)) {
             batch[taken++] = *place(vm, i);
             *place(vm, i) = NONE;
