@@ -15,13 +15,18 @@
 
 static uint64_t after_ms(uint64_t ms) { return rt_tsc() + (uint64_t)info()->tsc_khz * ms; }
 
+/* Who may not kill it leaves it the manifest's time at least. */
 static bool wait_given(const struct control_call *c, uint64_t *ms)
 {
     *ms = 0;
     if (c->in_bytes == 0) return true;
     if (c->in_bytes != sizeof(*ms)) return false;
     memcpy(ms, c->in, sizeof(*ms));
-    return *ms <= MANIFEST_MAX_STOP_S * 1000ull;
+    if (*ms > MANIFEST_MAX_STOP_S * 1000ull) return false;
+    if (*ms < c->vm->config->stop_wait_s * 1000ull &&
+        rights_refuse(c->who, MANIFEST_MAY_KILL, c->vm))
+        *ms = 0;
+    return true;
 }
 
 enum { LIFE_BEGIN, LIFE_GOES_ON, LIFE_END };
@@ -56,7 +61,8 @@ static int started(struct control_call *c)
 
     int status = follow(c, has || at_rest(c->vm), has ? BH_WIRE_OK : BH_WIRE_NOT_STARTED);
 
-    if (status != BH_WIRE_NOT_STARTED) return status;
+    if (status != BH_WIRE_NOT_STARTED || rights_refuse(c->who, MANIFEST_MAY_LIST, c->vm))
+        return status;
     c->out[0] = '\0';
     c->out_bytes =
         (uint32_t)fmt_buf((char *)c->out + 1, BH_WIRE_PAYLOAD_BYTES - 1u, "%s", c->vm->reason) + 2u;
