@@ -98,6 +98,25 @@ static void others_are_not_named(void **state)
     assert_int_equal(why_bytes(MANIFEST_MAY_START | MANIFEST_MAY_LIST), strlen(vm.reason) + 2u);
 }
 
+/* A guest that starts it again at once does not keep the host's verb from its end. */
+static void killed_and_started(void **state)
+{
+    const struct subject who = rights_host(MANIFEST_MAY_ALL);
+    int (*const verbs[])(struct control_call *) = {control_kill, control_stop};
+
+    (void)state;
+    for (unsigned v = 0; v < 2u; v++) {
+        struct control_call c = {.vm = &vm, .who = &who, .out = out};
+        int status = CONTROL_GO_ON;
+
+        vm.state = VM_RUNNING;
+        assert_int_equal(verbs[v](&c), CONTROL_GO_ON);
+        vm.starts++;
+        for (unsigned i = 0; i < 9u && status == CONTROL_GO_ON; i++) status = verbs[v](&c);
+        assert_int_equal(status, BH_WIRE_OK);
+    }
+}
+
 static int map_info(void **state)
 {
     struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
@@ -112,7 +131,8 @@ static int map_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stop_is_no_kill),
-                                       cmocka_unit_test(others_are_not_named)};
+                                       cmocka_unit_test(others_are_not_named),
+                                       cmocka_unit_test(killed_and_started)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

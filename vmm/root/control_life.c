@@ -54,6 +54,12 @@ static bool at_rest(const struct vm *vm)
     return !vm_lives(vm) && vm->state != VM_STARTING && !vm->has_ended;
 }
 
+/* It has ended; whoever may has perhaps started it anew since. */
+static int ended(struct control_call *c)
+{
+    return follow(c, at_rest(c->vm) || c->vm->starts != (uint32_t)c->at, BH_WIRE_OK);
+}
+
 /* It runs, or has run; or it was not to be. */
 static int started(struct control_call *c)
 {
@@ -99,8 +105,9 @@ int control_stop(struct control_call *c)
         uint32_t status = wait_given(c, &ms) ? life_stop(c->vm, ms) : BH_WIRE_BAD_REQUEST;
 
         if (status != BH_WIRE_OK) return (int)status;
+        c->at = c->vm->starts;
     }
-    return follow(c, at_rest(c->vm), BH_WIRE_OK);
+    return ended(c);
 }
 
 int control_kill(struct control_call *c)
@@ -109,8 +116,9 @@ int control_kill(struct control_call *c)
         uint32_t status = life_kill(c->vm);
 
         if (status != BH_WIRE_OK) return (int)status;
+        c->at = c->vm->starts;
     }
-    return follow(c, at_rest(c->vm), BH_WIRE_OK);
+    return ended(c);
 }
 
 /* @return CONTROL_GO_ON until the monitor has answered. */
