@@ -13,21 +13,19 @@ struct edge {
 
 typedef void edge_fn(void *ctx, const struct edge *e);
 
-/* The words for what somebody may do with a VM that has what it takes. */
-static void may_text(char *text, size_t room, uint32_t may, const struct manifest_vm *vm)
+/* The words for these rights, of those that concern VMs, or the system: there none that is of VMs
+ * as well ("life"). */
+static void words_text(char *text, size_t room, uint32_t may, uint32_t of)
 {
     const char *between = "";
 
-    may &= ~(uint32_t)MANIFEST_MAY_SYSTEM;
-    if (vm->display != MANIFEST_DISPLAY_VGA) {
-        may &= ~(uint32_t)(MANIFEST_MAY_SCREENSHOT | MANIFEST_MAY_TYPE);
-    }
-    if (vm->save_mib == 0) {
-        may &= ~(uint32_t)MANIFEST_MAY_STORE;
-    }
+    may &= of;
     text[0] = '\0';
     for (const struct manifest_may_word *w = manifest_may_words; w->word != NULL; w++) {
-        const uint32_t bits = w->bits & ~(uint32_t)MANIFEST_MAY_SYSTEM;
+        const uint32_t bits = w->bits & of;
+        if (of == MANIFEST_MAY_SYSTEM && bits != w->bits) {
+            continue;
+        }
         if (bits != 0 && (may & bits) == bits) {
             const size_t used = strlen(text);
             (void)snprintf(text + used, room - used, "%s%s", between, w->word);
@@ -35,6 +33,18 @@ static void may_text(char *text, size_t room, uint32_t may, const struct manifes
             may &= ~bits;
         }
     }
+}
+
+/* The words for what somebody may do with a VM that has what it takes. */
+static void may_text(char *text, size_t room, uint32_t may, const struct manifest_vm *vm)
+{
+    if (vm->display != MANIFEST_DISPLAY_VGA) {
+        may &= ~(uint32_t)(MANIFEST_MAY_SCREENSHOT | MANIFEST_MAY_TYPE);
+    }
+    if (vm->save_mib == 0) {
+        may &= ~(uint32_t)MANIFEST_MAY_STORE;
+    }
+    words_text(text, room, may, ~(uint32_t)MANIFEST_MAY_SYSTEM);
 }
 
 static void host_edges(const struct manifest *m, const struct manifest_vm *vm, edge_fn *fn,
@@ -51,7 +61,7 @@ static void host_edges(const struct manifest *m, const struct manifest_vm *vm, e
     }
 }
 
-/* Whom a VM may control, by its own control channel. */
+/* Whom a VM may control, by its own control channel; and what of all of them together. */
 static void may_edges(const struct manifest *m, const struct manifest_vm *vm, edge_fn *fn,
                       void *ctx)
 {
@@ -62,6 +72,10 @@ static void may_edges(const struct manifest *m, const struct manifest_vm *vm, ed
         if (text[0] != '\0') {
             fn(ctx, &(struct edge){vm->name, m->vms[i].name, text, false, false, false});
         }
+    }
+    words_text(text, sizeof(text), vm->may_system, MANIFEST_MAY_SYSTEM);
+    if (text[0] != '\0') {
+        fn(ctx, &(struct edge){vm->name, "the system", text, false, false, false});
     }
 }
 

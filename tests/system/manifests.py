@@ -43,7 +43,7 @@ def views(t):
     """What a manifest means, in sentences and as a graph; an error with its line; a rule by its name."""
     source, blob = os.path.join(t.new_dir(), "net.dts"), os.path.join(t.dir, "net.dtb")
     vm = {"memory-mib": 64, "kernel": "k"}
-    text = run.manifest_source({"desktop": dict(vm, after="policy", display="vga"), "policy": dict(vm, restart="always"),
+    text = run.manifest_source({"desktop": dict(vm, after="policy", display="vga"), "policy": dict(vm, restart="always", may=("audit", "shutdown")),
                                 "server": dict(vm, start="manual", disks={"root": {"image": "a.img"}}), "alone": vm},
                                {"inside": ("desktop", "policy"), "outside": ("policy", "server")},
                                {"host-may": ["watch", "screen"]})
@@ -52,7 +52,7 @@ def views(t):
     run.compile_manifest(source, blob)
     drawn = t.command(CHECKER, "graph", blob, "--cpus", "4").splitlines()
     for line in ("COM1 <-> desktop: console", "bhctl -> desktop: watch, screen", "bhctl -> alone: watch",
-                 "server -> a.img: root, only read", "desktop <-> policy: inside", "policy <-> server: outside",
+                 "server -> a.img: root, only read", "desktop <-> policy: inside", "policy <-> server: outside", "policy -> the system: audit, shutdown",
                  "desktop reaches policy, server (through others)", "policy reaches desktop, server",
                  "alone reaches no other VM"):
         check(line in drawn, line)

@@ -178,6 +178,37 @@ static void test_flood(void **state)
     assert_string_equal(port + port_used - 3, "end");
 }
 
+/* A port that takes nothing while many VMs end: each note is whole or left out, and what a VM says
+ * then does not end a sequence of root's or stand behind its mark. */
+static void test_full(void **state)
+{
+    (void)state;
+    for (unsigned length = 0; length < 120u; length++) {
+        char *at;
+
+        begin(2);
+        (void)polled();
+        manifest.vms[1].colour = MANIFEST_COLOUR_RED;
+        all[1].state = VM_CRASHED;
+        memset(all[1].reason, 'x', 100u + length);
+        port_room = 0;
+        for (unsigned i = 0; i < 100u; i++) console_vm_ends(&all[1]);
+        port_room = 16;
+        say_as(0, "6n");
+        (void)polled();
+        for (at = port; strncmp(at, "\r\n--- [k7qd] ", 13) == 0;) {
+            at = strstr(at + 2, " has ended: ");
+            assert_non_null(at);
+            at = strstr(at, " ---\r\n");
+            assert_non_null(at);
+            at += 6;
+        }
+        assert_string_equal(at, "6n");
+        assert_true(port_used > NOTE_BYTES / 2u);
+    }
+    manifest.vms[1].colour = MANIFEST_COLOUR_NONE;
+}
+
 /* VMs without a console are not among them: nothing of theirs is shown, nothing reaches them, and
  * they wait for nobody. */
 static void test_none(void **state)
@@ -219,7 +250,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one),    cmocka_unit_test(test_imitation),
         cmocka_unit_test(test_hidden), cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_flood),  cmocka_unit_test(test_none),
+        cmocka_unit_test(test_flood),  cmocka_unit_test(test_full),
+        cmocka_unit_test(test_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,24 @@ static void never_answered(void **state)
     assert_int_equal(a.status, BH_WIRE_OK);
 }
 
+/* Who asks and goes, again and again, gets no turn before those who wait: the monitor is at work.
+ */
+static void gone(void **state)
+{
+    (void)state;
+    ask(&vm, &me, BH_CONTROL_SAVE, NULL, NULL, 0);
+    ask_forget(&vm, &me);
+    assert_false(ask_free(&vm));
+    pages.reply = pages.request;
+    assert_true(ask_free(&vm));
+    ask(&vm, &me, BH_CONTROL_SAVE, NULL, NULL, 0);
+    ask_forget(&vm, &me);
+    now_us += ANSWER_MS * 1000u;
+    assert_false(ask_free(&vm));
+    now_us++;
+    assert_true(ask_free(&vm));
+}
+
 static int map_info(void **state)
 {
     struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
@@ -98,7 +116,7 @@ static int map_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(its_own_word),
-                                       cmocka_unit_test(never_answered)};
+                                       cmocka_unit_test(never_answered), cmocka_unit_test(gone)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -199,6 +199,22 @@ static void turns(void **state)
     assert_int_equal(status, BH_WIRE_BUSY);
 }
 
+/* While what a guest has asked for waits, root looks no more often than without it. */
+static void waits(void **state)
+{
+    unsigned busy = 0;
+
+    (void)state;
+    begin_as(0, MANIFEST_MAY_TYPE, 0);
+    assert_int_equal(asked(BH_WIRE_TYPE, "browser"), UINT32_MAX);
+    for (unsigned i = 0; i < 1000u; i++) {
+        busy += control_poll();
+        now_us += 300u;
+    }
+    assert_non_null(channels[0].verb);
+    assert_int_equal(busy, 0);
+}
+
 static void its_own_end(void **state)
 {
     (void)state;
@@ -280,7 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rights),      cmocka_unit_test(nobody),
                                        cmocka_unit_test(its_own_end), cmocka_unit_test(turns),
-                                       cmocka_unit_test(flood),       cmocka_unit_test(garbage)};
+                                       cmocka_unit_test(flood),       cmocka_unit_test(garbage),
+                                       cmocka_unit_test(waits)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -14,7 +14,12 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
+/* Time is what cleaning takes. */
+static uint64_t now_tsc, scrub_tsc;
+#define rt_tsc real_rt_tsc
 #include "syscall.h"
+#undef rt_tsc
+#define rt_tsc() now_tsc
 
 static uint64_t room; /* bytes of the one region */
 
@@ -31,7 +36,8 @@ static struct bh_pieces shared_pages[VMS];
 static uint8_t kinds[SLOTS]; /* what is in each slot: enum bh_cap_type; 0: nothing */
 static bool dirty[SLOTS];    /* of the untyped in a slot */
 static uint64_t slot_count, calls_left;
-static unsigned signalled;
+static unsigned signalled, scrubbed;
+static bool never_maps; /* something of the monitor's own is there */
 
 uint64_t vm_pieces(const struct manifest_vm *c) { return c->memory_mib / 2u - 1u; }
 bool vm_failed(const struct vm *vm, const char *what, uint64_t err) { return err != BH_OK; }
@@ -81,7 +87,7 @@ uint64_t map(uint64_t attachment, uint64_t va, uint64_t offset, uint64_t pages, 
 {
     assert_int_equal(kinds[attachment], BH_CAP_ATTACH);
     assert_int_equal(va % LARGE_BYTES, 0);
-    return fails() ? BH_ERR_MAPPED : BH_OK;
+    return fails() || never_maps ? BH_ERR_MAPPED : BH_OK;
 }
 
 uint64_t slot_delete(uint64_t slot)
@@ -97,6 +103,8 @@ uint64_t scrub(uint64_t untyped, uint64_t enough)
     assert_int_equal(kinds[untyped], BH_CAP_FUNTYPED);
     assert_int_equal(kinds[untyped + 1], 0);
     dirty[untyped] = false;
+    scrubbed++;
+    now_tsc += scrub_tsc;
     return BH_OK;
 }
 
@@ -203,6 +211,56 @@ static void what_is_not_there_is_not_given(void **state)
     }
 }
 
+/* A monitor that wants back what it makes impossible to give: at once no more is tried than moved.
+ */
+static void what_cannot_be_given_costs_little(void **state)
+{
+    assert_true(pieces_give_all(&all[0]));
+    for (unsigned i = 1; i <= 10; i++) shared_pages[0].state[i] = BH_PIECE_OFFERED;
+    shared_pages[0].changes++;
+    while (pieces_poll())
+        ;
+    assert_int_equal(all[0].pieces_have, 0);
+    for (unsigned i = 1; i <= 10; i++) shared_pages[0].state[i] = BH_PIECE_WANTED;
+    shared_pages[0].changes++;
+    never_maps = true;
+    scrubbed = 0;
+    (void)pieces_poll();
+    assert_in_range(scrubbed, 1, MOVES_MAX);
+    assert_int_equal(all[0].pieces_have, 0);
+    account();
+    never_maps = false;
+    shared_pages[0].changes++;
+    while (pieces_poll())
+        ;
+    assert_int_equal(all[0].pieces_have, 10);
+    account();
+}
+
+/* Pieces that go and come all the time: most of root's time is for others. */
+static void churn_costs_little(void **state)
+{
+    uint64_t spent = 0;
+
+    assert_true(pieces_give_all(&all[0]));
+    scrub_tsc = 1000;
+    for (unsigned turn = 0; turn < 5000u; turn++) {
+        uint64_t begin_tsc = now_tsc;
+
+        for (unsigned i = 1; i <= 10; i++)
+            shared_pages[0].state[i] =
+                *place(&all[0], i) == NONE ? BH_PIECE_WANTED : BH_PIECE_OFFERED;
+        shared_pages[0].changes++;
+        (void)pieces_poll();
+        spent += now_tsc - begin_tsc;
+        now_tsc += 300;
+    }
+    account();
+    assert_in_range(spent, 1, now_tsc / 4u + 8u * scrub_tsc);
+    scrub_tsc = 0;
+    now_tsc = 1u << 30;
+}
+
 static void monitors_write_what_they_like(void **state)
 {
     srand(4);
@@ -231,6 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(there_and_back, begin),
         cmocka_unit_test_setup(what_is_not_there_is_not_given, begin),
+        cmocka_unit_test_setup(what_cannot_be_given_costs_little, begin),
+        cmocka_unit_test_setup(churn_costs_little, begin),
         cmocka_unit_test_setup(monitors_write_what_they_like, begin),
     };
 

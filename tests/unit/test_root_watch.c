@@ -76,6 +76,33 @@ static void others_are_not_named(void **state)
     assert_string_equal(w->link[1].peer, "secret");
 }
 
+/* Of a VM that one may only end one learns what becomes of it, and not the name of another that is
+ * still there. */
+static void no_more_than_what_becomes_of_it(void **state)
+{
+    const struct manifest_vm guest = {.name = "policy", .may[2] = MANIFEST_MAY_KILL};
+    const struct subject g = rights_guest(&guest), h = rights_host(MANIFEST_MAY_ALL);
+    const struct bh_wire_vm *w = (const struct bh_wire_vm *)(const void *)parts[0];
+    struct control_call c = {.who = &g, .vm = &all[2], .out = parts[0]};
+
+    (void)state;
+    configs[2].memory_mib = 64;
+    all[2] = (struct vm){.number = 2, .state = VM_CRASHED, .config = &configs[2], .status = 123};
+    strcpy(all[2].reason, "vm secret stopped by its monitor: words");
+    control_put_vm(&c, &all[2]);
+    assert_int_equal(c.out_bytes, sizeof(*w));
+    assert_string_equal(w->name, "secret");
+    assert_int_equal(w->state, BH_WIRE_VM_CRASHED);
+    assert_int_equal(w->memory_mib | w->status, 0);
+    assert_string_equal(w->reason, "");
+    assert_string_equal(w->label, "");
+    control_put_vm(&c, &all[0]);
+    assert_string_equal(w->name, "?");
+    c.who = &h;
+    control_put_vm(&c, &all[2]);
+    assert_string_equal(w->reason, all[2].reason);
+}
+
 static int map_info(void **state)
 {
     struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
@@ -89,7 +116,8 @@ static int map_info(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(others_are_not_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(others_are_not_named),
+                                       cmocka_unit_test(no_more_than_what_becomes_of_it)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

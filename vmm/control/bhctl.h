@@ -125,7 +125,8 @@ verb_run verb_manifest;
 /* console.c */
 verb_run verb_console;
 
-/** Is there a NUL in a text of the wire? */
+/** Is there a NUL in a text of the wire, and nothing before it but printable ASCII? It goes to
+ *  terminals. */
 bool text_ends(const char *text, size_t room);
 /** "96 MiB", or "64/96 MiB" when others have some of it. */
 void memory_words(char *text, size_t room, uint64_t has_mib, uint64_t most_mib);

@@ -81,7 +81,7 @@ static const char *const status_names[BH_WIRE_STATUSES] = {
 };
 
 /* What the rule that forbids it is called, and why, from the end of the last answer. */
-static char refusal_rule[64], refusal_text[192];
+static char refusal_rule[64], refusal_text[BH_WIRE_REASON_BYTES];
 
 static bool try_connect(const char *path)
 {
@@ -245,15 +245,22 @@ void link_refused(uint32_t status, const char *vm)
         status_names[status], NULL, "%s%s%s", vm ? vm : "", vm ? ": " : "", status_words[status]);
 }
 
+/* For people's terminals. */
+static void take_text(char *to, size_t room, const uint8_t *from, size_t bytes)
+{
+    (void)snprintf(to, room, "%.*s", (int)bytes, (const char *)from);
+    for (; *to != '\0'; to++)
+        if (*to < ' ' || *to > '~') *to = '?';
+}
+
 /* Two texts, each with its NUL. */
 static void take_refusal(const uint8_t *payload, uint32_t bytes)
 {
     const uint8_t *nul = memchr(payload, '\0', bytes);
     size_t first = nul ? (size_t)(nul - payload) + 1u : bytes;
 
-    (void)snprintf(refusal_rule, sizeof(refusal_rule), "%.*s", (int)first, (const char *)payload);
-    (void)snprintf(refusal_text, sizeof(refusal_text), "%.*s", (int)(bytes - first),
-                   (const char *)payload + first);
+    take_text(refusal_rule, sizeof(refusal_rule), payload, first);
+    take_text(refusal_text, sizeof(refusal_text), payload + first, bytes - first);
 }
 
 uint32_t link_try(enum bh_wire_verb verb, const char *vm, const void *payload, uint32_t bytes,

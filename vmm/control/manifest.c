@@ -4,11 +4,11 @@
  */
 #include <libfdt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "bhctl.h"
 
-#define BLOB_MAX 0x100000u
+#define BLOB_MAX  0x100000u
+#define DEPTH_MAX 8 /* deeper than any manifest that root takes */
 
 struct blob {
     uint8_t *bytes;
@@ -120,19 +120,38 @@ static void print_node(bool json, const void *blob, int node, unsigned depth)
     printf("}");
 }
 
+static bool name_fits(const char *name) { return name && text_ends(name, strlen(name) + 1u); }
+
+/* Names are printed as they are, and nodes in nodes. */
+static bool blob_fits(const void *blob)
+{
+    int depth = 0, property;
+
+    for (int node = 0; node >= 0 && depth >= 0; node = fdt_next_node(blob, node, &depth)) {
+        if (depth > DEPTH_MAX || !name_fits(fdt_get_name(blob, node, NULL))) return false;
+        fdt_for_each_property_offset(property, blob, node)
+        {
+            const char *name;
+
+            if (fdt_getprop_by_offset(blob, property, &name, NULL) && !name_fits(name))
+                return false;
+        }
+    }
+    return true;
+}
+
 void verb_manifest(const struct options *o, int argc, char **argv)
 {
-    struct blob b = {malloc(BLOB_MAX), 0};
+    static _Alignas(8) uint8_t bytes[BLOB_MAX];
+    struct blob b = {bytes, 0};
 
     (void)argc;
     (void)argv;
-    if (b.bytes == NULL) die(EXIT_REFUSED, "out of memory");
     link_open(o);
     link_ask(BH_WIRE_MANIFEST, NULL, NULL, 0, blob_part, &b);
-    if (fdt_check_full(b.bytes, b.used) != 0)
+    if (fdt_check_full(b.bytes, b.used) != 0 || !blob_fits(b.bytes))
         die(EXIT_BAD_LINK, "the running system's manifest makes no sense");
     if (!o->json) printf("/dts-v1/;\n\n/ ");
     print_node(o->json, b.bytes, 0, 0);
     printf(o->json ? "" : ";\n");
-    free(b.bytes);
 }

@@ -13,7 +13,14 @@ const char *const state_words[BH_WIRE_VM_STATES] = {
     [BH_WIRE_VM_CRASHED] = "crashed",
 };
 
-bool text_ends(const char *text, size_t room) { return memchr(text, '\0', room) != NULL; }
+bool text_ends(const char *text, size_t room)
+{
+    for (size_t i = 0; i < room && text[i] >= '\0' && text[i] <= '~'; i++) {
+        if (text[i] == '\0') return true;
+        if (text[i] < ' ') return false;
+    }
+    return false;
+}
 
 void memory_words(char *text, size_t room, uint64_t has_mib, uint64_t most_mib)
 {

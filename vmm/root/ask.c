@@ -13,7 +13,11 @@
 
 _Static_assert(BH_WIRE_STATUSES <= 32, "a bit each");
 
-bool ask_free(const struct vm *vm) { return !vm->asker || rt_tsc() > vm->ask_deadline_tsc; }
+bool ask_free(const struct vm *vm)
+{
+    if (rt_tsc() > vm->ask_deadline_tsc) return true;
+    return !vm->asker && __atomic_load_n(&vm->control->reply, __ATOMIC_RELAXED) == vm->asked;
+}
 
 void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
          const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes)

@@ -10,8 +10,8 @@
 #include "bulkhead/wire.h"
 #include "vm.h"
 
-/** Does nobody wait for an answer of this VM? Who asks nonetheless takes the other's answer away.
- */
+/** Is the monitor of this living VM not at work for anybody, also for one who is gone? Who asks
+ *  nonetheless takes the other's answer away, and changes the question under the monitor's eyes. */
 bool ask_free(const struct vm *vm);
 
 /** @param asker whoever will ask for the answer; NULL: nobody
@@ -19,7 +19,7 @@ bool ask_free(const struct vm *vm);
 void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
          const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes);
 
-/** The asker is gone: another may ask at once. */
+/** The asker is gone: another may ask once the monitor has answered, or had its time. */
 void ask_forget(struct vm *vm, const void *asker);
 
 struct ask_answer {

@@ -12,6 +12,7 @@
 #define KEY_SWITCH 0x1du    /* Ctrl-] */
 #define GREET_MAX  16u      /* VMs */
 #define NOTE_BYTES 8192u    /* a greeting of so many with long labels */
+#define NOTE_MOST  640u     /* of one: the end of a VM, or a line of the greeting with four wires */
 /* Per call: the port is shared with the log, and the loop has other work. */
 #define SEND_MAX  256u
 #define FLUSH_MAX 200000u
@@ -29,6 +30,7 @@ static unsigned nvms, consoles, shown; /* consoles: VMs that the manifest gives 
 static const char *mark;
 static char note[NOTE_BYTES]; /* root's own words, between the VMs' */
 static unsigned note_len, note_sent;
+static bool note_left_out;
 
 /* What the VM shown has said, as far as it passes: never half a sequence between root's words. */
 static struct terminal terminal;
@@ -53,7 +55,7 @@ static void note_add(const char *format, ...)
 {
     va_list args;
 
-    if (note_sent == note_len) note_sent = note_len = 0;
+    if (note_left_out) return;
     if (terminal.styled)
         note_len +=
             (unsigned)fmt_buf(note + note_len, sizeof(note) - note_len, "%s", terminal_reset);
@@ -61,6 +63,14 @@ static void note_add(const char *format, ...)
     va_start(args, format);
     note_len += (unsigned)fmt_vbuf(note + note_len, sizeof(note) - note_len, format, args);
     va_end(args);
+}
+
+/* A note that could be cut is left out: what a VM says would come behind half a sequence, or behind
+ * the mark. */
+static void note_open(void)
+{
+    if (note_sent == note_len) note_sent = note_len = 0;
+    note_left_out = sizeof(note) - note_len < NOTE_MOST;
 }
 
 static const char *label(const struct vm *vm)
@@ -77,7 +87,11 @@ static void note_label(const struct vm *vm)
         note_add("\033[0;1;%um%s\033[0m", 30u + vm->config->colour, label(vm));
 }
 
-static void note_begin(void) { note_add("\r\n--- [%s] ", mark); }
+static void note_begin(void)
+{
+    note_open();
+    note_add("\r\n--- [%s] ", mark);
+}
 
 /* Which of the consoles is this VM's? */
 static unsigned place_of(unsigned number)
@@ -106,6 +120,7 @@ static void greet(const struct manifest *m)
         const struct manifest_vm *vm = vms[i].config;
 
         if (!has_console(&vms[i])) continue;
+        note_open();
         note_add("--- [%s] %u ", mark, place_of(i));
         note_label(&vms[i]);
         note_add(", %u MiB, %s", vm->memory_mib, vm->wire_count ? "wired to " : "no wire");

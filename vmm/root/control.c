@@ -275,9 +275,11 @@ int ask_wait(struct control_call *c)
     return rt_tsc() < c->wait_tsc ? CONTROL_GO_ON : BH_WIRE_BUSY;
 }
 
-static void go_on(struct channel *ch)
+/* @return whether it has got on; else it waits, for an answer that wakes root or for time */
+static bool go_on(struct channel *ch)
 {
     const uint32_t step = ch->call.step;
+    bool moved;
     int status;
 
     clear_part(ch);
@@ -285,13 +287,15 @@ static void go_on(struct channel *ch)
         status = BH_WIRE_NOT_RUNNING;
     else
         status = ch->verb->run(&ch->call);
-    if (ch->call.step != step) ch->call.wait_tsc = 0; /* it has got on */
+    moved = ch->call.step != step;
+    if (moved) ch->call.wait_tsc = 0;
     if (status != CONTROL_GO_ON) {
         drop(ch);
         answer(ch, BH_WIRE_END, (uint32_t)status, ch->call.out_bytes);
     } else if (ch->call.out_bytes != 0) {
         answer(ch, BH_WIRE_PART, BH_WIRE_OK, ch->call.out_bytes);
     }
+    return moved || ch->out_bytes != 0;
 }
 
 /* @return false: what is to be sent does not go out now */
@@ -329,15 +333,17 @@ static bool attended(struct channel *ch)
 
 static bool channel_poll(struct channel *ch)
 {
-    bool busy, sent;
+    bool busy, sent, moves = true;
 
     if (!attended(ch)) return false;
     busy = take(ch);
-    if (ch->verb && ch->out_sent == ch->out_bytes) go_on(ch);
+    if (ch->verb && ch->out_sent == ch->out_bytes) moves = go_on(ch) || !ch->line.vm;
     if (!attended(ch)) return false; /* its own VM was what it asked about */
     sent = send(ch);
     line_flush(&ch->line);
-    return busy || (sent && (ch->verb || ch->out_sent < ch->out_bytes)) || (!sent && !ch->line.vm);
+    /* A guest whose verb waits, as long as it likes, is worth no more looks than one without. */
+    return busy || (sent && moves && (ch->verb || ch->out_sent < ch->out_bytes)) ||
+           (!sent && !ch->line.vm);
 }
 
 bool control_poll(void)

@@ -86,7 +86,8 @@ int control_restore(struct control_call *c);
 int control_store_read(struct control_call *c);
 int control_store_write(struct control_call *c);
 
-/** A VM as it is now becomes this call's part. */
+/** A VM as it is now becomes this call's part: to who may not list it no more than what becomes of
+ *  it. */
 void control_put_vm(struct control_call *c, const struct vm *vm);
 
 /** All verbs, ended by number 0. */

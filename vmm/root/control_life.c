@@ -15,13 +15,18 @@
 
 static uint64_t after_ms(uint64_t ms) { return rt_tsc() + (uint64_t)info()->tsc_khz * ms; }
 
+/* Who may not kill it leaves it the manifest's time at least. */
 static bool wait_given(const struct control_call *c, uint64_t *ms)
 {
     *ms = 0;
     if (c->in_bytes == 0) return true;
     if (c->in_bytes != sizeof(*ms)) return false;
     memcpy(ms, c->in, sizeof(*ms));
-    return *ms <= MANIFEST_MAX_STOP_S * 1000ull;
+    if (*ms > MANIFEST_MAX_STOP_S * 1000ull) return false;
+    if (*ms < c->vm->config->stop_wait_s * 1000ull &&
+        rights_refuse(c->who, MANIFEST_MAY_KILL, c->vm))
+        *ms = 0;
+    return true;
 }
 
 enum { LIFE_BEGIN, LIFE_GOES_ON, LIFE_END };
@@ -49,6 +54,12 @@ static bool at_rest(const struct vm *vm)
     return !vm_lives(vm) && vm->state != VM_STARTING && !vm->has_ended;
 }
 
+/* It has ended; whoever may has perhaps started it anew since. */
+static int ended(struct control_call *c)
+{
+    return follow(c, at_rest(c->vm) || c->vm->starts != (uint32_t)c->at, BH_WIRE_OK);
+}
+
 /* It runs, or has run; or it was not to be. */
 static int started(struct control_call *c)
 {
@@ -56,7 +67,8 @@ static int started(struct control_call *c)
 
     int status = follow(c, has || at_rest(c->vm), has ? BH_WIRE_OK : BH_WIRE_NOT_STARTED);
 
-    if (status != BH_WIRE_NOT_STARTED) return status;
+    if (status != BH_WIRE_NOT_STARTED || rights_refuse(c->who, MANIFEST_MAY_LIST, c->vm))
+        return status;
     c->out[0] = '\0';
     c->out_bytes =
         (uint32_t)fmt_buf((char *)c->out + 1, BH_WIRE_PAYLOAD_BYTES - 1u, "%s", c->vm->reason) + 2u;
@@ -93,8 +105,9 @@ int control_stop(struct control_call *c)
         uint32_t status = wait_given(c, &ms) ? life_stop(c->vm, ms) : BH_WIRE_BAD_REQUEST;
 
         if (status != BH_WIRE_OK) return (int)status;
+        c->at = c->vm->starts;
     }
-    return follow(c, at_rest(c->vm), BH_WIRE_OK);
+    return ended(c);
 }
 
 int control_kill(struct control_call *c)
@@ -103,8 +116,9 @@ int control_kill(struct control_call *c)
         uint32_t status = life_kill(c->vm);
 
         if (status != BH_WIRE_OK) return (int)status;
+        c->at = c->vm->starts;
     }
-    return follow(c, at_rest(c->vm), BH_WIRE_OK);
+    return ended(c);
 }
 
 /* @return CONTROL_GO_ON until the monitor has answered. */

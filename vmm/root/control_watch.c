@@ -35,11 +35,14 @@ static uint32_t state_of(const struct vm *vm, uint32_t *left_ms)
 void control_put_vm(struct control_call *c, const struct vm *vm)
 {
     struct bh_wire_vm *w = (struct bh_wire_vm *)c->out;
+    bool all = !rights_refuse(c->who, MANIFEST_MAY_LIST, vm);
 
     memset(w, 0, sizeof(*w));
-    (void)fmt_buf(w->name, sizeof(w->name), "%s", vm->config->name);
-    (void)fmt_buf(w->label, sizeof(w->label), "%s", vm->config->label);
+    c->out_bytes = sizeof(*w);
+    (void)fmt_buf(w->name, sizeof(w->name), "%s", all || vm == c->vm ? vm->config->name : "?");
     w->state = state_of(vm, &w->left_ms);
+    if (!all) return;
+    (void)fmt_buf(w->label, sizeof(w->label), "%s", vm->config->label);
     w->cpus = vm->config->cpus;
     w->memory_mib = w->memory_has_mib = vm->config->memory_mib;
     if (vm->pieces) w->memory_has_mib = (vm->pieces_have + 1u) * 2u;
@@ -48,7 +51,6 @@ void control_put_vm(struct control_call *c, const struct vm *vm)
         w->status = (uint32_t)vm->status;
         (void)fmt_buf(w->reason, sizeof(w->reason), "%s", vm->reason);
     }
-    c->out_bytes = sizeof(*w);
 }
 
 /* On to the next VM that one may ask about. @return false: there is none */

@@ -12,6 +12,10 @@
 #define STUCK_MS 3000u  /* no step towards what was asked */
 #define WAIT_MS  20000u /* of a VM that is to be started */
 #define FRESH    2u     /* reports since it was asked: the first may have been under way */
+/* Of a VM's changes of direction so many are on record at once, then one in so long: two monitors
+ * that take turns in saying that they are in need could push all else out of the ring. */
+#define RECORDS   8u
+#define RECORD_MS 5000u
 
 /* Beside struct vm: what it has been asked, and since when. */
 static struct elastic {
@@ -21,6 +25,7 @@ static struct elastic {
     uint64_t step_tsc; /* when that was said, or it has done a step since */
     uint32_t keeps;
     enum { STEADY, SHRINKS, GROWS } direction; /* on record */
+    uint64_t records_tsc; /* the records so far take until then, at the rate that is allowed */
 } elastics[VMS_MAX];
 
 static struct vm *vms;
@@ -154,6 +159,16 @@ static void record(const struct vm *vm, const struct idle_vm *v, bool less)
     audit_end();
 }
 
+static bool record_left(struct elastic *e)
+{
+    uint64_t now = rt_tsc(), each = (uint64_t)info()->tsc_khz * RECORD_MS;
+
+    if (e->records_tsc < now) e->records_tsc = now;
+    if (e->records_tsc - now > (RECORDS - 1u) * each) return false;
+    e->records_tsc += each;
+    return true;
+}
+
 static void ask_to_keep(struct vm *vm, const struct idle_vm *v)
 {
     struct elastic *e = &elastics[vm->number];
@@ -161,8 +176,10 @@ static void ask_to_keep(struct vm *vm, const struct idle_vm *v)
     bool less = v->target < e->target;
 
     if (v->target == e->target) return;
-    if (e->direction != (less ? SHRINKS : GROWS)) record(vm, v, less);
-    e->direction = less ? SHRINKS : GROWS;
+    if (e->direction != (less ? SHRINKS : GROWS) && record_left(e)) {
+        record(vm, v, less);
+        e->direction = less ? SHRINKS : GROWS;
+    }
     e->target = v->target;
     e->told = __atomic_load_n(&p->told, __ATOMIC_ACQUIRE);
     e->step_tsc = rt_tsc();

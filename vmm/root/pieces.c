@@ -7,6 +7,7 @@
 
 #define LARGE_PAGES (LARGE_BYTES / PAGE)
 #define MOVES_MAX   8u /* at once: what a turn of root's loop may take */
+#define REST        3u /* then so many times as long as that has taken none */
 #define NONE        UINT16_MAX
 
 /* Slots of a piece, one behind the other. */
@@ -26,7 +27,7 @@ static uint32_t bases[VMS_MAX];
 
 static struct vm *vms;
 static unsigned vm_count;
-static uint64_t reserved, moved_tsc;
+static uint64_t reserved, moved_tsc, rest_tsc;
 
 static uint16_t *place(const struct vm *vm, uint32_t i) { return &table[bases[vm->number] + i]; }
 
@@ -192,12 +193,20 @@ static bool give_back(struct vm *vm, uint32_t i)
     return state_swap(vm, i, BH_PIECE_WANTED, BH_PIECE_USED);
 }
 
+static bool has_news(const struct vm *vm)
+{
+    return vm_lives(vm) && vm->pieces &&
+           (vm->pieces_left ||
+            __atomic_load_n(&vm->pieces->changes, __ATOMIC_RELAXED) != vm->pieces_seen);
+}
+
 /* @return pieces moved, at most @most. */
 static unsigned look(struct vm *vm, unsigned most)
 {
     uint32_t changes = __atomic_load_n(&vm->pieces->changes, __ATOMIC_ACQUIRE);
     unsigned taken = 0, given = 0;
     uint16_t batch[MOVES_MAX];
+    bool stuck = false; /* one could not be given: a try costs as much as a move */
 
     if (changes == vm->pieces_seen && !vm->pieces_left) return 0;
     vm->pieces_seen = changes;
@@ -206,13 +215,14 @@ static unsigned look(struct vm *vm, unsigned most)
         uint8_t state = __atomic_load_n(&vm->pieces->state[i], __ATOMIC_ACQUIRE);
         bool has = *place(vm, i) != NONE;
 
-        if (!(state == BH_PIECE_OFFERED && has) && state != BH_PIECE_WANTED) continue;
+        if (!(state == BH_PIECE_OFFERED && has) && (state != BH_PIECE_WANTED || stuck)) continue;
         if (taken + given == most) {
             vm->pieces_left = true;
             break;
         }
         if (state == BH_PIECE_WANTED) {
-            given += give_back(vm, i);
+            stuck = !give_back(vm, i);
+            given += !stuck;
         } else if (state_swap(vm, i, BH_PIECE_OFFERED, BH_PIECE_GONE)) {
             batch[taken++] = *place(vm, i);
             *place(vm, i) = NONE;
@@ -224,16 +234,27 @@ static unsigned look(struct vm *vm, unsigned most)
     return taken + given;
 }
 
+/* What moves is cleaned at root's expense: a monitor, or a guest with its balloon, that lets pieces
+ * go and come all the time has a quarter of root's time at most. */
 bool pieces_poll(void)
 {
     static unsigned first; /* whose turn it is */
     unsigned moves = 0;
+    uint64_t begin_tsc = rt_tsc();
 
+    if (begin_tsc < rest_tsc) {
+        bool news = false;
+
+        for (unsigned n = 0; n < vm_count; n++) news = news || has_news(&vms[n]);
+        return news;
+    }
     for (unsigned n = 0; n < vm_count && moves < MOVES_MAX; n++) {
         struct vm *vm = &vms[(first + n) % vm_count];
 
         if (vm_lives(vm) && vm->pieces) moves += look(vm, MOVES_MAX - moves);
     }
     first++;
+    rest_tsc = rt_tsc();
+    rest_tsc += REST * (rest_tsc - begin_tsc);
     return moves != 0;
 }

@@ -59,6 +59,7 @@ static void end_from_report(struct vm *vm, const struct bh_monitor_report *r)
     case BH_END_POWEROFF:
     case BH_END_RESET:
         vm->status = 0;
+        why = end_names[r->kind]; /* no words that look like root's: "killed" */
         what = "";
         break;
     case BH_END_DEBUG_EXIT:
