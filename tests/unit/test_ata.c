@@ -329,6 +329,9 @@ static void test_trim(void **state)
     assert_int_equal(lba(0xc8, 0, 8), 0x50);
     for (unsigned i = 0; i < 8; i++) assert_int_equal(data[i * 512 + 511], i < 2 || i > 4 ? 1 : 0);
     memset(data, 0, 512);
+    trim_range(0, 0xffffffffffff, 0); /* ATA8-ACS, 7.10.3.1: padding, whatever its address */
+    assert_int_equal(run(&d, 0x06, 0x40, 0, 1, 1), 0x50);
+    memset(data, 0, 512);
     trim_range(0, SECTORS - 1, 2);
     assert_int_equal(run(&d, 0x06, 0x40, 0, 1, 1), 0x51);
     assert_int_equal(d.s.error, ATA_IDNF);

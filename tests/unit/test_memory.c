@@ -173,12 +173,34 @@ static void all_come_back(void **state)
     }
 }
 
+/* RAM that is away for now is wanted again at its place: a BAR that the guest has put there would
+ * keep it out for good. */
+static void no_device_is_where_ram_belongs(void **state)
+{
+    static const uint64_t no[] = {0, 0x9f000, RAM - PAGE_BYTES, GUEST_LEGACY_END - PAGE_BYTES};
+    static const uint64_t away[1] = {~(uint64_t)0};
+    struct dev_ram frame;
+
+    assert_true(memory_take(&frame, 2u * PAGE_BYTES));
+    guest_mem.absent = away;
+    for (unsigned i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        assert_false(memory_map_device(NULL, &frame, 0, 2u * PAGE_BYTES, no[i], DEV_MAP_READ));
+    assert_true(memory_map_device(NULL, &frame, 0, 2u * PAGE_BYTES, RAM, DEV_MAP_READ));
+    assert_true(memory_map_device(NULL, &frame, 0, 2u * PAGE_BYTES, GUEST_VGA_HOLE, DEV_MAP_READ));
+    assert_true(
+        memory_map_device(NULL, &frame, 0, 2u * PAGE_BYTES, GUEST_HIGH_RAM_BASE, DEV_MAP_READ));
+    assert_false(memory_map_device(NULL, &frame, 0, 2u * PAGE_BYTES, 0u - 2u * (uint64_t)PAGE_BYTES,
+                                   DEV_MAP_READ));
+    guest_mem.absent = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_page_is_lent, setup),
         cmocka_unit_test_setup(what_is_not_lent, setup),
         cmocka_unit_test_setup(all_come_back, setup),
+        cmocka_unit_test_setup(no_device_is_where_ram_belongs, setup),
     };
     void *at = mmap((void *)BH_MONITOR_RAM, RAM + DEVICES, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

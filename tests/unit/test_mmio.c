@@ -120,10 +120,34 @@ static void loads_and_stores(void **state)
     access_by("\x8b\x03", 2, 4); /* mov eax, [ebx] */
     assert_int_equal(p->gpr[RAX], 0x87868584);
     assert_int_equal(p->rip, CODE + 2);
+    p->info = BH_MEM_WRITE;
     access_by("\x66\x89\x03", 3, 8); /* mov [ebx], ax */
     assert_int_equal(device[8] | device[9] << 8 | device[10] << 16, 0x8a8584);
     assert_int_equal(reads, 1);
     assert_int_equal(writes, 1);
+}
+
+/* What the processor has let through was a load. */
+static void a_store_in_the_place_of_a_load(void **state)
+{
+    struct bh_monitor_start *start = (struct bh_monitor_start *)BH_MONITOR_START;
+    struct bh_vcpu_page *p = page();
+
+    p->info = BH_MEM_READ;
+    access_by("\x66\x89\x03", 3, 8); /* mov [ebx], ax */
+    assert_int_equal(writes, 0);
+    assert_int_equal(p->rip, CODE); /* executed again */
+    start->backend = BH_BACKEND_VMX;
+    access_by("\x09\x03", 2, 8); /* or [ebx], eax */
+    assert_int_equal(reads + writes, 0);
+    p->info = BH_MEM_READ | BH_MEM_WRITE;
+    access_by("\x09\x03", 2, 8);
+    assert_int_equal(writes, 1);
+    start->backend = BH_BACKEND_SVM; /* may find the load at fault first */
+    p->info = BH_MEM_READ;
+    access_by("\x09\x03", 2, 8);
+    assert_int_equal(writes, 2);
+    assert_int_equal(p->rip, CODE + 2);
 }
 
 /* What the processor has fetched ends with the page; the instruction does not. */
@@ -235,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(loads_and_stores, setup),
+        cmocka_unit_test_setup(a_store_in_the_place_of_a_load, setup),
         cmocka_unit_test_setup(fetched_bytes_end_early, setup),
         cmocka_unit_test_setup(strings_compared, setup),
         cmocka_unit_test_setup(cache_lines_flushed, setup),
@@ -244,5 +269,8 @@ int main(void)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (at != (void *)BH_MONITOR_VCPU) return 77;
+    at = mmap((void *)BH_MONITOR_START, sizeof(struct bh_monitor_start), PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at != (void *)BH_MONITOR_START) return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,62 @@ static void rights(void **state)
     allowed(0x1234, true, true, 0);
 }
 
+static uint64_t entry_of(uint64_t gpa, unsigned size)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, ram + gpa, size);
+    return value;
+}
+
+/* Intel SDM vol. 3A, 4.8: whoever evicts pages goes by these bits. */
+static void accessed_and_dirty(void **state)
+{
+    struct bh_vcpu_page *p = page();
+    uint64_t gpa;
+
+    assert_true(walk(0x400000, &gpa)); /* to look is no access */
+    assert_int_equal(entry_of(0x1000, 8), 0x2003);
+    allowed(0x400000, false, true, 0);
+    assert_int_equal(entry_of(0x1000, 8), 0x2023);
+    assert_int_equal(entry_of(0x2000, 8), 0x3023);
+    assert_int_equal(entry_of(0x3000 + 2 * 8, 8), 0x4023);
+    assert_int_equal(entry_of(0x4000, 8), 0x5023);
+    assert_int_equal(entry_of(0x4008, 8), 0x7003);
+    allowed(0x401fff, true, true, 0);
+    assert_int_equal(entry_of(0x4008, 8), 0x7063);
+    assert_int_equal(entry_of(0x3000 + 2 * 8, 8), 0x4023); /* dirty is the page alone */
+    allowed(0x612345, true, true, 0);
+    assert_int_equal(entry_of(0x3000 + 3 * 8, 8), 0x2000e3);
+    allowed(0x402000, true, false, PF_WRITE); /* not present: nothing is marked in it */
+    assert_int_equal(entry_of(0x4010, 8), 0);
+    p->state.cr0 |= CR0_WP;
+    entry(0x4008, 0x7001, 8);
+    allowed(0x401000, true, false, PF_PRESENT | PF_WRITE);
+    assert_int_equal(entry_of(0x4008, 8), 0x7001);
+    /* Two levels of 4 bytes. */
+    p->state.cr4 = 0;
+    p->state.efer = 0;
+    p->state.cr3 = 0x8000;
+    entry(0x8000 + 4, 0x9003, 4);
+    entry(0x8008, 0xdeadbeee, 4);
+    entry(0x9000, 0x5003, 4);
+    allowed(0x400000, true, true, 0);
+    assert_int_equal(entry_of(0x8004, 4), 0x9023);
+    assert_int_equal(entry_of(0x9000, 4), 0x5063);
+    assert_int_equal(entry_of(0x8008, 4), 0xdeadbeee);
+    /* PAE without long mode: the four pointers have no such bit. */
+    p->state.cr4 = CR4_PAE;
+    p->state.cr3 = 0xa000;
+    entry(0xa000, 0xb001, 8);
+    entry(0xb000 + 2 * 8, 0xc003, 8);
+    entry(0xc000, 0x5003, 8);
+    allowed(0x400000, true, true, 0);
+    assert_int_equal(entry_of(0xa000, 8), 0xb001);
+    assert_int_equal(entry_of(0xb010, 8), 0xc023);
+    assert_int_equal(entry_of(0xc000, 8), 0x5063);
+}
+
 static void legacy_modes(void **state)
 {
     struct bh_vcpu_page *p = page();
@@ -421,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(rights, setup),
+        cmocka_unit_test_setup(accessed_and_dirty, setup),
         cmocka_unit_test_setup(levels, setup),
         cmocka_unit_test_setup(legacy_modes, setup),
         cmocka_unit_test_setup(skipping, setup),

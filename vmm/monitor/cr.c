@@ -86,7 +86,7 @@ void exit_cr(void)
     bool read;
 
     if (!decode_move(&cr, &gpr, &read)) vm_stop("control register access not decoded");
-    if (cr != 8u) read_state(BH_STATE_SEG | BH_STATE_CR);
+    read_state((cr != 8u ? BH_STATE_SEG | BH_STATE_CR : 0) | (gpr == RSP ? BH_STATE_RSP : 0));
     if (read) {
         p->gpr[gpr] = cr == 8u   ? lapic_cr8_read(&self()->lapic)
                       : cr == 0u ? p->state.cr0

@@ -225,6 +225,19 @@ bool memory_take(struct dev_ram *ram, uint64_t bytes)
     return true;
 }
 
+/* Where RAM is, or comes back to when it is wanted again: no place for anything else. What is
+ * behind VGA's window and above it the devices see to. */
+static bool is_ram(uint64_t gpa, uint64_t bytes)
+{
+    uint64_t end = gpa + bytes;
+
+    if (gpa - GUEST_VGA_HOLE < GUEST_LEGACY_END - GUEST_VGA_HOLE && end <= GUEST_LEGACY_END)
+        return false;
+    return end < gpa || gpa < guest_mem_low_end(&guest_mem) ||
+           (end > GUEST_HIGH_RAM_BASE &&
+            gpa < GUEST_HIGH_RAM_BASE + guest_mem_high_bytes(&guest_mem));
+}
+
 bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, uint64_t bytes,
                        uint64_t gpa, unsigned access)
 {
@@ -240,9 +253,9 @@ bool memory_map_device(void *ctx, const struct dev_ram *ram, uint64_t offset, ui
         views_forget(gpa, bytes);
         return unmap(gpa, bytes);
     }
-    if (!view) return false;
+    if (!view || is_ram(gpa, bytes)) return false;
     done = map(gpa, at, bytes, map_flags(access));
-    /* RAM may be there: only what was mapped just now goes. */
+    /* What is mapped else is not touched: only what was mapped just now goes. */
     if (done < bytes) {
         (void)unmap(gpa, done);
         return false;

@@ -136,6 +136,17 @@ static const struct insn *decode_exit(uint8_t bytes[16])
     return decode(&self()->decode, bytes, (unsigned)n, mode());
 }
 
+/*
+ * Another thread of the guest's ring 3, which may read here and not write, can have put a store in
+ * the place of the load that the processor has let through. A store's exit says that it is one;
+ * that of a read-modify-write does on Intel's processors (SDM vol. 3C, table 28-7).
+ */
+static bool stores_rightly(const struct insn *insn)
+{
+    return !(insn->flags & INSN_WRITES) || (page()->info & BH_MEM_WRITE) ||
+           ((insn->flags & INSN_READS) && start_block()->backend != BH_BACKEND_VMX);
+}
+
 void exit_memory(void)
 {
     struct bh_vcpu_page *p = page();
@@ -168,6 +179,10 @@ void exit_memory(void)
     }
     if (insn->op >= INSN_MOVS) {
         if (string_instruction(insn)) insn_go(next);
+        return;
+    }
+    if (!stores_rightly(insn)) {
+        insn_retry("store in the place of a load");
         return;
     }
     if (insn->flags & INSN_READS) memory = device_read(gpa, insn->size_bytes);

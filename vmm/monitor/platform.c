@@ -546,5 +546,6 @@ void platform_restored(void)
     virtio_balloon_restored();
     device_unlock();
     lint_level = pic_intr(&pic);
+    platform_lint(); /* an edge that the local APIC had not seen yet */
     self()->dirty |= DIRTY_DEVICES;
 }

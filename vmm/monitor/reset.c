@@ -91,8 +91,8 @@ void wait_for_startup(void)
     struct vcpu *v = self();
 
     v->idle = IDLE_STARTUP;
-    v->flags |= BH_STATE_ALL; /* the page holds what INIT has left */
-    v->kvm_eoi_msr = 0;       /* what named the word may be no more */
+    v->flags |= BH_STATE_ALL;             /* the page holds what INIT has left */
+    v->kvm_time_msr = v->kvm_eoi_msr = 0; /* what named their places may be no more */
     for (;;) {
         if (v->lapic.init_pending) lapic_reset(&v->lapic);
         if (v->lapic.sipi_pending) break;

@@ -83,12 +83,18 @@ void save_pause(void)
     (void)bh_signal(BH_MONITOR_SLOT_KICK);
     while (__atomic_load_n(&pausing, __ATOMIC_SEQ_CST)) wait_kicked();
     (void)__atomic_fetch_sub(&standing, 1u, __ATOMIC_SEQ_CST);
+    (void)bh_signal(BH_MONITOR_SLOT_KICK); /* who is to stand again is waited for */
     post_take(); /* the kicks for what was posted meanwhile have been taken */
 }
 
 /* The thread that has another end the VM meanwhile does not come back. */
 static void pause_others(void)
 {
+    /* One that has not gone on yet since the last time would be counted, and then go on. */
+    while (__atomic_load_n(&standing, __ATOMIC_SEQ_CST)) {
+        wait_kicked();
+        post_take();
+    }
     __atomic_store_n(&pausing, 1u, __ATOMIC_SEQ_CST);
     for (unsigned n = 1; n < vcpu_count(); n++) post(vcpu_of(n), POST_PAUSE);
     while (__atomic_load_n(&standing, __ATOMIC_SEQ_CST) < vcpu_count() - 1u) {

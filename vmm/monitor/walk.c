@@ -1,45 +1,63 @@
 /*
  * The guest's page tables as the processor would walk them (Intel SDM vol. 3A, chapter 4), to fetch
  * instructions and string operands. Reads what the guest can read itself; accessed and dirty bits
- * are not set. May call: memory_seen().
+ * are set for operands (walk_allowed()). May call: memory_seen().
  */
 #include "monitor.h"
 #include "string.h"
 
-#define PTE_PRESENT 1u
-#define PTE_WRITE   2u
-#define PTE_USER    4u
-#define PTE_LARGE   0x80u
-#define ADDR_MASK   0x000ffffffffff000ull
+#define PTE_PRESENT  1u
+#define PTE_WRITE    2u
+#define PTE_USER     4u
+#define PTE_ACCESSED 0x20u
+#define PTE_DIRTY    0x40u
+#define PTE_LARGE    0x80u
+#define ADDR_MASK    0x000ffffffffff000ull
 
-static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry)
+#define LEVELS     4u
+#define MARK_TRIES 16u
+
+/* The entries that have led to a page, as they were. */
+struct way {
+    uint64_t gpa[LEVELS], value[LEVELS];
+    unsigned count, size; /* of each, in bytes */
+};
+
+/* @param way NULL: nobody wants to know */
+static bool entry_at(uint64_t gpa, unsigned size, uint64_t *entry, struct way *way)
 {
     const void *p = memory_seen(gpa, size, false);
 
     *entry = 0;
     if (p) memcpy(entry, p, size);
+    if (way) {
+        way->gpa[way->count] = gpa;
+        way->value[way->count++] = *entry;
+        way->size = size;
+    }
     return *entry & PTE_PRESENT;
 }
 
 /* Two levels of 32-bit entries. */
-static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa, uint64_t *rights)
+static bool walk_32(uint32_t linear, uint64_t cr3, bool pse, uint64_t *gpa, uint64_t *rights,
+                    struct way *way)
 {
     uint64_t e;
 
-    if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e)) return false;
+    if (!entry_at((cr3 & 0xfffff000u) + (linear >> 22) * 4u, 4, &e, way)) return false;
     *rights &= e;
     if (pse && (e & PTE_LARGE)) {
         *gpa = (e & 0xffc00000u) | (e & 0x1fe000u) << 19 | (linear & 0x3fffffu);
         return true;
     }
-    if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e)) return false;
+    if (!entry_at((e & 0xfffff000u) + (linear >> 12 & 0x3ffu) * 4u, 4, &e, way)) return false;
     *rights &= e;
     *gpa = (e & 0xfffff000u) | (linear & 0xfffu);
     return true;
 }
 
 /* @rights: PTE_WRITE and PTE_USER as far as every level grants them. */
-static bool walk_rights(uint64_t linear, uint64_t *gpa, uint64_t *rights)
+static bool walk_rights(uint64_t linear, uint64_t *gpa, uint64_t *rights, struct way *way)
 {
     const struct bh_vcpu_state *s = &page()->state;
     uint64_t table = s->cr3 & ADDR_MASK, e;
@@ -51,17 +69,17 @@ static bool walk_rights(uint64_t linear, uint64_t *gpa, uint64_t *rights)
         return true;
     }
     if (!(s->cr4 & CR4_PAE))
-        return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa, rights);
+        return walk_32((uint32_t)linear, s->cr3, (s->cr4 & CR4_PSE) != 0, gpa, rights, way);
     if (!(s->efer & EFER_LMA)) {
         linear &= 0xffffffffu;
-        if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e)) return false;
+        if (!entry_at((s->cr3 & 0xffffffe0u) + (linear >> 30) * 8u, 8, &e, NULL)) return false;
         table = e & ADDR_MASK;
         shift = 21;
     }
     for (;; shift -= 9u) {
         uint64_t below = ((uint64_t)1 << shift) - 1u;
 
-        if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e)) return false;
+        if (!entry_at(table + (linear >> shift & 0x1ffu) * 8u, 8, &e, way)) return false;
         *rights &= e;
         if (shift == 39u && (e & PTE_LARGE)) return false; /* reserved in a PML4 entry */
         if (shift == 12u || (e & PTE_LARGE)) {
@@ -76,30 +94,60 @@ bool walk(uint64_t linear, uint64_t *gpa)
 {
     uint64_t rights;
 
-    return walk_rights(linear, gpa, &rights);
+    return walk_rights(linear, gpa, &rights, NULL);
+}
+
+/* 4.8: accessed in each entry, dirty in the last one. @return false: one has changed since */
+static bool mark(const struct way *way, bool write)
+{
+    for (unsigned i = 0; i < way->count; i++) {
+        uint64_t old = way->value[i];
+        uint64_t marked = old | PTE_ACCESSED | (write && i + 1u == way->count ? PTE_DIRTY : 0);
+        uint32_t old_32 = (uint32_t)old;
+        void *p = marked == old ? NULL : memory_seen(way->gpa[i], way->size, true);
+
+        if (!p) continue; /* is so, or lies in ROM */
+        if (!(way->size == 8u
+                  ? __atomic_compare_exchange_n((uint64_t *)p, &old, marked, false,
+                                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+                  : __atomic_compare_exchange_n((uint32_t *)p, &old_32, (uint32_t)marked, false,
+                                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)))
+            return false;
+    }
+    return true;
+}
+
+static bool allows(uint64_t rights, bool user, bool write)
+{
+    const struct bh_vcpu_state *s = &page()->state;
+
+    if (!(s->cr0 & CR0_PG)) return true;
+    if (user) return (rights & PTE_USER) && (!write || (rights & PTE_WRITE));
+    return (!write || (rights & PTE_WRITE) || !(s->cr0 & CR0_WP)) &&
+           (!(rights & PTE_USER) || !(s->cr4 & CR4_SMAP) || (page()->rflags & RFLAGS_AC));
 }
 
 bool walk_allowed(uint64_t linear, bool write, uint64_t *gpa, unsigned *code)
 {
-    const struct bh_vcpu_state *s = &page()->state;
-    bool user = (s->seg[BH_SS].attr >> 5 & 3u) == 3u, allowed;
-    uint64_t rights;
+    bool user = (page()->state.seg[BH_SS].attr >> 5 & 3u) == 3u;
 
     *code = (user ? PF_USER : 0) | (write ? PF_WRITE : 0);
-    if (!walk_rights(linear, gpa, &rights)) return false;
-    if (!(s->cr0 & CR0_PG)) return true;
-    if (user)
-        allowed = (rights & PTE_USER) && (!write || (rights & PTE_WRITE));
-    else
-        allowed = (!write || (rights & PTE_WRITE) || !(s->cr0 & CR0_WP)) &&
-                  (!(rights & PTE_USER) || !(s->cr4 & CR4_SMAP) || (page()->rflags & RFLAGS_AC));
-    if (!allowed) *code |= PF_PRESENT;
-    return allowed;
+    /* A guest that never stops changing an entry has it as it likes. */
+    for (unsigned i = 0; i < MARK_TRIES; i++) {
+        struct way way = {.count = 0};
+        uint64_t rights;
+
+        if (!walk_rights(linear, gpa, &rights, &way)) return false;
+        if (!allows(rights, user, write)) {
+            *code |= PF_PRESENT;
+            return false;
+        }
+        if (mark(&way, write)) break;
+    }
+    return true;
 }
 
 /* ---- the page that code was last fetched from ---- */
-
-#define LEVELS 4u
 
 void code_page_remember(uint64_t linear)
 {

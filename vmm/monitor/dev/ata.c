@@ -288,7 +288,7 @@ static void trim(struct ata_drive *d, const struct ata_command *c)
     d->s.tail = 0;
 }
 
-/* One range; @return false: there are more. */
+/* One range, or padding: no sectors, from anywhere. @return false: there are more. */
 static bool trim_step(struct ata_drive *d)
 {
     uint64_t range, lba, count, all = disk_sectors(d->disk);
@@ -301,7 +301,7 @@ static bool trim_step(struct ata_drive *d)
     d->s.tail += (uint16_t)sizeof(range);
     if (count && (lba >= all || count > all - lba))
         ata_fail(d, ATA_IDNF);
-    else if (!disk_zero(d->disk, lba * ATA_SECTOR_BYTES, count * ATA_SECTOR_BYTES))
+    else if (count && !disk_zero(d->disk, lba * ATA_SECTOR_BYTES, count * ATA_SECTOR_BYTES))
         ata_fail(d, ATA_ABRT);
     return (d->s.status & ATA_ERR) || d->s.tail >= ATA_SECTOR_BYTES;
 }

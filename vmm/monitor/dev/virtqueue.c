@@ -171,8 +171,9 @@ bool virtq_show(struct virtq *q, const struct guest_mem *mem)
     const uint16_t *avail = avail_ring(q, mem);
     uint16_t *used = used_ring(q, mem), from = q->used_shown;
 
-    if (!used || !avail || from == q->used_next) return false;
-    q->used_shown = q->used_next;
+    q->used_shown =
+        q->used_next; /* also when a ring is in the balloon: there is nothing left to do */
+    if (!used || !avail || from == q->used_shown) return false;
     __atomic_store_n(&used[1], q->used_shown, __ATOMIC_RELEASE);
     /* The driver asks for an interrupt and then looks at the index: what is stored must be visible
      * before its wish is read. */
