@@ -226,7 +226,7 @@ def sata_resets(t, points, timeout):
     reset_any_moment(t, vm, images, points, timeout)
 
 
-case(("qemu",), cost=60, limit=600, name="virtio_any_moment", points=5, rounds=3, timeout=550)(virtio_any_moment)
+case(("qemu",), cost=60, limit=600, name="virtio_any_moment", points=5, rounds=15, timeout=550)(virtio_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments", points=50, rounds=50,
      timeout=2900)(virtio_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="virtio_50_moments_smp", points=50, rounds=50, cpus=2,
