@@ -42,7 +42,8 @@ def sound(log):
 def raced(t, attack, second_cpu, kernel=run.KERNEL, seconds=150):
     """A thread of a monitor works against the one that is in vcpu_run; the log."""
     ms, secs = (3000, 4) if t.emu == "qemu" else (400, 1)
-    vms = {"evil": vm("hello", f"attack={attack} ms={ms} second-cpu={second_cpu}", cpu=1),
+    wanted = f"runs=200 failed={int(attack == 'page_rewritten')}"
+    vms = {"evil": vm("hello", f"attack={attack} ms={ms} second-cpu={second_cpu} {wanted}", cpu=1),
            "good": vm("ram_pattern", f"secs={secs} seed=1", cpu=1)}
     with start_hostile(t, vms, host_cpus=2, timeout=seconds + 50, kernel=kernel) as system:
         evil = system.expect(r'"vm-ended", "vm": "evil".*"text": "(\d+) runs, (\d+) refused, (\d+) failed, '
@@ -57,13 +58,15 @@ def second_thread(t, attack, second_cpu):
     """Its VM ends in the middle of it; the one beside it keeps its patterns; nothing breaks."""
     log, evil, good = raced(t, attack, second_cpu, seconds=150 if t.emu == "qemu" else 400)
     print(log)
+    check(evil, "the hostile monitor has said how it went")
     check("second thread of evil on CPU " + str(second_cpu) + ": no error" in log, "it has a second thread")
     check(good and good[1] == "debug-exit" and int(good[2]) == GOOD, "the VM beside it passes")
     sound(log)
     runs, refused, failed, leaked, writes = map(int, evil.groups())
     check(runs > 200 and writes > 1000, f"both threads have worked: {runs} runs, {writes} writes")
     check(leaked == 0, "nothing of the kernel's is in the page after a failed entry")
-    check(attack != "page_rewritten" or (refused > 0 and failed > 0), "wrong values have reached the kernel, and the CPU")
+    check(attack != "page_rewritten" or (refused > 0 and failed > 0),
+          "wrong values have reached the kernel, and the CPU")
 
 
 for _attack in ("page_rewritten", "unmapped_in_use"):

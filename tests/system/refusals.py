@@ -3,8 +3,10 @@ damaged boot modules, manifests and images that root finds wrong. None of it han
 import hashlib
 import os
 import re
+import signal
 import struct
 import subprocess
+import time
 
 import emu
 import mkboot
@@ -74,6 +76,26 @@ def no_pit(t):
     """Nothing to measure clocks against: the kernel does not wait for it for ever."""
     refused(run_guest(t, HELLO, mem=64, timeout=150, qemu_args=("-machine", "pit=off")), CANNOT_START,
             "cannot start: the PIT does not count", "end status=71")
+
+
+@case(("qemu",), cost=10, limit=200)
+def held_up(t):
+    """The machine below stands still again and again, longer than the PIT's count lasts: the kernel
+    still finds out how fast its clock is (it said 38 GHz on a busy machine once)."""
+    def clock(pauses):
+        with start_vms(t, {"one": {"memory-mib": 64, "kernel": "hello.elf"}}, timeout=100) as system:
+            while pauses > 0 and system.process.poll() is None:
+                system.process.send_signal(signal.SIGSTOP)
+                time.sleep(0.07)
+                system.process.send_signal(signal.SIGCONT)
+                time.sleep(0.003)
+                pauses -= "started by" in system.log()
+            said = system.expect(r"TSC (\d+) kHz", 60, log=True)
+            check(said, f"the kernel says its clock: {system.log()}")
+            return int(said[1])
+
+    right, measured = clock(0), clock(20)
+    check(abs(measured - right) < right / 50, f"{measured} kHz, while it is {right} kHz")
 
 
 # ---- What protects, in words (promise 9) ------------------------------------------------------------

@@ -59,13 +59,13 @@ uint64_t retype(uint64_t untyped, unsigned type, unsigned size_bits, unsigned cp
     return err;
 }
 
-/* A flush that is owed is done by the other CPUs within microseconds; more than a second means that
- * BUSY has another reason. */
+/* A flush that is owed is done by the other CPUs within microseconds, unless a machine below us
+ * holds them up; more than ten seconds mean that BUSY has another reason. */
 static bool busy_retry(uint64_t *give_up)
 {
     uint64_t now = rt_tsc();
 
-    if (*give_up == 0) *give_up = now + (uint64_t)info()->tsc_khz * 1000u;
+    if (*give_up == 0) *give_up = now + (uint64_t)info()->tsc_khz * 10000u;
     bh_yield();
     return now < *give_up;
 }

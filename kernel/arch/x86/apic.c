@@ -156,18 +156,19 @@ static uint32_t tsc_khz_told(void)
 bool apic_calibrate(void)
 {
     struct sample a, b;
-    uint64_t ticks;
-    uint32_t tries = 200000; /* 16 times what an emulator needs; seconds on a real PC */
+    uint32_t ticks, tries = 200000; /* 16 times what an emulator needs; seconds on a real PC */
 
     reg_write(REG_TIMER, 0x10000u | VEC_TIMER);
     outb(0x61, (uint8_t)((inb(0x61) & 0xfcu) | 1u)); /* gate on, speaker off */
-    outb(0x43, 0xb4);                                /* channel 2, mode 2 */
-    outb(0x42, 0xff);
-    outb(0x42, 0xff);
-    reg_write(REG_TICR, 0xffffffffu);
-    a = sample();
-    do b = sample();
-    while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS && --tries != 0);
+    do {
+        outb(0x43, 0xb0); /* channel 2, mode 0: its output rises once the count has run out */
+        outb(0x42, 0xff);
+        outb(0x42, 0xff);
+        reg_write(REG_TICR, 0xffffffffu);
+        a = sample();
+        do b = sample();
+        while (((a.pit - b.pit) & 0xffffu) < CALIBRATE_TICKS && --tries != 0);
+    } while ((inb(0x61) & 0x20u) != 0 && tries != 0); /* held up by the machine below us: again */
     ticks = (a.pit - b.pit) & 0xffffu;
     /* Firmware of many laptops stops the PIT; their CPUs have a TSC deadline, so that is enough. */
     tsc_khz = tsc_deadline ? tsc_khz_told() : 0;

@@ -421,13 +421,15 @@ static uint64_t kernel_words(void)
     return n;
 }
 
-/* The first thread: enters the guest for "ms" of time, with what is right in the page whenever it
- * has been refused; then it says how that went, and goes on until it is stopped. */
+/* The first thread: enters the guest for "ms" of time, and until it has done so more than "runs"
+ * times with "failed" entries refused and as many failed, with what is right in the page whenever
+ * it has been refused; then it says how that went, and goes on until it is stopped. */
 static void raced(void)
 {
     static struct bh_vcpu_state right;
     uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), slice = start()->tsc_khz * 4ull;
     uint64_t runs = 0, refused = 0, invalid = 0, leaked = 0;
+    const uint64_t least_runs = argument("runs"), least_failed = argument("failed");
     bool said = false;
 
     place_code();
@@ -457,7 +459,8 @@ static void raced(void)
             page()->state = right;
         if (i % 64 == 0)
             (void)bh_vcpu_want(BH_MONITOR_SLOT_VCPU, next_random() % BH_NEXITS, next_random() % 3);
-        if (!said && rt_tsc() > end && writes > 1000) {
+        if (!said && rt_tsc() > end && writes > 1000 && runs > least_runs &&
+            refused >= least_failed && invalid >= least_failed) {
             char text[160];
 
             (void)fmt_buf(text, sizeof(text),
