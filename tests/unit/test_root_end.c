@@ -26,6 +26,11 @@ uint64_t vm_cpu_ticks(const struct vm *v) { return 0; }
 uint64_t vcpu_slot(const struct vm *v, unsigned n, enum vcpu_slot what) { return 0; }
 unsigned vcpu_cpu(const struct vm *v, unsigned n) { return 0; }
 uint64_t on_cpu(unsigned cpu, cpu_work *work, void *arg) { return BH_ERR_CPU; }
+struct bh_result bh_invoke(uint64_t cap, uint64_t method, uint64_t a0, uint64_t a1, uint64_t a2,
+                           uint64_t a3)
+{
+    return (struct bh_result){BH_ERR_CAP, 0};
+}
 
 static const char *ended(uint32_t kind, const char *text)
 {
