@@ -39,6 +39,7 @@ void kvm_clock_update(void) {}
 void post_take(void) {}
 void post_take_for(struct vcpu *v) {}
 uint64_t clock_ns(void) { return 1000; }
+uint64_t clock_ns_at(uint64_t tsc) { return 1000; }
 void clock_set(uint64_t ns, uint64_t tsc) {}
 void cpuid_model(char model[32]) {}
 void control_asked(void) {}

@@ -61,6 +61,27 @@ static void test_countdown(void **state)
     assert_int_equal(get(WATCHDOG_RUN), 0);
 }
 
+/* The host has stood still: the guest has its time once more, and once only. */
+static void test_late(void **state)
+{
+    (void)state;
+    begin();
+    put(WATCHDOG_COUNT, 30);
+    put(WATCHDOG_RUN, 1);
+    now = 9000 * MS;
+    watchdog_tick(&w, now);
+    assert_int_equal(bites, 0);
+    assert_int_equal(w.deadline_ns, 12000 * MS);
+    put(WATCHDOG_NOW, 0);
+    now = 20000 * MS;
+    watchdog_tick(&w, now);
+    assert_int_equal(bites, 0);
+    now = 40000 * MS;
+    watchdog_tick(&w, now);
+    assert_int_equal(bites, 1);
+    assert_int_equal(w.deadline_ns, NO_DEADLINE_NS);
+}
+
 static void test_stop(void **state)
 {
     (void)state;
@@ -117,9 +138,9 @@ static void test_bad_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_countdown), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_edges),     cmocka_unit_test(test_random),
-        cmocka_unit_test(test_bad_state),
+        cmocka_unit_test(test_countdown), cmocka_unit_test(test_late),
+        cmocka_unit_test(test_stop),      cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_random),    cmocka_unit_test(test_bad_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

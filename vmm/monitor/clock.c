@@ -30,10 +30,12 @@ static uint64_t ticks_of(uint64_t ns)
     return ticks >> 62 ? UINT64_MAX : ticks + (rest != 0);
 }
 
-uint64_t clock_ns(void)
+uint64_t clock_ns_at(uint64_t tsc)
 {
-    return (uint64_t)((unsigned __int128)(rt_tsc() - start_tsc) * ns_per_tick >> 32);
+    return (uint64_t)((unsigned __int128)(tsc - start_tsc) * ns_per_tick >> 32);
 }
+
+uint64_t clock_ns(void) { return clock_ns_at(rt_tsc()); }
 
 uint64_t clock_start_tsc(void) { return start_tsc; }
 

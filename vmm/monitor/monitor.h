@@ -248,6 +248,8 @@ __attribute__((noreturn)) void vm_stop(const char *text);
 void clock_init(void);
 /** Nanoseconds of guest time since the VM's start. */
 uint64_t clock_ns(void);
+/** The same at host TSC @tsc, not before the start. */
+uint64_t clock_ns_at(uint64_t tsc);
 /** Host TSC at which that was 0. */
 uint64_t clock_start_tsc(void);
 /** Host TSC at which clock_ns() reaches @ns; BH_FOREVER for NO_DEADLINE_NS. */

@@ -187,8 +187,8 @@ uint64_t save_vm(void)
     if (pause_on) return write_file(pause_ns, pause_tsc);
     vcpu_settle();
     pause_others();
-    ns = clock_ns();
-    tsc = rt_tsc();
+    tsc = rt_tsc(); /* one moment for both: the host may hold us up between two looks */
+    ns = clock_ns_at(tsc);
     bytes = write_file(ns, tsc);
     resume_others(ns, tsc);
     return bytes;
@@ -200,8 +200,8 @@ void pause_begin(void)
     vcpu_settle();
     pause_others();
     pause_on = true;
-    pause_ns = clock_ns();
     pause_tsc = rt_tsc();
+    pause_ns = clock_ns_at(pause_tsc);
 }
 
 void pause_end(void) { pause_over = pause_on; }

@@ -264,7 +264,7 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool
     }
     for (const char *from = ap_start; from < ap_end; from++) *to++ = (uint8_t)*from;
     for (uint32_t i = 0; i < count && epoch_cpus < BH_MAX_CPUS; i++) {
-        uint64_t end;
+        uint32_t ms = 10000; /* of this CPU's own: a machine below us may hold both up */
 
         if (core_runs(apic_ids[i], 0)) continue; /* this one, or listed twice */
         if (core_runs(apic_ids[i], mask)) {
@@ -273,10 +273,10 @@ void cpus_start(const uint8_t *apic_ids, uint32_t count, uint64_t low_page, bool
         }
         ap_next = epoch_cpus;
         apic_start_cpu(apic_ids[i], (uint8_t)(low_page >> 12));
-        end = rdtsc() + tsc_khz * 1000ull; /* one second */
-        while (!__atomic_load_n(&percpus[ap_next].online, __ATOMIC_ACQUIRE) && rdtsc() < end)
-            cpu_relax();
+        while (!__atomic_load_n(&percpus[ap_next].online, __ATOMIC_ACQUIRE) && ms-- != 0)
+            for (uint64_t end = rdtsc() + tsc_khz; rdtsc() < end;) cpu_relax();
         if (percpus[ap_next].online == 0) {
+            *(volatile uint32_t *)low_page = 0xfdebf4; /* hlt; jmp to it: should it still come */
             klog("bulkhead: CPU with APIC id %u does not start; it is left out", apic_ids[i]);
             return; /* it may still come up and use ap_next: start no further one */
         }

@@ -4,7 +4,7 @@
 
 #define PERIOD_NS (WATCHDOG_PERIOD_MS * 1000000ull)
 
-static void restart(struct watchdog *w)
+static void begin(struct watchdog *w)
 {
     w->deadline_ns = w->run ? w->host->now_ns(w->host->ctx) + w->count * PERIOD_NS : NO_DEADLINE_NS;
 }
@@ -43,12 +43,18 @@ static void port_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t
                    : value > WATCHDOG_COUNT_MAX ? WATCHDOG_COUNT_MAX
                                                 : (uint32_t)value;
     }
-    restart(w);
+    w->late = false;
+    begin(w);
 }
 
 void watchdog_tick(struct watchdog *w, uint64_t now_ns)
 {
     if (w->deadline_ns > now_ns) return;
+    if (now_ns - w->deadline_ns > PERIOD_NS && !w->late) {
+        w->late = true;
+        begin(w);
+        return;
+    }
     w->run = 0;
     w->deadline_ns = NO_DEADLINE_NS;
     w->bite(w->ctx);

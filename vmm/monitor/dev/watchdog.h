@@ -28,12 +28,14 @@ struct watchdog {
     void *ctx;
     uint32_t run, count;
     uint64_t deadline_ns;
+    bool late; /* the countdown has begun anew without the guest */
 };
 
 /** Register its ports. @param bite the countdown is over */
 bool watchdog_init(struct watchdog *w, struct bus *bus, const struct dev_host *host,
                    void (*bite)(void *ctx), void *ctx);
-/** Time has passed. */
+/** Time has passed. Noticed later than a period after its end, the countdown begins anew, once
+ * until the guest resets it: the host has stood still, and the guest has had no chance. */
 void watchdog_tick(struct watchdog *w, uint64_t now_ns);
 
 extern const struct dev_state watchdog_state;
