@@ -35,6 +35,7 @@ import tty
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT, NO_END, QUIT = 124, 125, 130
 DIED = "the emulator itself has died"
+LATE = "not said within"
 # Given by the system itself: a VM's images are unusable, a VM was stopped, the kernel panicked, root cannot start.
 IMAGE, STOPPED, PANIC, BROKEN = 122, 123, 70, 121
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
@@ -336,7 +337,7 @@ class Emulator:
 
     def step(self, seconds):
         """Wait up to that long for something to happen. Returns new console bytes (maybe none)."""
-        data = b""
+        had, data = len(self.console), b""
         readable, _, _ = select.select([self.fd], [], [], seconds)
         if readable:
             try:
@@ -349,7 +350,7 @@ class Emulator:
                 time.sleep(0.02)
         self.console += data
         self._look()
-        return data
+        return bytes(self.console[had:])
 
     def log(self):
         """The system log so far, as text."""
@@ -373,6 +374,8 @@ class Emulator:
         if self.screen >= 0:
             self._drain_screen()
         over = self.process.poll() is not None
+        if over:
+            self._read_rest()
         if self.settings.log_to_stderr:
             text = self.log()
             sys.stderr.write(text[self.log_shown:])
@@ -390,6 +393,17 @@ class Emulator:
             self.outcome, self.reason = NO_END, self._died() or "the system ended without a word"
         elif self.settings.timeout and now - self.started_at > self.settings.timeout:
             self.outcome, self.reason = TIMEOUT, f"timeout after {self.settings.timeout} s"
+
+    def _read_rest(self):
+        """What the emulator said last."""
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            self.console += data
 
     def _died(self):
         """When a signal has ended the emulator, which no guest can send, or QEMU has ended before the system said a
@@ -421,8 +435,14 @@ class Emulator:
         while True:
             text = self.log() if log else self.said()
             match = re.search(pattern, text[since:], re.M)
-            if match or self.outcome is not None or time.monotonic() > deadline:
+            if match:
                 return match
+            if self.outcome in (None, TIMEOUT) and (self.outcome or time.monotonic() > deadline):
+                print(f"--- {LATE} {seconds} s: {pattern}", flush=True)
+                return None
+            if self.outcome is not None:
+                print(f"--- status {self.outcome}: {self.reason}", flush=True)
+                return None
             self.step(0.1)
 
     def wait(self):
@@ -438,14 +458,7 @@ class Emulator:
         if self.process:
             self.process.wait()
         if self.fd >= 0:
-            while True:  # what the emulator said last
-                try:
-                    data = os.read(self.fd, 65536)
-                except OSError:
-                    break
-                if not data:
-                    break
-                self.console += data
+            self._read_rest()
             os.close(self.fd)
             self.fd = -1
         if self.screen >= 0:

@@ -105,7 +105,7 @@ class Job:
         with open(self.log, "rb") as f:
             log = f.read()
         return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log or
-                                        emu.DIED.encode() in log)
+                                        emu.LATE.encode() in log or emu.DIED.encode() in log)
 
     def last_line(self):
         lines = self.tail()

@@ -30,7 +30,7 @@ def hostile(t):
               {("orderly", "kill", "other", "may", "guest"), ("orderly", "kill", None, "may", "guest"),
                ("orderly", "audit", None, "may", "guest")}, refused)
         times = [row["us"] for row in refused if row["by"] == "orderly"]
-        check(len(times) / (times[-1] - times[0]) * 1e6 < 21, "a guest fills no log: 20 requests a second")
+        check((len(times) - 1) / (times[-1] - times[0]) * 1e6 < 21, "a guest fills no log: 20 requests a second")
         for label in ("orderly", "other"):
             said = system.expect(rf"(?s:{label} \(.*)asked (\d+) times, (\d+) wrong", 60)
             check(said and said[2] == "0", f"{label}: {said and said[0]}")

@@ -78,7 +78,7 @@ MAY_PANIC = ("BREAK_SC_RETURN", "BREAK_QUEUE")
 def finds(t, switch, said, attacks):
     """The task does not pass, for this reason. Counted instructions: a run is the same every time, where a timer's tick
     at another moment could have the kernel trip over the damage before it is looked for."""
-    result = ring3(t, 200000, 1, kernel=broken_kernel(t, switch), timeout=350, icount=True,
+    result = ring3(t, 200000, 1, kernel=broken_kernel(t, switch), timeout=900, icount=True,
                    more=f"hostile.attacks={attacks} hostile.pairs=0")
     check(result.status != 0, f"the task passes on a kernel with {switch}", result)
     check(re.search(said, result.log), f"{switch} is found for its own reason", result)
@@ -87,10 +87,10 @@ def finds(t, switch, said, attacks):
 
 for _switch, _said in LETS_ATTACK.items():
     _name = ("attack_" if _switch in BREAKS_INVARIANT else "") + _switch.lower()
-    case(("qemu",), cost=15, limit=400, name=_name, switch=_switch, said=_said, attacks=1)(finds)
+    case(("qemu",), cost=15, limit=1000, name=_name, switch=_switch, said=_said, attacks=1)(finds)
 for _switch, _numbers in BREAKS_INVARIANT.items():
     _said = rf"broken: invariant ({_numbers}), " + (f"|{PANIC}" if _switch in MAY_PANIC else "")
-    case(("qemu",), cost=20, limit=400, name=_switch.lower(), switch=_switch, said=_said, attacks=0)(finds)
+    case(("qemu",), cost=20, limit=1000, name=_switch.lower(), switch=_switch, said=_said, attacks=0)(finds)
 
 
 # Monitors that have been taken over (tests/system/hostile/monitor.c), beside one that has not.
@@ -108,7 +108,7 @@ def monitors(t, attacks, host_cpus):
     vms = {f"evil{i}": vm("hello", f"attack={attack}") for i, attack in enumerate(attacks)}
     vms["good"] = vm("ram_pattern", "secs=1 seed=1")
     with start_vms(t, vms, host_cpus=host_cpus, timeout=250) as system:
-        ended = system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+)', 120, log=True)
+        ended = system.expect(r'"vm-ended", "vm": "good", "kind": "(.*?)".*?"status": (\d+),', 120, log=True)
         dead = [attack == "flood" or system.expect(rf'"(monitor-fault|vm-ended)", "vm": "evil{i}"', 120, log=True)
                 for i, attack in enumerate(attacks)]
         log = system.log()

@@ -39,7 +39,9 @@ def broken_ownership(t):
     vms = {"evil": vm("ram_attack", "attack=reach_beyond secs=1"), "good": vm("ram_pattern", "secs=2 seed=1")}
     result = run_vms(t, vms, timeout=100)
     check(result.ends() == dict.fromkeys(vms, EXIT_PASS), f"both pass, not {result.ends()}", result)
-    result = run_vms(t, vms, timeout=100, kernel=broken_kernel(t, "BREAK_MAP_RANGE"))
+    vms["evil"]["append"] = "attack=reach_beyond secs=1000"
+    vms["good"]["on-stop"] = "end-system"
+    result = run_vms(t, vms, timeout=250, kernel=broken_kernel(t, "BREAK_MAP_RANGE"))
     check(result.ends().get("good") != EXIT_PASS, "the neighbour's patterns are kept by a kernel without the check", result)
     print(result.text())
 

@@ -78,12 +78,12 @@ def no_pit(t):
             "cannot start: the PIT does not count", "end status=71")
 
 
-@case(("qemu",), cost=10, limit=200)
+@case(("qemu",), cost=10, limit=600)
 def held_up(t):
     """The machine below stands still again and again, longer than the PIT's count lasts: the kernel
     still finds out how fast its clock is (it said 38 GHz on a busy machine once)."""
     def clock(pauses):
-        with start_vms(t, {"one": {"memory-mib": 64, "kernel": "hello.elf"}}, timeout=100) as system:
+        with start_vms(t, {"one": {"memory-mib": 64, "kernel": "hello.elf"}}, timeout=250) as system:
             while pauses > 0 and system.process.poll() is None:
                 system.process.send_signal(signal.SIGSTOP)
                 time.sleep(0.07)

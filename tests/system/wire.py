@@ -27,7 +27,7 @@ def two_guests(t, host_cpus, timeout):
                    icount=True) as system:
         system.expect("BH-PASS wire.send", timeout)
         vms = {row["name"]: row["wires"] for row in ask(system, "stats")}
-        print(bhctl(system, "stats"), bhctl(system, "top", "--count=1"))
+        print(bhctl(system, "stats"), bhctl(system, "top", "--count=1", "--interval=0.05"))
         system.expect(r"BH-DONE \w+ \w+\r?\n", timeout)
         system.send(SWITCH_CONSOLE)
         result = to_the_end(system)
