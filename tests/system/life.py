@@ -1,8 +1,10 @@
 """The life of VMs: bhctl's verbs, order, restarts, deadlines, rights, and what reaches the control channel."""
 import json
 import re
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 import run
@@ -228,6 +230,24 @@ def pause_unnoticed(t):
     print(f"{lived} s, of which it stood {stood}; by its clocks {tsc_ms} and {pm_ms} ms")
     check(abs(tsc_ms - pm_ms) < 100 + tsc_ms / 50, "its clocks agree")
     check(tsc_ms < (lived - stood) * 1000 + 100, "no time has passed while it stood")
+
+
+@case(("qemu",), cost=8, limit=200)
+def stop_patience(t):
+    """The host stands still while a VM is stopping: it is not killed before it has had its time."""
+    with start_vms(t, {"work": vm("deaf=1 off_ms=1500", **{"stop-wait-s": 1})}, system=STAYS, timeout=150) as system:
+        check(system.expect("alive", 100), "the guest runs")
+
+        def stands_still():
+            system.process.send_signal(signal.SIGSTOP)
+            time.sleep(3)
+            system.process.send_signal(signal.SIGCONT)
+        host = threading.Timer(0.3, stands_still)
+        host.start()
+        ended = ask(system, "stop", "work")
+        host.join()
+        print(ended, system.log())
+        check('"vm": "work", "kind": "power-off"' in system.log(), "it has ended by itself")
 
 
 @case(("qemu",), cost=15, limit=300)

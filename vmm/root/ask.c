@@ -1,6 +1,7 @@
 /* Questions to a monitor; see ask.h. */
 #include "ask.h"
 #include "caps.h"
+#include "patience.h"
 #include "string.h"
 
 #define ANSWER_MS 1000u
@@ -15,7 +16,7 @@ _Static_assert(BH_WIRE_STATUSES <= 32, "a bit each");
 
 bool ask_free(const struct vm *vm)
 {
-    if (rt_tsc() > vm->ask_deadline_tsc) return true;
+    if (patient_tsc() > vm->ask_deadline_tsc) return true;
     return !vm->asker && __atomic_load_n(&vm->control->reply, __ATOMIC_RELAXED) == vm->asked;
 }
 
@@ -31,7 +32,7 @@ void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
     if (in_bytes) memcpy(c->in, in, in_bytes);
     vm->asker = asker;
     vm->asked++;
-    vm->ask_deadline_tsc = rt_tsc() + (uint64_t)info()->tsc_khz * ANSWER_MS;
+    vm->ask_deadline_tsc = patient_tsc() + (uint64_t)info()->tsc_khz * ANSWER_MS;
     __atomic_store_n(&c->request, vm->asked, __ATOMIC_RELEASE);
     vm_signal_control(vm);
 }
@@ -50,7 +51,7 @@ bool ask_answered(struct vm *vm, const void *asker, struct ask_answer *answer, v
     *answer = (struct ask_answer){.status = BH_WIRE_NO_ANSWER};
     if (vm->asker != asker) return true; /* another question has taken its place */
     if (__atomic_load_n(&c->reply, __ATOMIC_ACQUIRE) != vm->asked)
-        return rt_tsc() > vm->ask_deadline_tsc;
+        return patient_tsc() > vm->ask_deadline_tsc;
     vm->asker = NULL;
     answer->status = c->status;
     if (answer->status >= BH_WIRE_STATUSES || !(STATUSES >> answer->status & 1u))

@@ -6,6 +6,7 @@
 #include "fmt.h"
 #include "line.h"
 #include "log.h"
+#include "patience.h"
 #include "string.h"
 #include "wire.h"
 
@@ -88,7 +89,7 @@ static void answer(struct channel *ch, enum bh_wire_kind kind, uint32_t status, 
                                              .status = status};
     ch->out_bytes = wire_seal(&ch->out, kind);
     ch->out_sent = 0;
-    ch->sent_tsc = rt_tsc();
+    ch->sent_tsc = patient_tsc();
 }
 
 /* The VM whose name the payload begins with. */
@@ -252,7 +253,7 @@ static int next_byte(struct channel *ch, uint64_t end_tsc)
 /* @return true while more may be on its way. */
 static bool take(struct channel *ch)
 {
-    bool listening = ch->last_byte_tsc != 0 && rt_tsc() - ch->last_byte_tsc <= ms(LISTEN_MS);
+    bool listening = ch->last_byte_tsc != 0 && patient_tsc() - ch->last_byte_tsc <= ms(LISTEN_MS);
     uint64_t end_tsc = rt_tsc() + ms(TAKE_US) / 1000u;
     unsigned most = ch->line.vm ? TAKE_MAX_GUEST : TAKE_MAX;
 
@@ -262,7 +263,7 @@ static bool take(struct channel *ch)
         int byte = rt_tsc() < ch->next_tsc ? -1 : next_byte(ch, end_tsc);
 
         if (byte < 0) break;
-        ch->last_byte_tsc = rt_tsc();
+        ch->last_byte_tsc = patient_tsc();
         listening = true;
         if (!enquiry(ch, (uint8_t)byte)) frame(ch, wire_take(&ch->in, (uint8_t)byte));
     }
@@ -271,8 +272,8 @@ static bool take(struct channel *ch)
 
 int ask_wait(struct control_call *c)
 {
-    if (c->wait_tsc == 0) c->wait_tsc = rt_tsc() + ms(BUSY_MS);
-    return rt_tsc() < c->wait_tsc ? CONTROL_GO_ON : BH_WIRE_BUSY;
+    if (c->wait_tsc == 0) c->wait_tsc = patient_tsc() + ms(BUSY_MS);
+    return patient_tsc() < c->wait_tsc ? CONTROL_GO_ON : BH_WIRE_BUSY;
 }
 
 /* @return whether it has got on; else it waits, for an answer that wakes root or for time */
@@ -305,10 +306,10 @@ static bool send(struct channel *ch)
         unsigned room = line_room(&ch->line);
 
         if (room == 0) {
-            if (ch->line.vm && rt_tsc() - ch->sent_tsc > ms(STUCK_MS)) drop(ch);
+            if (ch->line.vm && patient_tsc() - ch->sent_tsc > ms(STUCK_MS)) drop(ch);
             return false;
         }
-        ch->sent_tsc = rt_tsc();
+        ch->sent_tsc = patient_tsc();
         for (; room != 0 && ch->out_sent < ch->out_bytes; room--, sent++)
             line_put(&ch->line, ch->out.bytes[ch->out_sent++]);
     }
@@ -363,7 +364,7 @@ static bool unsaid(void)
 
 void control_end(void)
 {
-    uint64_t end = rt_tsc() + ms(END_MS);
+    uint64_t end = patient_tsc() + ms(END_MS);
 
-    while (unsaid() && rt_tsc() < end) (void)control_poll();
+    while (unsaid() && patient_tsc() < end) (void)control_poll();
 }

@@ -8,12 +8,13 @@
 #include "control.h"
 #include "fmt.h"
 #include "life.h"
+#include "patience.h"
 #include "string.h"
 
 #define PROGRESS_MS 1000u
 #define PAUSE_MS    10000u
 
-static uint64_t after_ms(uint64_t ms) { return rt_tsc() + (uint64_t)info()->tsc_khz * ms; }
+static uint64_t after_ms(uint64_t ms) { return patient_tsc() + (uint64_t)info()->tsc_khz * ms; }
 
 /* Who may not kill it leaves it the manifest's time at least. */
 static bool wait_given(const struct control_call *c, uint64_t *ms)
@@ -42,7 +43,7 @@ static int follow(struct control_call *c, bool over, int end)
     } else if (over) {
         control_put_vm(c, c->vm);
         c->step = LIFE_END;
-    } else if (rt_tsc() >= c->pause_tsc) {
+    } else if (patient_tsc() >= c->pause_tsc) {
         control_put_vm(c, c->vm);
         c->pause_tsc = after_ms(PROGRESS_MS);
     }
@@ -158,7 +159,7 @@ int control_shutdown(struct control_call *c)
 
     if (c->step++ == 0) life_shut_down();
     if (life_is_down()) return BH_WIRE_OK;
-    if (rt_tsc() < c->pause_tsc) return CONTROL_GO_ON;
+    if (patient_tsc() < c->pause_tsc) return CONTROL_GO_ON;
     c->pause_tsc = after_ms(PROGRESS_MS);
     for (unsigned i = 0; i < s->vm_count; i++)
         if (vm_lives(&s->vms[i])) {

@@ -9,12 +9,16 @@
 #include "elastic.h"
 #include "life.h"
 #include "log.h"
+#include "patience.h"
 #include "string.h"
 #include "vm_store.h"
 
 #define PROGRESS_US 1000000u
 
-static uint64_t after_us(uint64_t us) { return rt_tsc() + (uint64_t)info()->tsc_khz * us / 1000u; }
+static uint64_t after_us(uint64_t us)
+{
+    return patient_tsc() + (uint64_t)info()->tsc_khz * us / 1000u;
+}
 
 /* The longest file of a saved VM. */
 static uint64_t most_bytes(const struct vm *vm) { return (uint64_t)vm->config->save_mib << 20; }
@@ -30,7 +34,7 @@ static void ask_patiently(struct control_call *c, enum bh_control_verb what,
 /* Each second a part of so many zeros says that it goes on. */
 static int go_on(struct control_call *c, uint32_t zeros)
 {
-    if (rt_tsc() >= c->pause_tsc) {
+    if (patient_tsc() >= c->pause_tsc) {
         c->pause_tsc = after_us(PROGRESS_US);
         memset(c->out, 0, zeros);
         c->out_bytes = zeros;

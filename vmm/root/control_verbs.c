@@ -7,12 +7,16 @@
 #include "caps.h"
 #include "control.h"
 #include "life.h"
+#include "patience.h"
 #include "string.h"
 
 #define TYPE_RETRY_US    5000u
 #define TYPE_PATIENCE_MS 10000u
 
-static uint64_t after_us(uint64_t us) { return rt_tsc() + (uint64_t)info()->tsc_khz * us / 1000u; }
+static uint64_t after_us(uint64_t us)
+{
+    return patient_tsc() + (uint64_t)info()->tsc_khz * us / 1000u;
+}
 
 enum { TYPE_ASK, TYPE_WAIT, TYPE_PAUSE };
 
@@ -24,7 +28,7 @@ static int type(struct control_call *c)
     uint32_t count = c->in_bytes / (uint32_t)sizeof(struct bh_input);
 
     if (c->in_bytes % sizeof(struct bh_input) != 0) return BH_WIRE_BAD_REQUEST;
-    if (c->step == TYPE_PAUSE && rt_tsc() >= c->pause_tsc) c->step = TYPE_ASK;
+    if (c->step == TYPE_PAUSE && patient_tsc() >= c->pause_tsc) c->step = TYPE_ASK;
     if (c->step == TYPE_ASK) {
         if (c->at >= count) return BH_WIRE_OK;
         if (!ask_free(c->vm)) return ask_wait(c);
@@ -37,7 +41,7 @@ static int type(struct control_call *c)
         if (answer.values[0] > count - c->at) return BH_WIRE_NO_ANSWER;
         c->at += answer.values[0];
         if (answer.values[0] != 0) c->deadline_tsc = 0;
-        if (c->at < count && c->deadline_tsc != 0 && rt_tsc() > c->deadline_tsc)
+        if (c->at < count && c->deadline_tsc != 0 && patient_tsc() > c->deadline_tsc)
             return BH_WIRE_NOT_TAKEN;
         c->pause_tsc = c->at < count ? after_us(TYPE_RETRY_US) : 0;
         c->step = TYPE_PAUSE;

@@ -5,6 +5,7 @@
 #include "caps.h"
 #include "idle.h"
 #include "log.h"
+#include "patience.h"
 #include "pieces.h"
 
 #define CALM_MS  250u   /* nothing has moved for so long: what VMs say is how they are */
@@ -44,7 +45,7 @@ void elastic_init(struct vm *all, unsigned count)
 
 static bool passed_ms(uint64_t since_tsc, uint64_t ms)
 {
-    return rt_tsc() - since_tsc > (uint64_t)info()->tsc_khz * ms;
+    return patient_tsc() - since_tsc > (uint64_t)info()->tsc_khz * ms;
 }
 
 static uint32_t most(const struct vm *vm) { return vm->config->memory_mib / 2u; }
@@ -101,7 +102,7 @@ bool elastic_waits(const struct vm *vm)
     lacks = admit_lacks_pieces(vm);
     if (lacks && !waiting && lacks <= elastic_spare(vm)) {
         waiting = vm;
-        waiting_tsc = rt_tsc();
+        waiting_tsc = patient_tsc();
         pieces_reserve(vm_pieces(vm->config));
         audit_begin("vm-awaits-memory");
         audit_text("vm", vm->config->name);
@@ -136,7 +137,7 @@ static struct idle_vm describe(const struct vm *vm)
     }
     if (keeps != e->keeps) {
         e->keeps = keeps;
-        changed_tsc = e->step_tsc = rt_tsc();
+        changed_tsc = e->step_tsc = patient_tsc();
     }
     v.keeps = keeps;
     v.target = e->target;
@@ -182,7 +183,7 @@ static void ask_to_keep(struct vm *vm, const struct idle_vm *v)
     }
     e->target = v->target;
     e->told = __atomic_load_n(&p->told, __ATOMIC_ACQUIRE);
-    e->step_tsc = rt_tsc();
+    e->step_tsc = patient_tsc();
     __atomic_store_n(&p->target_pages, (most(vm) - v->target) * BH_PIECE_PAGES, __ATOMIC_RELAXED);
     __atomic_store_n(&p->target_number, p->target_number + 1u, __ATOMIC_RELEASE);
     vm_signal_pieces(vm);
@@ -200,7 +201,7 @@ static void policy(void)
     if (!(passed_ms(changed_tsc, CALM_MS) && passed_ms(pieces_moved_tsc(), CALM_MS)) &&
         !passed_ms(policy_tsc, LATE_MS))
         return;
-    policy_tsc = rt_tsc();
+    policy_tsc = patient_tsc();
     idle_policy(idle, vm_count, (uint32_t)free, (uint32_t)wanted);
     for (unsigned i = 0; i < vm_count; i++)
         if (vm_lives(&vms[i]) && vms[i].pieces) ask_to_keep(&vms[i], &idle[i]);
@@ -215,7 +216,7 @@ bool elastic_poll(void)
     busy = pieces_poll();
     if (waiting && waiting->state != VM_STARTING) wait_ends();
     if (passed_ms(looked_tsc, CALM_MS / 2u)) {
-        looked_tsc = rt_tsc();
+        looked_tsc = patient_tsc();
         policy();
     }
     return busy;

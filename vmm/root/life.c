@@ -5,6 +5,7 @@
 #include "elastic.h"
 #include "fmt.h"
 #include "log.h"
+#include "patience.h"
 
 #define RUN_GOOD_MS 60000u /* a run this long ends a row of restarts */
 #define WAIT_MAX_MS 60000u
@@ -27,7 +28,7 @@ static bool shutting_down;
 
 static struct plan *plan_of(const struct vm *vm) { return &plans[vm->number]; }
 
-static uint64_t after_ms(uint64_t ms) { return rt_tsc() + (uint64_t)info()->tsc_khz * ms; }
+static uint64_t after_ms(uint64_t ms) { return patient_tsc() + (uint64_t)info()->tsc_khz * ms; }
 
 static void start_at(struct vm *vm, uint64_t tsc)
 {
@@ -77,7 +78,7 @@ uint32_t life_start(struct vm *vm)
     }
     for (unsigned i = 0; i < vm_count; i++)
         if (manifest_in_set(need, i) && !vm_lives(&vms[i])) {
-            start_at(&vms[i], rt_tsc());
+            start_at(&vms[i], patient_tsc());
             plans[i].in_row = 0;
         }
     return BH_WIRE_OK;
@@ -116,7 +117,7 @@ uint32_t life_kill(struct vm *vm)
         return BH_WIRE_OK;
     }
     if (!vm_lives(vm)) return BH_WIRE_NOT_RUNNING;
-    plan_of(vm)->stop_tsc = rt_tsc();
+    plan_of(vm)->stop_tsc = patient_tsc();
     plan_of(vm)->again = false;
     vm_kill(vm, "killed");
     return BH_WIRE_OK;
@@ -143,7 +144,7 @@ uint32_t life_restore(struct vm *vm)
 
 bool life_stopping(const struct vm *vm, uint64_t *left_ms)
 {
-    uint64_t now = rt_tsc(), end = plan_of(vm)->stop_tsc;
+    uint64_t now = patient_tsc(), end = plan_of(vm)->stop_tsc;
 
     *left_ms = end > now ? (end - now) / info()->tsc_khz : 0;
     return vm_lives(vm) && end != 0;
@@ -194,7 +195,7 @@ static void look_at_end(struct vm *vm)
     p->again = false;
     if (shutting_down) return;
     if (again) {
-        start_at(vm, rt_tsc());
+        start_at(vm, patient_tsc());
     } else if (!asked && rule_restarts(vm)) {
         uint64_t ms = restart_wait_ms(vm);
 
@@ -258,7 +259,7 @@ static void go_on_to_stop(struct vm *vm, uint64_t now)
 
 void life_poll(void)
 {
-    uint64_t now = rt_tsc();
+    uint64_t now = patient_tsc();
 
     if (shutting_down) stop_next();
     for (unsigned i = 0; i < vm_count; i++) {
