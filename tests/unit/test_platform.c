@@ -30,6 +30,7 @@ bool device_lock_needed;
 
 void device_lock_wait(void) { fail(); }
 uint64_t clock_ns(void) { return 1000; }
+uint64_t clock_start_tsc(void) { return 0; }
 void post(struct vcpu *to, uint32_t bits) {}
 void irq_init(void) {}
 void vm_end(enum bh_monitor_end kind, uint32_t status, const char *text)

@@ -476,8 +476,8 @@ bool platform_init(void)
 
     watchdog.deadline_ns = NO_DEADLINE_NS;
     if (st->wall_clock_s)
-        wall_s = (int64_t)(st->wall_clock_s +
-                           (rt_tsc() - st->wall_clock_tsc) / ((uint64_t)st->tsc_khz * 1000u));
+        wall_s = (int64_t)(st->wall_clock_s + (clock_start_tsc() - st->wall_clock_tsc) /
+                                                  ((uint64_t)st->tsc_khz * 1000u));
     ok = screen_memory() && firmware_init(&bus, &host, wire_tx) && cpus_init() &&
          ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL) && pic_init(&pic, &bus, &host) &&
          pit_init(&pit, &bus, &host) &&

@@ -19,6 +19,8 @@ enum {
 #define B_BINARY   0x04u
 #define B_24_HOURS 0x02u
 
+#define READ_MS 100u /* what reading takes at the most */
+
 static uint8_t cmos(unsigned reg)
 {
     port_out8(0x70, (uint8_t)reg); /* bit 7 would keep the PC's NMIs out */
@@ -36,21 +38,25 @@ static uint64_t days_from_civil(uint64_t y, unsigned m, unsigned d)
     return year * 365u + year / 4u - year / 100u + year / 400u + day_of_year - 719468u;
 }
 
+/* @return 0: what it says is no time, or the host stood still meanwhile. @param tsc when */
 static uint64_t read_clock(uint64_t *tsc)
 {
     static const uint8_t regs[6] = {SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR};
     unsigned v[6];
     uint8_t b, hours;
     bool binary;
+    uint64_t begin_tsc;
 
     for (unsigned i = 0; i < 10000u && cmos(STATUS_A) & A_UPDATING; i++)
         ;
+    begin_tsc = rt_tsc();
     b = cmos(STATUS_B);
     binary = (b & B_BINARY) != 0;
     hours = cmos(HOURS);
     for (unsigned i = 0; i < 6u; i++)
         v[i] = decoded(regs[i] == HOURS ? hours & 0x7fu : cmos(regs[i]), binary);
     *tsc = rt_tsc();
+    if (*tsc - begin_tsc > (uint64_t)info()->tsc_khz * READ_MS) return 0;
     if (!(b & B_24_HOURS)) v[2] = v[2] % 12u + (hours & 0x80u ? 12u : 0);
     if (v[0] > 60u || v[1] > 59u || v[2] > 23u || v[3] == 0 || v[3] > 31u || v[4] == 0 ||
         v[4] > 12u || v[5] > 99u)

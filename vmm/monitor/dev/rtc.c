@@ -440,8 +440,8 @@ bool rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host, int64
     cmos_fill(r, ram_below_4g, ram_above_4g);
     wall_s = wall_s < 0 ? 0 : wall_s > latest_s ? latest_s : wall_s;
     now = host_now(r);
-    r->base_s = wall_s - (int64_t)(now / NS_PER_S);
-    r->seen_s = wall_s;
+    r->base_s = wall_s;
+    r->seen_s = clock_s(r, now);
     r->seen_32k = ns_to_ticks(now, HZ_32K);
     r->deadline_ns = NO_DEADLINE_NS;
     return bus_add(bus, BUS_PIO, 0x70, 2, &ops, r, "rtc");

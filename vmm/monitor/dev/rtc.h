@@ -27,7 +27,7 @@ extern const struct dev_state rtc_state;
 
 /**
  * Set the clock, fill in the memory size bytes, register the ports.
- * @param wall_s       UTC seconds since 1970 at the host clock's present reading
+ * @param wall_s       UTC seconds since 1970 at the host clock's 0
  * @param ram_below_4g bytes of RAM below 4 GiB; @param ram_above_4g bytes above
  */
 bool rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host, int64_t wall_s,
