@@ -41,8 +41,9 @@ IMAGE, STOPPED, PANIC, BROKEN = 122, 123, 70, 121
 END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
-# Bochs loses what does not fit its UART's 16 bytes: it gets half of them at a time.
-FIFO_HALF, FIFO_DRAINS_S = 8, 0.1
+# Bochs loses what does not fit its UART's 16 bytes: it gets half of them at a time, the next once it has run for so
+# long (not: once so much time has passed, of which it may have got none).
+FIFO_HALF, FIFO_DRAINS_S, FIFO_GIVE_UP_S = 8, 0.1, 5
 # UEFI firmware as flash: its code, and the variables of a machine that has booted nothing yet.
 OVMF_CODE, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 PR_SET_PDEATHSIG = 1
@@ -141,13 +142,29 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def cpu_seconds(pid):
+    """CPU time that a process has used (proc(5), stat: utime, stime), or infinity when it is no more."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            words = f.read().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return float("inf")
+
+
+def draining(pid):
+    """What Bochs is given now it takes until it has run for a while: a function that says whether it has."""
+    until, least = cpu_seconds(pid) + FIFO_DRAINS_S, time.monotonic() + FIFO_DRAINS_S
+    return lambda: time.monotonic() >= least and (cpu_seconds(pid) >= until or time.monotonic() >= least + FIFO_GIVE_UP_S)
+
+
 class Relay(threading.Thread):
     """Bochs' COM3 as a socket like QEMU's: one client at a time, what nobody wants to hear is
     dropped."""
 
     def __init__(self, path, fd):
         super().__init__(daemon=True)
-        self.fd, self.client, self.ended = fd, None, False
+        self.fd, self.client, self.ended, self.pid = fd, None, False, None
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(path)
         self.server.listen(1)
@@ -165,7 +182,9 @@ class Relay(threading.Thread):
                     data = self.client.recv(FIFO_HALF)
                     if data:
                         os.write(self.fd, data)
-                        time.sleep(FIFO_DRAINS_S)
+                        drained = draining(self.pid)
+                        while not drained():
+                            time.sleep(0.02)
                     else:
                         self._hang_up()
                 if self.fd in ready:
@@ -200,7 +219,7 @@ class Emulator:
         self.process = None
         self.fd = -1  # our end of COM1
         self.screen = -1  # our end of Bochs' text display
-        self.send_from = 0.0
+        self.drained = lambda: True  # whether COM1 takes more
         self.spare_fds = []
         self.outcome = None  # exit status once known
         self.reason = ""
@@ -316,6 +335,7 @@ class Emulator:
         self.screen, screen = pty.openpty()
         self._spawn(["bochs", "-q", "-f", config, "-rc", go], screen, screen,
                     start_new_session=True, env=dict(os.environ, TERM="vt100"))
+        self.relay.pid = self.process.pid
         os.close(screen)
         os.set_blocking(self.screen, False)
 
@@ -324,12 +344,12 @@ class Emulator:
     def send(self, data):
         """Type bytes on COM1; waits while the emulator does not take them."""
         while data:
-            while time.monotonic() < self.send_from:
+            while not self.drained():
                 self.step(0.02)
             try:
                 data = data[os.write(self.fd, data[:FIFO_HALF] if self.screen >= 0 else data):]
                 if self.screen >= 0:
-                    self.send_from = time.monotonic() + FIFO_DRAINS_S
+                    self.drained = draining(self.process.pid)
             except BlockingIOError:
                 self.step(0.05)
             except OSError:

@@ -14,6 +14,8 @@
 #define after_us store_after_us
 #include "vmm/root/control_store.c"
 
+uint64_t patient_tsc(void) { return rt_tsc(); }
+
 static struct ask_answer said;
 static char said_text[BH_CONTROL_TEXT_BYTES], part[BH_WIRE_PAYLOAD_BYTES];
 static struct vm vm;
