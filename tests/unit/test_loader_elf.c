@@ -325,6 +325,26 @@ static void truncated_images_are_refused(void **s)
     }
 }
 
+/* A VM of 1 MiB: the end of its memory is where a PC has its BIOS. */
+static void initrd_is_kept_out_of_the_legacy_hole(void **s)
+{
+    (void)s;
+    struct boot_request req = request(2);
+    const uint64_t ends[] = {0xA0000, 0xA1000, 0x100000, 0x101000, 0x102000};
+    const uint64_t at[] = {0x9F000, 0x9F000, 0x9F000, 0x100000, 0x101000};
+    uint64_t gpa = 0;
+
+    req.initrd = initrd;
+    req.initrd_bytes = sizeof(initrd);
+    for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        assert_true(boot_put_initrd(&req, 0x10000, ends[i], &gpa, &error));
+        assert_int_equal(gpa, at[i]);
+        assert_memory_equal(ram + gpa, initrd, sizeof(initrd));
+    }
+    assert_false(boot_put_initrd(&req, 0x9F001, 0x100000, &gpa, &error));
+    assert_false(boot_put_initrd(&req, 0x100000, 0x100000, &gpa, &error));
+}
+
 static void damaged_images_do_no_harm(void **s)
 {
     (void)s;
@@ -360,6 +380,7 @@ int main(void)
         TEST(segments_stay_in_their_place),
         TEST(overlap_is_refused),
         TEST(truncated_images_are_refused),
+        TEST(initrd_is_kept_out_of_the_legacy_hole),
         TEST(damaged_images_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,8 +108,12 @@ bool boot_put_initrd(const struct boot_request *req, uint64_t floor, uint64_t ce
                      uint64_t *gpa, struct boot_error *error)
 {
     const uint64_t low_end = guest_mem_low_end(&req->mem);
-    const uint64_t top = (ceiling < low_end ? ceiling : low_end) & ~(PAGE_BYTES - 1);
+    uint64_t top = (ceiling < low_end ? ceiling : low_end) & ~(PAGE_BYTES - 1);
 
+    /* With little memory its place is where a PC has none: below that, then. */
+    if (top > LEGACY_HOLE_GPA && top < LEGACY_HOLE_END_GPA + req->initrd_bytes) {
+        top = LEGACY_HOLE_GPA;
+    }
     if (top < req->initrd_bytes || ((top - req->initrd_bytes) & ~(PAGE_BYTES - 1)) < floor) {
         return boot_fail(error, "initrd", "does not fit between the kernel and the end of memory",
                          "raise memory-mib or use a smaller initrd; bytes of the initrd",
