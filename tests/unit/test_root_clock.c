@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -17,6 +16,8 @@ static uint64_t now_us;
 #define rt_tsc() now_us
 
 #include "vmm/root/clock.c"
+
+#include "root_fixture.h"
 
 static uint8_t now[12], later[12];
 static unsigned index_written, left; /* reads until `later` holds */
@@ -103,16 +104,6 @@ static void absent(void **state)
 
     __builtin_memset(now, 0xff, sizeof(now));
     assert_int_equal(wall_clock_s(&tsc), 0);
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)

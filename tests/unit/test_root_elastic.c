@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 /* Time is what the test says: one tick a microsecond. */
@@ -18,6 +17,8 @@ static uint64_t now_us = 1000000;
 #define rt_tsc() now_us
 
 #include "vmm/root/elastic.c"
+
+#include "root_fixture.h"
 
 uint64_t patient_tsc(void) { return now_us; }
 
@@ -92,17 +93,6 @@ static void turns(void **state)
     }
     assert_true(asked > 1000u);
     assert_in_range(records, 2, VMS * ((now_us - begin) / (RECORD_MS * 1000u) + RECORDS));
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)

@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "vmm/root/vm_end.c"
+
+#include "root_fixture.h"
 
 static struct bh_monitor_report report;
 static struct manifest_vm config = {.name = "a123456789b123456789c123456789d", .cpus = 1};
@@ -69,17 +70,6 @@ static void words(void **state)
     assert_false(vm_has_ended(&vm, false));
     report.kind = UINT32_MAX;
     assert_false(vm_has_ended(&vm, true));
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)

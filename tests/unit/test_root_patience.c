@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 /* In ticks of 1 us. */
@@ -16,6 +15,8 @@ static uint64_t now_us;
 #define rt_tsc() now_us
 
 #include "vmm/root/patience.c"
+
+#include "root_fixture.h"
 
 static void stands(void **state)
 {
@@ -38,17 +39,6 @@ static void stands(void **state)
     assert_int_equal(patient_tsc(), began + 1000);
     now_us += 200000;
     assert_int_equal(patient_tsc(), began + 1000);
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)

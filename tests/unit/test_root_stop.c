@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "vmm/root/control_life.c"
+
+#include "root_fixture.h"
 
 static struct manifest_vm config = {.name = "vm", .stop_wait_s = 30};
 static struct vm vm = {.config = &config, .state = VM_RUNNING};
@@ -116,17 +117,6 @@ static void killed_and_started(void **state)
         for (unsigned i = 0; i < 9u && status == CONTROL_GO_ON; i++) status = verbs[v](&c);
         assert_int_equal(status, BH_WIRE_OK);
     }
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)

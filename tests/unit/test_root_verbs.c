@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "vmm/root/control_verbs.c"
 /* Each has one of its own. */
 #define after_us store_after_us
 #include "vmm/root/control_store.c"
+
+#include "root_fixture.h"
 
 uint64_t patient_tsc(void) { return rt_tsc(); }
 
@@ -154,17 +155,6 @@ static void typed_count(void **state)
     assert_int_equal(run(type, events, sizeof(events) - 1u), BH_WIRE_BAD_REQUEST);
     said.values[0] = 3;
     assert_int_equal(run(type, events, sizeof(events)), BH_WIRE_OK);
-}
-
-static int map_info(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
 }
 
 int main(void)
