@@ -40,20 +40,16 @@ static uint64_t sat_add(uint64_t x, uint64_t d)
     ensures range: \result <= x; */
 static uint64_t sat_sub(uint64_t x, uint64_t d) { return d > x ? 0u : x - d; }
 
-/* Virtual time of `used` ticks; more than one longest period counts as one. */
-/*@ requires inv_weight <= SC_INV_ONE;
+/* Virtual time of `ran` ticks. */
+/*@ requires ran <= SC_PERIOD_MAX && inv_weight <= SC_INV_ONE;
     assigns \nothing;
-    ensures value: \result == \min(used, SC_PERIOD_MAX) * inv_weight / SC_VT_DIV; */
-static uint64_t vt_delta(uint64_t used, uint64_t inv_weight)
-{
-    uint64_t u = used > SC_PERIOD_MAX ? SC_PERIOD_MAX : used;
-
-    return u * inv_weight / SC_VT_DIV;
-}
+    ensures value: \result == ran * inv_weight / SC_VT_DIV; */
+static uint64_t vt_delta(uint64_t ran, uint64_t inv_weight) { return ran * inv_weight / SC_VT_DIV; }
 
 void sc_charge(struct sc_time *t, uint64_t used)
 {
-    uint64_t beyond = sat_sub(used, t->floor_left);
+    uint64_t ran = used > t->ceiling_left ? t->ceiling_left : used;
+    uint64_t beyond = sat_sub(ran, t->floor_left);
 
     t->floor_left = sat_sub(t->floor_left, used);
     t->ceiling_left = sat_sub(t->ceiling_left, used);

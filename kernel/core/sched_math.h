@@ -69,7 +69,8 @@ MUST_CHECK err_t sc_decode_configure(uint64_t floor, uint64_t ceiling, uint64_t 
 void sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t now,
                          uint64_t vtime);
 
-/** Charge @used ticks. What the floor covers is no part of the leftover: vtime stands still for it. */
+/** Charge @used ticks. What the floor covers is no part of the leftover: vtime stands still for it.
+ *  It does for what goes beyond the ceiling, too: the machine has stood still meanwhile. */
 /*@ requires \valid(t) && time_ok(*t);
     assigns t->floor_left, t->ceiling_left, t->vtime, t->consumed;
     ensures ok: time_ok(*t);
@@ -77,6 +78,8 @@ void sc_commit_configure(struct sc_time *t, const struct sc_params *p, uint64_t 
     ensures ceiling: t->ceiling_left == pos(\old(t->ceiling_left) - used);
     ensures consumed: t->consumed == sat(\old(t->consumed) + used);
     ensures monotonic: t->vtime >= \old(t->vtime);
+    ensures most: t->vtime <=
+        \old(t->vtime) + \old(t->ceiling_left) * t->inv_weight / SC_VT_DIV;
     ensures leftover: used <= \old(t->floor_left) ==> t->vtime == \old(t->vtime); */
 void sc_charge(struct sc_time *t, uint64_t used);
 

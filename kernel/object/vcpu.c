@@ -319,7 +319,8 @@ struct sysret inv_vcpu_doorbell(const struct invocation *in)
     if (in->a[0] >= BH_DOORBELLS || (in->a[1] >> 24 & 0xff) > 1 ||
         (width != 1 && width != 2 && width != 4))
         return sysret(BH_ERR_RANGE, 0);
-    if (in->a[2] != 0) e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_WRITE, &cell);
+    /* It is used from then on, and cannot be deleted: more than who may signal it can ask for. */
+    if (in->a[2] != 0) e = arg_cell(in->a[2], BH_CAP_NTFN, BH_RIGHT_WRITE | BH_RIGHT_GRANT, &cell);
     if (e != BH_OK) return sysret(e, 0);
     d = &v->doorbells[in->a[0]];
     if (d->match != 0) ntfns[d->ntfn].users--;

@@ -86,7 +86,7 @@ def bhctl(system, *words):
 
 def two_terminals(t):
     """The demonstration, with somebody at its first console and somebody with bhctl."""
-    with case.start_manifest(t, "guests/demo.dts", host_cpus=2, timeout=600) as system:
+    with case.start_manifest(t, "guests/demo.dts", host_cpus=4, timeout=600) as system:
         case.check(system.expect(r"nothing in here can reach(?s:.*)# ", 400), "the first shell is there")
         demo.say(system, "until ping -c 1 -W 1 server >/dev/null; do sleep 1; done", r"sleep 1; done\s+/ # ", 200)
         begin = system.console.rindex(b"/ # ")

@@ -101,7 +101,7 @@ def lessons(t):
     page = read("docs/LESSONS.md")
     rows = [line.strip().strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
     rows = [[cell.strip() for cell in row] for row in rows if row[0].strip() not in ("flaw", "---")]
-    check(len(rows) >= 40, f"{len(rows)} flaws are not the 40 asked for")
+    check(len(rows) >= 40, f"{len(rows)} flaws are fewer than 40")
     for row in rows:
         check(len(row) == 4 and all(row), "a cell is missing: " + " | ".join(row))
         check(re.search(r"XSA-\d+|CVE-\d{4}-\d{4,}|seL4 ", row[0]), "no number: " + row[0])

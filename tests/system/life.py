@@ -296,18 +296,22 @@ def channel(t):
         check(re.findall('"seq": (\\d+)', system.log())[-1] != before, "and leave records")
 
 
-@case(("qemu",), cost=25, limit=300)
+@case(("qemu",), cost=40, limit=500)
 def linux_stops(t):
-    """Debian's kernel hears its power button, and its init switches it off; two vCPUs, paused before."""
+    """Debian's kernel hears its power button, and its init switches it off; two vCPUs, paused before; and while
+    it boots."""
     work = {"memory-mib": 128, "cpus": 2, "kernel": "vmlinuz-cloud", "initrd": "initrd-virtio.cpio",
             "append": "console=ttyS0 quiet"}
-    with start_vms(t, {"work": work}, system=STAYS, timeout=280) as system:
+    with start_vms(t, {"work": work}, system=STAYS, timeout=480) as system:
         check(system.expect("poweroff -f", 200), "the shell is there")
         ask(system, "pause", "work")
         check(ask(system, "resume", "work")["state"] == "running", "it goes on")
         stopped = ask(system, "stop", "work", "--timeout=60")
         check(stopped["reason"] == "vm work: power-off", stopped)
         check(system.expect("the power button was pressed", 5), "init has heard it")
+        ask(system, "start", "work")
+        stopped = ask(system, "stop", "work", "--timeout=200", seconds=230)  # it boots, and does not listen yet
+        check(stopped["reason"] == "vm work: power-off", stopped)
 
 
 def cycles(t, count, names):

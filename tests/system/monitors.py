@@ -6,7 +6,7 @@ starts VMs again, and after each end has the kernel check its invariants and say
 import re
 
 import run
-from case import broken_kernel, case, check, run_vms, start_vms
+from case import broken_kernel, case, check, run_vms, start_vms, to_the_end
 
 GOOD, STOPPED = 16, 123
 INVALID, UNKNOWN = 21, 22  # enum bh_exit
@@ -106,6 +106,31 @@ def poll_storm(t):
     sound(log)
     irqs = int(re.search(r"CPU 1 was interrupted (\d+) times", log)[1])
     check(irqs < 3000, f"CPU 1 is left in peace: {irqs} interrupts")
+
+
+@case(("qemu",), cost=10, limit=200)
+def store(t):
+    """A monitor that nobody has asked to save cannot write to the store."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    result = run_vms(t, {"evil": {**vm("hello", "attack=store"), "save-mib": 4}, "good": vm("hello")}, timeout=150)
+    faults = [(fault["vm"], fault["vector"]) for fault in result.audit("monitor-fault")]
+    check(faults == [("evil", 14)], "it is read-only", result)
+
+
+@case(("qemu",), cost=15, limit=200)
+def doorbells(t):
+    """A monitor that puts the notification of its wire's peer in use would keep the peer from being taken back: it
+    is refused, and the peer starts again and again."""
+    peer = {**vm("life", "reset_ms=200"), "restart": "limited", "restart-count": 3, "restart-wait-ms": 0}
+    vms = {"evil": vm("hello", "attack=doorbells ms=3000"), "peer": peer}
+    with start_hostile(t, vms, wires={"lan": ("evil", "peer")}, host_cpus=2, timeout=150) as system:
+        result = to_the_end(system)
+    sound(result.log)
+    told = re.search(r'"text": "(\d+) refused, (\d+) taken"', result.log)
+    check(told and int(told[1]) > 1000 and int(told[2]) == 0, "no doorbell at what it may only signal", result)
+    freed = [record for record in result.audit("vm-freed") if record["vm"] == "peer"]
+    check(len(freed) == 4, "the peer starts again", result)
+    check(all(record["kernel_bytes"] == record["kernel_bytes_free"] for record in freed), "all of it comes back", result)
 
 
 def storm(t, kind, host_cpus, ms, most):

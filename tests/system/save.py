@@ -87,6 +87,8 @@ def goes_on(t):
         bhctl(system, "pause", "work")
         bhctl(system, "restore", "work", seconds=300)
         check(system.expect(rf"COUNT {len(counted(system)) + 3}\b", 300), "goes on from what was saved")
+        ends = re.findall('"event": "vm-killed", "vm": "work", "why": "([^"]*)"', system.log())
+        check(ends == ["it is restored"], "its end has a record", ends)
     said = counted(system)
     back = next(i for i, n in enumerate(said) if n != i + 1)
     check(5 <= said[back] <= back and said[back:] == list(range(said[back], said[back] + len(said) - back)), said)

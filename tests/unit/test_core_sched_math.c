@@ -42,7 +42,7 @@ static void classes(void **state)
     assert_int_equal(sc_slice(&t), 200);
     assert_int_equal(t.vtime, 0); /* the floor is no part of the leftover */
     sc_charge(&t, 500);
-    assert_int_equal(t.vtime, 500); /* weight 256: one per tick */
+    assert_int_equal(t.vtime, 200); /* weight 256: one per tick, up to the ceiling */
     assert_int_equal(sc_class(&t), SC_EMPTY);
     assert_int_equal(sc_slice(&t), 0);
     assert_int_equal(t.consumed, 600);
@@ -98,9 +98,16 @@ static void edges(void **state)
     assert_int_equal(sc_refill(&t, 3000), 1); /* just at the end of a period: the next one begins */
     assert_int_equal(t.refill_at, 4000);
     assert_int_equal(sc_refill(&t, 3999), 0);
-    t = fresh(0, SC_PERIOD_MAX, SC_PERIOD_MAX, 1); /* longer than any period counts as one */
+    t = fresh(0, SC_PERIOD_MAX, SC_PERIOD_MAX, 1);
     sc_charge(&t, SC_PERIOD_MAX + 5000ull);
     assert_int_equal(t.vtime, (uint64_t)SC_PERIOD_MAX * SC_INV_ONE / SC_VT_DIV);
+    t = fresh(100, 300, 1000, 1); /* the machine stood still: no more than its ceiling leaves it */
+    sc_charge(&t, 50);
+    sc_charge(&t, 1ull << 40);
+    assert_int_equal(t.vtime, 200 * SC_INV_ONE / SC_VT_DIV);
+    assert_int_equal(t.consumed, 50 + (1ull << 40));
+    sc_charge(&t, 7);
+    assert_int_equal(t.vtime, 200 * SC_INV_ONE / SC_VT_DIV);
     (void)state;
 }
 
@@ -112,11 +119,12 @@ static void extremes(void **state)
     for (int i = 0; i < 3; i++) sc_charge(&t, ~0ull);
     assert_int_equal(t.consumed, SC_TIME_MAX);
     t.vtime = SC_TIME_MAX - 1;
+    t.ceiling_left = t.p.ceiling;
     sc_charge(&t, 1000);
     assert_int_equal(t.vtime, SC_TIME_MAX);
     assert_int_equal(sc_refill(&t, SC_TIME_MAX), 1);
     assert_true(t.refill_at > SC_TIME_MAX && t.refill_at <= SC_TIME_MAX + SC_PERIOD_MAX);
-    t = fresh(0, 10, 10, SC_WEIGHT_MAX);
+    t = fresh(0, 256, 256, SC_WEIGHT_MAX);
     sc_charge(&t, 256);
     assert_int_equal(t.vtime, 1);
     (void)state;

@@ -27,6 +27,11 @@ enum { CPUID_ROWS = ROWS };
 _Thread_local uint32_t vcpu_self;
 struct vcpu vcpus[BH_MONITOR_MAX_VCPUS];
 struct guest_mem guest_mem;
+uint32_t device_lock_word;
+bool device_lock_needed;
+
+void device_lock_wait(void) {}
+
 static int injected, skipped;
 
 static uint64_t now(void *ctx) { return 1000; }
@@ -258,6 +263,39 @@ static void msr_values(void **state)
     assert_true(vcpus[0].flags & BH_STATE_TSC);
 }
 
+/* The frequency is told, and by no leaf whose product kernels compute in 32 bits. */
+static void frequency(void **state)
+{
+    assert_int_equal(ask(0x40000010u, 0).a, 2500000);
+    assert_int_equal(ask(0x40000010u, 0).b, LAPIC_TIMER_HZ / 1000u);
+    assert_in_range(ask(0x40000000u, 0).a, 0x40000010u, 0x400000ffu);
+    assert_int_equal(ask(0x15, 0).b, 0);
+}
+
+/* A TSC is what is written, but when another vCPU's is near: then they agree. */
+static void tscs_written_together(void **state)
+{
+    struct bh_monitor_start *st = (struct bh_monitor_start *)BH_MONITOR_START;
+    uint64_t other;
+
+    st->nvcpus = 2;
+    vcpus[0].tsc_offset = vcpus[1].tsc_offset = 0x123456789abcull;
+    assert_true(msr_set(0x10, 0)); /* both have the same: exact */
+    other = vcpus[0].tsc_offset;
+    assert_in_range(rt_tsc() + other, 0, 2500000000u);
+    vcpus[0].tsc_offset = 0x123456789abcull; /* the other one writes it, a while later */
+    vcpus[0].tsc_adjust = 0;
+    vcpus[1].tsc_offset = other;
+    assert_true(msr_set(0x10, 0));
+    assert_int_equal(vcpus[0].tsc_offset, other);
+    assert_int_equal(vcpus[0].tsc_adjust, other - 0x123456789abcull);
+    assert_true(msr_set(0x10, 0)); /* again: it is meant */
+    assert_int_not_equal(vcpus[0].tsc_offset, other);
+    assert_true(msr_set(0x10, 1ull << 50)); /* far from the other's */
+    assert_in_range(rt_tsc() + vcpus[0].tsc_offset, 1ull << 50, (1ull << 50) + 2500000000u);
+    st->nvcpus = 1;
+}
+
 static void map_page(uint64_t at)
 {
     void *got = mmap((void *)at, 4096, PROT_READ | PROT_WRITE,
@@ -311,6 +349,8 @@ int main(void)
         cmocka_unit_test_setup(msr_each_row, setup),
         cmocka_unit_test_setup(msr_absent, setup),
         cmocka_unit_test_setup(msr_values, setup),
+        cmocka_unit_test_setup(frequency, setup),
+        cmocka_unit_test_setup(tscs_written_together, setup),
         cmocka_unit_test_setup(named_models, setup),
     };
 

@@ -139,6 +139,12 @@ static void floors_of_those_that_run_count(void **state)
     assert_string_equal(all[0].reason, "vm vm: needs 60 % of CPU 0, 55 % are free: 5 % too many");
     configs[1].vcpu_cpu[0] = 1;
     assert_true(admit(&all[0]));
+    configs[1].vcpu_cpu[0] = 0;
+    all[1].state = VM_STARTING; /* started by hand: who comes first */
+    configs[1].start = MANIFEST_START_MANUAL;
+    assert_true(admit(&all[0]));
+    configs[1].start = MANIFEST_START_BOOT; /* about to be restarted */
+    assert_false(admit(&all[0]));
 }
 
 static void what_it_has_is_not_needed_again(void **state)

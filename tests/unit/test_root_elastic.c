@@ -95,9 +95,47 @@ static void turns(void **state)
     assert_in_range(records, 2, VMS * ((now_us - begin) / (RECORD_MS * 1000u) + RECORDS));
 }
 
+/* Asked for 80 pieces, @begin ago in balloon pages: does it count as one that does not give, when it has given so
+ * many pages in each of ten seconds? */
+static bool stuck(const uint32_t pages[10], bool restored)
+{
+    struct bh_pieces *p = &shared_pages[0];
+    struct idle_vm v;
+    bool ever = false;
+
+    elastic_started(&all[0]);
+    *p = (struct bh_pieces){.told = restored ? 0 : 1, .available_bytes = (uint64_t)MIB << 20};
+    if (restored) p->asked_pages = ~0u;
+    v = describe(&all[0]);
+    v.target = MIB / 2u - 80u;
+    if (!restored) ask_to_keep(&all[0], &v);
+    p->told += FRESH;
+    for (unsigned s = 0; s < 10u; s++) {
+        p->given_pages = pages[s];
+        now_us += 1000000u;
+        ever = describe(&all[0]).stuck || ever;
+    }
+    return ever;
+}
+
+static void to_and_fro(void **state)
+{
+    static const uint32_t gives[10] = {5120,  10240, 10240, 20480, 20480,
+                                       25600, 25600, 30720, 40960, 40960},
+                          nothing[10], toggles[10] = {1, 0, 1, 0, 1, 0, 1, 0, 1, 0},
+                          pieces[10] = {512, 512, 1024, 1024, 1536, 1536, 2048, 2048, 2560, 2560};
+
+    (void)state;
+    assert_false(stuck(gives, false));
+    assert_true(stuck(nothing, false));
+    assert_true(stuck(toggles, false));
+    assert_true(stuck(toggles, true)); /* and says that it was asked before */
+    assert_true(stuck(pieces, false)); /* twenty times too slowly */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(turns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(turns), cmocka_unit_test(to_and_fro)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

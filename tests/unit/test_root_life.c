@@ -284,7 +284,12 @@ static void deadline(void **state)
     assert_int_equal(buttons[0], 1);
     assert_true(life_stopping(&all[0], &left));
     assert_int_equal(left, 30000);
-    now_us += 29999999;
+    for (unsigned s = 1; s < 30u; s++) { /* it boots, and does not hear its button */
+        now_us += 1000000;
+        poll(2);
+        assert_int_equal(buttons[0], 1u + s / 5u);
+    }
+    now_us += 999999;
     poll(1);
     assert_int_equal(kills[0], 0);
     now_us++;
@@ -337,6 +342,37 @@ static void waits_for_its_memory(void **state)
     assert_int_equal(started, 1);
 }
 
+/* A restart that finds no room is tried again, as its rule says; a start that somebody asked for is
+ * not. */
+static void tried_again(void **state)
+{
+    (void)state;
+    plain_configs();
+    configs[0].restart = MANIFEST_RESTART_LIMITED;
+    begin(1);
+    poll(1);
+    assert_int_equal(started, 1);
+    ends(0, VM_CRASHED);
+    can_be_made = false;
+    poll(1);
+    now_us += 1000000;
+    poll(2); /* fails, and waits for its next turn */
+    assert_int_equal(started, 2);
+    assert_int_equal(all[0].state, VM_STARTING);
+    can_be_made = true;
+    now_us += 2000000;
+    poll(1);
+    assert_int_equal(all[0].state, VM_RUNNING);
+    assert_int_equal(life_restarts(&all[0]), 2);
+    (void)life_kill(&all[0]);
+    poll(1);
+    can_be_made = false;
+    assert_int_equal(life_start(&all[0]), BH_WIRE_OK);
+    poll(3);
+    assert_int_equal(all[0].state, VM_CRASHED);
+    can_be_made = true;
+}
+
 /* What is restored while it stops is not killed for that. */
 static void restored(void **state)
 {
@@ -349,6 +385,30 @@ static void restored(void **state)
     now_us += 10000;
     poll(1);
     assert_int_equal(kills[0], 0);
+}
+
+/* It does not come back before those that it is after, and starts none of them; one that runs may
+ * be restored whatever has become of them. */
+static void restored_in_order(void **state)
+{
+    (void)state;
+    plain_configs();
+    manifest_add_to_set(configs[1].after, 0);
+    begin(2);
+    poll(1);
+    assert_string_equal(order, "01");
+    all[0].state = VM_STOPPED;
+    assert_int_equal(life_restore(&all[1]), BH_WIRE_OK);
+    assert_string_equal(order, "011");
+    all[1].state = VM_STOPPED;
+    assert_int_equal(life_restore(&all[1]), BH_WIRE_NOT_STARTED);
+    assert_string_equal(all[1].reason, "vm vm not started: it is after vm");
+    assert_string_equal(order, "011");
+    assert_int_equal(life_start(&all[0]), BH_WIRE_OK);
+    assert_int_equal(life_restore(&all[1]), BH_WIRE_NOT_STARTED);
+    poll(1);
+    assert_int_equal(life_restore(&all[1]), BH_WIRE_OK);
+    assert_string_equal(order, "01101");
 }
 
 /* A guest that may stop or restore itself, and would rather not end: no time more for that. */
@@ -470,7 +530,9 @@ int main(void)
         cmocka_unit_test(waits_are_bounded),
         cmocka_unit_test(deadline),
         cmocka_unit_test(waits_for_its_memory),
+        cmocka_unit_test(tried_again),
         cmocka_unit_test(restored),
+        cmocka_unit_test(restored_in_order),
         cmocka_unit_test(asked_again),
         cmocka_unit_test(start_is_cancelled),
         cmocka_unit_test(down_in_order),

@@ -45,6 +45,13 @@ bool vm_store_write(struct vm *v, uint64_t offset, const void *from, uint32_t by
 {
     return true;
 }
+static char shown[32]; /* as the store was shown to the monitor: w(ritable), r(ead-only) */
+bool vm_store_show(struct vm *v, bool writable)
+{
+    assert_true(strlen(shown) + 1u < sizeof(shown));
+    strcat(shown, writable ? "w" : "r");
+    return true;
+}
 void audit_begin(const char *event) {}
 void audit_text(const char *name, const char *text) {}
 void audit_number(const char *name, uint64_t number) {}
@@ -67,6 +74,7 @@ bool ask_answered(struct vm *v, const void *asker, struct ask_answer *answer, vo
 }
 
 uint32_t life_restore(struct vm *v) { return BH_WIRE_OK; }
+int control_not_started(struct control_call *c) { return BH_WIRE_NOT_STARTED; }
 bool elastic_can_restore(const struct vm *v) { return true; }
 
 static int run(int (*verb)(struct control_call *), const void *in, uint32_t in_bytes)
@@ -102,6 +110,35 @@ static void saved_length(void **state)
     assert_int_equal(run(control_save, NULL, 0), BH_WIRE_OK);
     assert_int_equal(vm.saved_bytes, said.values[0]);
     assert_int_equal(run(control_restore, NULL, 0), BH_WIRE_OK);
+}
+
+/* The store is written by the monitor while it saves, and then no more. */
+static void store_is_shut(void **state)
+{
+    struct {
+        struct bh_wire_piece piece;
+        uint8_t bytes[8];
+    } piece = {.piece = {.total = 16}};
+
+    (void)state;
+    vm.config = &config;
+    vm.state = VM_RUNNING;
+    shown[0] = '\0';
+    said = (struct ask_answer){.status = BH_WIRE_OK, .values = {4096}};
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_OK);
+    assert_string_equal(shown, "wr");
+    said.status = BH_WIRE_STORE_FULL;
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_STORE_FULL);
+    assert_string_equal(shown, "wrwr");
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_OK);
+    assert_string_equal(shown, "wrwrr"); /* whoever has left it open */
+    piece.piece.offset = 8;
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_OK);
+    assert_string_equal(shown, "wrwrr");
+    said.status = BH_WIRE_NO_ANSWER; /* it may still be at it */
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_NO_ANSWER);
+    assert_string_equal(shown, "wrwrrw");
+    shown[0] = '\0';
 }
 
 /* A store of 5 GiB holds 5 GiB. */
@@ -160,8 +197,9 @@ static void typed_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(saved_length), cmocka_unit_test(large_store),
-        cmocka_unit_test(refusal_text), cmocka_unit_test(typed_count)};
+        cmocka_unit_test(saved_length), cmocka_unit_test(store_is_shut),
+        cmocka_unit_test(large_store), cmocka_unit_test(refusal_text),
+        cmocka_unit_test(typed_count)};
 
     return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -47,8 +47,9 @@ void help_all(void)
 
 void help_verb(const struct verb *v)
 {
-    printf("usage: bhctl %s%s%s%s%s\n%s\n%s", v->name, v->arguments[0] ? " " : "", v->arguments,
-           v->options[0] ? " " : "", v->options, v->help, v->details);
+    printf("usage: bhctl %s%s%s%s%s%s\n%s\n%s", v->options[0] ? "[" : "", v->options,
+           v->options[0] ? "] " : "", v->name, v->arguments[0] ? " " : "", v->arguments, v->help,
+           v->details);
     if (strcmp(v->name, "type") == 0) keys_help();
     printf("With --json, \"result\" is: %s\nExamples:\n%s", v->result, v->examples);
 }
@@ -74,14 +75,19 @@ void help_man(void)
          "Bulkhead system\n.SH SYNOPSIS\n.B bhctl\n[\\fIOPTION\\fR...] \\fIVERB\\fR "
          "[\\fIARGUMENT\\fR...]\n.SH VERBS");
     for (const struct verb *v = verbs; v->name != NULL; v++) {
-        printf(".TP\n\\fB%s\\fR ", v->name);
+        printf(".TP\n");
+        if (v->options[0] != '\0') {
+            printf("[");
+            man_text(v->options);
+            printf("] ");
+        }
+        printf("\\fB%s\\fR ", v->name);
         man_text(v->arguments);
-        printf(" ");
-        man_text(v->options);
         printf("\n");
         man_text(v->help);
         printf(".\n");
         man_text(v->details);
+        if (strcmp(v->name, "type") == 0) printf("Keys: bhctl type \\-\\-help.\n");
         printf("JSON result: ");
         man_text(v->result);
         printf(".\n.nf\n");

@@ -36,7 +36,9 @@ static const char *const status_words[BH_WIRE_STATUSES] = {
     [BH_WIRE_BAD_REQUEST] = "the running system does not understand the request",
     [BH_WIRE_NO_VM] = "no such VM; 'bhctl list' names them",
     [BH_WIRE_NOT_RUNNING] = "the VM does not run",
-    [BH_WIRE_NO_DEVICE] = "the VM has no such device; give it display = \"vga\" in the manifest",
+    [BH_WIRE_NO_DEVICE] =
+        "the VM has no such device; the manifest gives it one: display = \"vga\" a "
+        "screen and a keyboard, console = \"serial\" a console",
     [BH_WIRE_NO_ANSWER] = "the VM's monitor does not answer",
     [BH_WIRE_NO_STORE] = "the VM cannot be saved; give it save-mib in the manifest",
     [BH_WIRE_STORE_FULL] = "the VM does not fit its store; give it more save-mib in the manifest",

@@ -19,7 +19,7 @@ static void type(const struct options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) /* all of it first: nothing is typed half */
         for (const char *text = argv[i]; *text != '\0';)
             if (!keys_next(&text, &s))
-                die(EXIT_USAGE, "no key is known for '%.20s'; see bhctl --help", text);
+                die(EXIT_USAGE, "no key is known for '%.20s'; see bhctl type --help", text);
     link_open(o);
     for (int i = 1; i < argc; i++) {
         for (const char *text = argv[i]; *text != '\0';) {
@@ -39,10 +39,11 @@ const struct verb verbs[] = {
      "States: created (never started), starting (waits for its time or for others), running,\n"
      "paused, stopping, stopped, crashed.\n",
      PAST("list") PAST("--json list"),
-     "array of VMs: name, label, state, cpus, memory_mib, restarts; while stopping left_ms; when "
+     "array of VMs: name, label, state, cpus, memory_mib, memory_has_mib, restarts; while stopping "
+     "left_ms; when "
      "stopped or crashed status, reason"},
     {"status", "", "what is protected and what is not, the system, the VMs", 0, 0, verb_status, "",
-     "The words are the boot log's and the attestation's.\n", PAST("status"),
+     "The words are the boot log's.\n", PAST("status"),
      "protections: array of on, words; system: as version's; vms: as list's"},
     {"start", "VM", "start the VM, and first those it is after", 1, 1, verb_start, "", "",
      PAST("start work"), A_VM},
@@ -65,14 +66,15 @@ const struct verb verbs[] = {
      "and no\nframes; waits: how often a frame has found no room.\n",
      PAST("stats") PAST("--json stats"),
      "array of VMs: name, state, cpus, starts, restarts, now_ns, uptime_ns, cpu_ns, memory_bytes, "
-     "kernel_bytes, exits (object: reason: how often), wires (array of name, peer, up, ups, "
+     "memory_max_bytes, kernel_bytes, exits (object: reason: how often), wires (array of name, "
+     "peer, up, ups, "
      "sent_frames, sent_bytes, received_frames, received_bytes, lost, dropped, refused, "
      "send_waits, receive_waits)"},
     {"top", "", "the same as a picture, again and again, until it is interrupted", 0, 0, verb_top,
      "--interval=S --count=N", "CPU is in percent of one CPU, since the line before.\n",
      PAST("top") PAST("top --interval=0.5 --count=10"),
      "array of pictures, each an array of name, state, cpu_percent, exits_per_s, memory_bytes, "
-     "wires (array of name, up, sent_per_s, received_per_s: bytes)"},
+     "memory_max_bytes, wires (array of name, up, sent_per_s, received_per_s: bytes)"},
     {"audit", "", "the records: starts, stops, crashes, requests, refusals; JSON, one a line", 0, 0,
      verb_audit, "--from=N --follow",
      "The last 128 are kept; the log (COM2) has all. Fields seq and us (since root's start) are in "
@@ -100,9 +102,10 @@ const struct verb verbs[] = {
      PAST("restore work") PAST("restore work work.vm"), "null"},
     {"console", "VM", "the VM's console on this terminal, until Ctrl-\\ is typed", 1, 1,
      verb_console, "--timeout=S",
-     "What the console has said is shown first, as far as it is kept (64 KiB). Without a terminal\n"
-     "standard input is typed, and it ends when that has ended and the VM has said nothing for a\n"
-     "second (or --timeout). Others can use bhctl meanwhile.\n",
+     "What the console has said is shown first, as far as it is kept (64 KiB of up to 8 VMs each,\n"
+     "less of more). Without a terminal standard input is typed, and it ends when that has ended "
+     "and\n"
+     "the VM has said nothing for a second (or --timeout). Others can use bhctl meanwhile.\n",
      PAST("console work") "    echo reboot | bhctl console work\n", "text"},
     {"version", "", "versions of bhctl and of the system, and the machine", 0, 0, verb_version, "",
      "", PAST("version"),

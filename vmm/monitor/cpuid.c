@@ -106,7 +106,7 @@ static void now_topology(struct regs *r)
     r->d = self()->number;
 }
 
-/* Filled in by cpuid_init() where the value is not a constant: leaf 0, 0xd, 0x15, 0x16, the
+/* Filled in by cpuid_init() where the value is not a constant: leaf 0, 0xd, 0x16, 0x40000010, the
  * extended maximum, and what says how many processors there are. */
 static struct row rows[] = {
     {0x0, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
@@ -129,11 +129,14 @@ static struct row rows[] = {
        wrong. */
     {0xd, 1, {0x5, 0, 0, 0}, {0, 0, 0, 0}, now_xsave},
     {0xd, 2, {ALL, ALL, ALL, 0}, {0, 0, 0, 0}, NULL},
+    /* 0x15: none. An APIC timer's clock times a ratio that gives this TSC's kHz to the last one
+       overflows the 32 bits in which kernels multiply (Linux, Haiku). */
     {0x15, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
     {0x16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL},
     /* KVM's interface with exactly these features; our own leaves follow. */
-    {0x40000000, 0, {0, 0, 0, 0}, {0x40000001, 0x4b4d564b, 0x564b4d56, 0x0000004d}, NULL},
+    {0x40000000, 0, {0, 0, 0, 0}, {0x40000010, 0x4b4d564b, 0x564b4d56, 0x0000004d}, NULL},
     {0x40000001, 0, {0, 0, 0, 0}, {KVM_FEATURES, 0, 0, 0}, NULL},
+    {0x40000010, 0, {0, 0, 0, 0}, {0, LAPIC_TIMER_HZ / 1000u, 0, 0}, NULL},
     {0x40000100, 0, {0, 0, 0, 0}, {0x40000100, 0x6b6c7542, 0x64616568, 0x6b6c7542}, NULL},
     {0x80000000, 0, {0, ALL, ALL, ALL}, {0, 0, 0, 0}, NULL},
     {0x80000001, 0, {ALL, ALL, E1_C, E1_D}, {0, 0, 0, 0}, NULL},
@@ -162,14 +165,14 @@ static struct row *row_of(uint32_t leaf, uint32_t sub)
 
 static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Intel says its TSC frequency: 1 GHz crystal, which is the APIC timer's clock, times a ratio.
- * Linux takes that as known; AMD kernels calibrate with the PIT. */
+/* KVM's clock tells the TSC's frequency; kernels without it find it in the leaf that hypervisors
+ * have for that (kHz of TSC and APIC timer; FreeBSD, NetBSD), or measure it. Intel has MHz, too. */
 static void init_frequency(void)
 {
     uint32_t khz = start_block()->tsc_khz;
 
+    row_of(0x40000010, 0)->fixed.a = khz;
     if (!host.intel) return;
-    row_of(0x15, 0)->fixed = (struct regs){1000000u, khz, LAPIC_TIMER_HZ, 0};
     row_of(0x16, 0)->fixed = (struct regs){khz / 1000u, khz / 1000u, 100, 0};
 }
 

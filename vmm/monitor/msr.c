@@ -66,13 +66,32 @@ static bool read_tsc(uint32_t msr, uint64_t *value)
     return true;
 }
 
+/* What @value makes of the offset. Kernels that have all processors write the same at the same
+ * moment, to have them agree, cannot have vCPUs do so: one that comes within a second of what
+ * another has, and it has not, gets just that (KVM has the same rule). */
+static uint64_t offset_for(uint64_t value)
+{
+    uint64_t now = rt_tsc(), second = start_block()->tsc_khz * 1000ull;
+    uint64_t own = self()->tsc_offset;
+
+    for (unsigned i = 0; i < vcpu_count(); i++) {
+        uint64_t other = __atomic_load_n(&vcpu_of(i)->tsc_offset, __ATOMIC_RELAXED);
+
+        if (other != own && value - (now + other) + second <= 2u * second) return other;
+    }
+    return value - now;
+}
+
 /* Each vCPU's own, as on processors: what the others have does not change. */
 static bool write_tsc(uint32_t msr, uint64_t value)
 {
     struct vcpu *v = self();
-    uint64_t change = value - (msr == 0x10u ? rt_tsc() + v->tsc_offset : v->tsc_adjust);
+    uint64_t change;
 
+    device_lock(); /* two that write at once */
+    change = msr == 0x10u ? offset_for(value) - v->tsc_offset : value - v->tsc_adjust;
     __atomic_store_n(&v->tsc_offset, v->tsc_offset + change, __ATOMIC_RELAXED);
+    device_unlock();
     v->tsc_adjust += change;
     v->page->state.tsc_offset = v->tsc_offset;
     v->flags |= BH_STATE_TSC;
@@ -209,6 +228,7 @@ static const struct row rows[] = {
     RANGE(0x1b, 0x1b, read_apic, write_apic),
     READ_ONLY(0x3a, 1), /* feature control: locked, VMX off */
     RANGE(0x3b, 0x3b, read_tsc, write_tsc),
+    IGNORED(0x79, 0), /* microcode update: done, and nothing is new (SDM vol. 3C, 26.3) */
     IGNORED(0x8b, 0x100000000ull), /* microcode revision: Intel writes 0 before reading */
     READ_ONLY(0xfe, 0x508),        /* MTRR capabilities: 8 variable, fixed, WC */
     STATE(0x174),
@@ -235,14 +255,16 @@ static const struct row rows[] = {
     STATE(0xc0000084),
     RANGE(0xc0000100, 0xc0000101, read_base, write_base),
     STATE(0xc0000102),
-    IGNORED(0xc0010010, 0),        /* AMD SYSCFG: no memory above TOM2 */
-    IGNORED(0xc0010015, 1u << 24), /* AMD HWCR: the TSC counts at P0 */
-    IGNORED(0xc001001f, 0),        /* AMD NB_CFG */
-    IGNORED(0xc0010055, 0),        /* AMD interrupt pending message */
-    READ_ONLY(0xc0010058, 0),      /* AMD MMIO configuration base: none */
-    IGNORED(0xc0011022, 0),        /* AMD DC_CFG */
-    IGNORED(0xc0011023, 0),        /* AMD BU_CFG */
-    IGNORED(0xc0011029, 2),        /* AMD DE_CFG: LFENCE serialises */
+    IGNORED(0xc0010010, 0),                    /* AMD SYSCFG: no memory above TOM2 */
+    IGNORED(0xc0010015, 1u << 24),             /* AMD HWCR: the TSC counts at P0 */
+    IGNORED(0xc001001f, 0),                    /* AMD NB_CFG */
+    IGNORED(0xc0010055, 0),                    /* AMD interrupt pending message */
+    READ_ONLY(0xc0010058, 0),                  /* AMD MMIO configuration base: none */
+    RANGE(0xc0010064, 0xc001006b, NULL, NULL), /* AMD P-states: none is valid */
+    IGNORED(0xc0010020, 0),                    /* AMD microcode update, as 0x79 */
+    IGNORED(0xc0011022, 0),                    /* AMD DC_CFG */
+    IGNORED(0xc0011023, 0),                    /* AMD BU_CFG */
+    IGNORED(0xc0011029, 2),                    /* AMD DE_CFG: LFENCE serialises */
 };
 
 static const struct row *row_of(uint32_t msr)

@@ -125,13 +125,21 @@ uint64_t admit_lacks_pieces(const struct vm *vm)
     return needs > room ? needs - room : 0;
 }
 
+/* Of those that run, and of those that are started with the system and are about to run again. */
 static uint32_t floors_on(unsigned cpu, const struct vm *but)
 {
     uint32_t sum = 0;
 
-    for (unsigned i = 0; i < vm_count; i++)
-        for (unsigned n = 0; vm_lives(&vms[i]) && &vms[i] != but && n < vms[i].config->cpus; n++)
-            if (vcpu_cpu(&vms[i], n) == cpu) sum += vms[i].config->floor_percent;
+    for (unsigned i = 0; i < vm_count; i++) {
+        const struct vm *vm = &vms[i];
+
+        if (vm == but) continue;
+        if (!vm_lives(vm) &&
+            !(vm->config->start == MANIFEST_START_BOOT && vm->state == VM_STARTING))
+            continue;
+        for (unsigned n = 0; n < vm->config->cpus; n++)
+            if (vcpu_cpu(vm, n) == cpu) sum += vm->config->floor_percent;
+    }
     return sum;
 }
 

@@ -2,6 +2,7 @@
 #include "caps.h"
 #include <stddef.h>
 #include "log.h"
+#include "patience.h"
 #include "service.h"
 
 static uint64_t next_slot;
@@ -76,6 +77,7 @@ uint64_t scrub(uint64_t untyped, uint64_t enough_bytes)
 
     for (;;) {
         if (bh_untyped_left(untyped).value >= enough_bytes) return BH_OK;
+        (void)patient_tsc(); /* this is root's own time, and counts for others' deadlines */
         err = bh_untyped_scrub(untyped).err;
         if (err == BH_ERR_PREEMPTED || (err == BH_ERR_BUSY && busy_retry(&give_up))) continue;
         return err;

@@ -90,6 +90,9 @@ int control_store_write(struct control_call *c);
  *  it. */
 void control_put_vm(struct control_call *c, const struct vm *vm);
 
+/** The end of a call whose VM is not started: why goes to who may list it. @return BH_WIRE_NOT_STARTED */
+int control_not_started(struct control_call *c);
+
 /** All verbs, ended by number 0. */
 extern const struct control_verb control_verbs[];
 

@@ -61,6 +61,15 @@ static int ended(struct control_call *c)
     return follow(c, at_rest(c->vm) || c->vm->starts != (uint32_t)c->at, BH_WIRE_OK);
 }
 
+int control_not_started(struct control_call *c)
+{
+    if (rights_refuse(c->who, MANIFEST_MAY_LIST, c->vm)) return BH_WIRE_NOT_STARTED;
+    c->out[0] = '\0';
+    c->out_bytes =
+        (uint32_t)fmt_buf((char *)c->out + 1, BH_WIRE_PAYLOAD_BYTES - 1u, "%s", c->vm->reason) + 2u;
+    return BH_WIRE_NOT_STARTED;
+}
+
 /* It runs, or has run; or it was not to be. */
 static int started(struct control_call *c)
 {
@@ -68,12 +77,7 @@ static int started(struct control_call *c)
 
     int status = follow(c, has || at_rest(c->vm), has ? BH_WIRE_OK : BH_WIRE_NOT_STARTED);
 
-    if (status != BH_WIRE_NOT_STARTED || rights_refuse(c->who, MANIFEST_MAY_LIST, c->vm))
-        return status;
-    c->out[0] = '\0';
-    c->out_bytes =
-        (uint32_t)fmt_buf((char *)c->out + 1, BH_WIRE_PAYLOAD_BYTES - 1u, "%s", c->vm->reason) + 2u;
-    return status;
+    return status == BH_WIRE_NOT_STARTED ? control_not_started(c) : status;
 }
 
 int control_start(struct control_call *c)

@@ -48,13 +48,16 @@ int control_save(struct control_call *c)
 
     switch (c->step) {
     case 0:
+        if (c->vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
         if (!ask_free(c->vm)) return ask_wait(c);
+        if (!vm_store_show(c->vm, true)) return BH_WIRE_NO_STORE;
         ask_patiently(c, BH_CONTROL_SAVE, NULL);
         c->vm->saved_bytes = 0; /* what was there is being overwritten */
         c->step = 1;
         return CONTROL_GO_ON;
     case 1:
         if (!ask_answered(c->vm, c, &answer, NULL, 0)) return go_on(c, sizeof(uint64_t));
+        if (answer.status != BH_WIRE_NO_ANSWER) (void)vm_store_show(c->vm, false);
         if (answer.status != BH_WIRE_OK) return (int)answer.status;
         if (answer.values[0] > most_bytes(c->vm)) return BH_WIRE_NO_ANSWER;
         c->vm->saved_bytes = answer.values[0];
@@ -106,6 +109,7 @@ int control_restore(struct control_call *c)
     case RESTORE_MAKE:
         if (!elastic_can_restore(c->vm)) return BH_WIRE_NOT_MADE;
         status = life_restore(c->vm);
+        if (status == BH_WIRE_NOT_STARTED) return control_not_started(c);
         if (status != BH_WIRE_OK) return (int)status;
         ask_patiently(c, BH_CONTROL_HERE, NULL);
         c->step = RESTORE_MADE;
@@ -151,7 +155,12 @@ int control_store_write(struct control_call *c)
     memcpy(&piece, c->in, sizeof(piece));
     if (vm->config->save_mib == 0) return BH_WIRE_NO_STORE;
     if (piece.total > most_bytes(vm)) return BH_WIRE_STORE_FULL;
-    if (piece.offset == 0) vm->saved_bytes = vm->store_taken = 0;
+    if (piece.offset == 0) {
+        /* Its monitor perhaps saves for somebody who has gone away. */
+        if (vm_lives(vm) && !ask_free(vm)) return ask_wait(c);
+        if (vm_lives(vm) && !vm_store_show(vm, false)) return BH_WIRE_NO_STORE;
+        vm->saved_bytes = vm->store_taken = 0;
+    }
     if (vm->saved_bytes != 0 || piece.offset != vm->store_taken || piece.offset > piece.total ||
         bytes > piece.total - piece.offset)
         return BH_WIRE_BAD_REQUEST;

@@ -10,7 +10,8 @@
 
 #define CALM_MS  250u   /* nothing has moved for so long: what VMs say is how they are */
 #define LATE_MS  2000u  /* however much moves */
-#define STUCK_MS 3000u  /* no step towards what was asked */
+#define STUCK_MS 3000u  /* no step towards what was asked: */
+#define STEPS    8u     /* so many of them */
 #define WAIT_MS  20000u /* of a VM that is to be started */
 #define FRESH    2u     /* reports since it was asked: the first may have been under way */
 /* Of a VM's changes of direction so many are on record at once, then one in so long: two monitors
@@ -24,6 +25,8 @@ static struct elastic {
     uint32_t target;   /* pieces that it is to keep */
     uint32_t told;     /* bh_pieces.told when that was said */
     uint64_t step_tsc; /* when that was said, or it has done a step since */
+    uint32_t step;     /* pieces of one; what it takes back is none of it */
+    uint32_t next;     /* that it keeps after the next one */
     uint32_t keeps;
     enum { STEADY, SHRINKS, GROWS } direction; /* on record */
     uint64_t records_tsc; /* the records so far take until then, at the rate that is allowed */
@@ -119,6 +122,14 @@ bool elastic_waits(const struct vm *vm)
 
 /* ---- who gives, who gets ---- */
 
+/* What it is asked for is due from now on. */
+static void expect_steps(struct elastic *e)
+{
+    e->step = e->keeps > e->target ? (e->keeps - e->target) / STEPS + 1u : 1u;
+    e->next = e->keeps > e->step ? e->keeps - e->step : 0;
+    e->step_tsc = patient_tsc();
+}
+
 /* The monitor's words, each read once. */
 static struct idle_vm describe(const struct vm *vm)
 {
@@ -129,15 +140,20 @@ static struct idle_vm describe(const struct vm *vm)
     uint64_t available = __atomic_load_n(&p->available_bytes, __ATOMIC_RELAXED);
     struct idle_vm v = {.min = least(vm), .max = most(vm), .has = vm->pieces_have + 1u};
 
+    if (keeps != e->keeps) {
+        e->keeps = keeps;
+        changed_tsc = patient_tsc();
+    }
+    if (keeps <= e->next) {
+        e->next = keeps > e->step ? keeps - e->step : 0;
+        e->step_tsc = patient_tsc();
+    }
     if (!e->begun && told) { /* a VM that was restored goes on with what it was asked before */
         e->begun = true;
         e->told = told;
         e->target = kept(vm, __atomic_load_n(&p->asked_pages, __ATOMIC_RELAXED));
         if (e->target < v.min) e->target = v.min;
-    }
-    if (keeps != e->keeps) {
-        e->keeps = keeps;
-        changed_tsc = e->step_tsc = patient_tsc();
+        expect_steps(e);
     }
     v.keeps = keeps;
     v.target = e->target;
@@ -183,7 +199,7 @@ static void ask_to_keep(struct vm *vm, const struct idle_vm *v)
     }
     e->target = v->target;
     e->told = __atomic_load_n(&p->told, __ATOMIC_ACQUIRE);
-    e->step_tsc = patient_tsc();
+    expect_steps(e);
     __atomic_store_n(&p->target_pages, (most(vm) - v->target) * BH_PIECE_PAGES, __ATOMIC_RELAXED);
     __atomic_store_n(&p->target_number, p->target_number + 1u, __ATOMIC_RELEASE);
     vm_signal_pieces(vm);

@@ -11,13 +11,16 @@
 #define WAIT_MAX_MS 60000u
 #define WAIT_MIN_MS 100u /* but for the first of a row */
 #define RESUME_MS   1000u
+#define PRESS_MS    5000u /* a guest that boots does not hear its button yet */
 
 /* Beside struct vm: what is meant to become of it. */
 static struct plan {
     uint64_t start_tsc;  /* STARTING: not before */
     uint64_t stop_tsc;   /* it has been asked to stop, and is killed then; 0: it has not */
+    uint64_t press_tsc;  /* stopping, its power button is pressed again then */
     uint64_t resume_tsc; /* stopping, it has been asked to go on until then */
     bool again;          /* it is started when it has stopped */
+    bool by_rule;        /* it is started anew, by its rule: and again if that fails */
     uint32_t in_row, restarts;
 } plans[VMS_MAX];
 
@@ -36,7 +39,7 @@ static void start_at(struct vm *vm, uint64_t tsc)
     vm->has_ended = false;
     plan_of(vm)->start_tsc = tsc;
     plan_of(vm)->stop_tsc = 0;
-    plan_of(vm)->again = false;
+    plan_of(vm)->again = plan_of(vm)->by_rule = false;
 }
 
 void life_init(struct vm *all, unsigned count, uint64_t ntfn)
@@ -92,6 +95,12 @@ static void cancel_start(struct vm *vm)
                   vm->config->name);
 }
 
+static void press(struct vm *vm)
+{
+    vm_signal_stop(vm);
+    plan_of(vm)->press_tsc = after_ms(PRESS_MS);
+}
+
 uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
 {
     uint64_t end_tsc;
@@ -106,7 +115,7 @@ uint32_t life_stop(struct vm *vm, uint64_t wait_ms)
     if (plan_of(vm)->stop_tsc == 0 || end_tsc < plan_of(vm)->stop_tsc)
         plan_of(vm)->stop_tsc = end_tsc;
     plan_of(vm)->again = false;
-    vm_signal_stop(vm);
+    press(vm);
     return BH_WIRE_OK;
 }
 
@@ -134,9 +143,35 @@ uint32_t life_restart(struct vm *vm, uint64_t wait_ms)
     return status;
 }
 
+/* @return the first that it is after and that does not run, or NULL */
+static const struct vm *missing(const struct vm *vm)
+{
+    for (unsigned i = 0; i < vm_count; i++)
+        if (manifest_in_set(vm->config->after, i) && !vm_lives(&vms[i])) return &vms[i];
+    return NULL;
+}
+
+static void not_started(struct vm *vm, const struct vm *needs)
+{
+    (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s not started: it is after %s",
+                  vm->config->name, needs->config->name);
+    audit_begin("vm-not-started");
+    audit_text("vm", vm->config->name);
+    audit_text("rule", "after");
+    audit_text("needs", needs->config->name);
+    audit_end();
+}
+
+/* Unlike a start it starts no others: what is restored goes on in the middle of things. */
 uint32_t life_restore(struct vm *vm)
 {
+    const struct vm *needs = vm_lives(vm) ? NULL : missing(vm);
+
     if (shutting_down) return BH_WIRE_SHUTTING_DOWN;
+    if (needs) {
+        not_started(vm, needs);
+        return BH_WIRE_NOT_STARTED;
+    }
     plan_of(vm)->stop_tsc = 0;
     plan_of(vm)->again = false;
     return vm_restore(vm) ? BH_WIRE_OK : BH_WIRE_NOT_MADE;
@@ -207,6 +242,7 @@ static void look_at_end(struct vm *vm)
         audit_number("wait_ms", ms);
         audit_end();
         start_at(vm, after_ms(ms));
+        p->by_rule = true;
     }
 }
 
@@ -220,13 +256,7 @@ static bool others_run(struct vm *vm)
         run = false;
         if (vms[i].state == VM_STARTING) continue;
         vm->state = VM_STOPPED;
-        (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s not started: it is after %s",
-                      vm->config->name, vms[i].config->name);
-        audit_begin("vm-not-started");
-        audit_text("vm", vm->config->name);
-        audit_text("rule", "after");
-        audit_text("needs", vms[i].config->name);
-        audit_end();
+        not_started(vm, &vms[i]);
         return false;
     }
     return run;
@@ -267,8 +297,12 @@ void life_poll(void)
 
         if (vm_lives(vm)) vm->state = vm_stands(vm) ? VM_PAUSED : VM_RUNNING;
         go_on_to_stop(vm, now);
-        if (vm_lives(vm) && plans[i].stop_tsc != 0 && now >= plans[i].stop_tsc)
-            vm_kill(vm, "killed: it has not stopped in time");
+        if (vm_lives(vm) && plans[i].stop_tsc != 0) {
+            if (now >= plans[i].stop_tsc)
+                vm_kill(vm, "killed: it has not stopped in time");
+            else if (now >= plans[i].press_tsc)
+                press(vm);
+        }
         if (vm->has_ended) look_at_end(vm);
     }
     /* Whoever is started again is starting by now, and waited for. */
@@ -276,8 +310,10 @@ void life_poll(void)
         struct vm *vm = &vms[i];
 
         if (vm->state == VM_STARTING && now >= plans[i].start_tsc && others_run(vm) &&
-            !elastic_waits(vm) && !vm_start(vm, i, vm->config, root_ntfn))
+            !elastic_waits(vm) && !vm_start(vm, i, vm->config, root_ntfn)) {
             say("vm %s: not started", vm->config->name);
+            vm->has_ended = plans[i].by_rule; /* others have perhaps what it needs, for now */
+        }
     }
 }
 

@@ -20,14 +20,15 @@ void life_poll(void);
 
 /** What a person asks for. @return BH_WIRE_OK: it is on its way; or why not */
 uint32_t life_start(struct vm *vm);
-/** Press the power button. @param wait_ms then kill, or when it was to be killed before, whichever is
- *  sooner; 0: the manifest's time */
+/** Press the power button, every five seconds until it has stopped. @param wait_ms then kill, or when
+ *  it was to be killed before, whichever is sooner; 0: the manifest's time */
 uint32_t life_stop(struct vm *vm, uint64_t wait_ms);
 uint32_t life_kill(struct vm *vm);
 /** Stop it as life_stop() does, then start it anew. */
 uint32_t life_restart(struct vm *vm, uint64_t wait_ms);
 
-/** vm_restore(); what it was meant to become before is over. @return BH_WIRE_OK, or why not */
+/** vm_restore(); what it was meant to become before is over. @return BH_WIRE_OK, or why not: NOT_STARTED
+ *  with vm->reason when it does not run and nor does one that it is after */
 uint32_t life_restore(struct vm *vm);
 
 /** Has it been asked to stop, and still runs? @param[out] left_ms until it is killed */

@@ -11,7 +11,7 @@ struct protection {
     const char *on, *off;
 };
 
-/* The words are the same on the log, in status and in the attestation: they come from here. */
+/* The words are the same on the log and in bhctl status: they come from here. */
 static const struct protection protections[] = {
     {BH_PROT_NESTED_PAGING, "each VM has an address space of its own (nested paging)",
      "no nested paging: VMs cannot run"},

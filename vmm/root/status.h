@@ -9,8 +9,8 @@
  *  logged. It lives on. */
 void status_manifest(const struct manifest *m);
 
-/** Row @n of what is protected on this machine and what is not (promise 9): the words that the log,
- *  bhctl and the attestation have in common. @return false: there is no such row */
+/** Row @n of what is protected on this machine and what is not (promise 9): the words that the log
+ *  and bhctl have in common. @return false: there is no such row */
 bool status_protection(unsigned n, bool *on, const char **words);
 
 /** What is protected on this machine and what is not, in words, on the log (promise 9). */

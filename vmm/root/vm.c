@@ -54,7 +54,7 @@ bool vm_restore(struct vm *vm)
 {
     bool ok;
 
-    if (vm_lives(vm)) vm_take_back(vm);
+    vm_kill(vm, "it is restored");
     vm->restore = true;
     ok = vm_start(vm, vm->number, vm->config, vm->ntfn);
     vm->restore = false;

@@ -84,6 +84,7 @@ struct vm {
     uint32_t asked;           /* number of the last question, see ask.h */
     uint64_t ask_deadline_tsc;
     const void *asker;    /* whose question it is; NULL: nobody waits for an answer */
+    uint64_t store_va;    /* where its monitor sees the store */
     uint64_t saved_bytes; /* length of the saved VM in the store; 0: none */
     uint64_t store_taken; /* bytes of a saved VM that is on its way there */
     bool restore;         /* it is made anew to go on from that */
@@ -138,7 +139,8 @@ uint64_t vm_pieces(const struct manifest_vm *config);
  *  @param ntfn root's notification. @return false: said why; nothing is left of it. */
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn);
 
-/** Make the VM anew, whatever it does now, to go on from what it was saved as. @return as vm_start() */
+/** Make the VM anew, to go on from what it was saved as. One that lives is killed for it.
+ *  @return as vm_start() */
 bool vm_restore(struct vm *vm);
 
 /** End a living VM at once. @param why for its reason and the record: "killed" */

@@ -215,14 +215,9 @@ static bool load_monitor(struct vm *vm)
 /* The store, made once: what is in it is there when the VM is made again. */
 static bool map_store(struct vm *vm, const struct images *m)
 {
-    uint64_t s = vm->slots, pages = vm_store_bytes(vm->config) / PAGE, err;
-
-    if (pages == 0) return true;
-    if (!vm_store_make(vm)) return false;
-    err = attach(s + VS_STORE, s + VS_HOSTSPACE, BH_RIGHT_READ | BH_RIGHT_WRITE,
-                 s + VS_STORE_MONITOR);
-    if (!err) err = map(s + VS_STORE_MONITOR, vm_store_va(m), 0, pages, BH_MAP_READ | BH_MAP_WRITE);
-    return !vm_failed(vm, "store", err);
+    if (vm->config->save_mib == 0) return true;
+    vm->store_va = vm_store_va(m);
+    return vm_store_make(vm) && vm_store_show(vm, false);
 }
 
 struct vcpu_job {

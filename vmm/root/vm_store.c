@@ -15,6 +15,17 @@ bool vm_store_make(struct vm *vm)
     return !vm_failed(vm, "store", err);
 }
 
+bool vm_store_show(struct vm *vm, bool writable)
+{
+    uint64_t slot = vm->slots + VS_STORE_MONITOR, err = slot_delete(slot);
+    uint64_t rights = BH_RIGHT_READ | (writable ? BH_RIGHT_WRITE : 0);
+    uint64_t flags = BH_MAP_READ | (writable ? BH_MAP_WRITE : 0);
+
+    if (!err) err = attach(vm->slots + VS_STORE, vm->slots + VS_HOSTSPACE, rights, slot);
+    if (!err) err = map(slot, vm->store_va, 0, vm_store_bytes(vm->config) / PAGE, flags);
+    return !vm_failed(vm, "store", err);
+}
+
 /* Nothing of it stays mapped. */
 static bool copy(struct vm *vm, uint64_t offset, uint32_t bytes, void *to, const void *from)
 {

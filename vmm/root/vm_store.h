@@ -12,6 +12,11 @@
 /** Make it, if it is not there yet. @return false: said why */
 bool vm_store_make(struct vm *vm);
 
+/** Show it to the VM's monitor, which writes there while it saves and at no other time: a monitor
+ * that has been
+ *  taken over does not change what was saved before, nor what a file has brought. @return false: said why */
+bool vm_store_show(struct vm *vm, bool writable);
+
 /** @return false: beyond its end, or it cannot be mapped (said why). A store must be there. */
 bool vm_store_read(struct vm *vm, uint64_t offset, void *to, uint32_t bytes);
 /** The same, and the store is made where there is none. */

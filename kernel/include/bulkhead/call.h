@@ -111,7 +111,7 @@ enum bh_call {
        it, and map its page at page_va in the thread's HostSpace. */                               \
     X(VCPU, 0, vcpu_bind, thread, guestspace, ntfn, page_va)                                       \
     /* index 0..BH_DOORBELLS-1; match = port | width_bytes << 16 | use_value << 24 | value << 32;  \
-       the notification is signalled with the capability's badge. ntfn = 0 removes it. */          \
+       the notification (WRITE, GRANT) is signalled with the capability's badge. 0 removes it. */  \
     X(VCPU, 1, vcpu_doorbell, index, match, ntfn, _3)                                              \
     /* For exit reason `reason` transfer group bh_exit_group. */                                   \
     X(VCPU, 2, vcpu_want, reason, group, _2, _3)                                                   \

@@ -48,6 +48,7 @@ static const struct row {
     {0x16, 0, false, {0, 0, 0, 0}},
     {0x40000000, 0, false, {0, 0, 0, 0}},
     {0x40000001, 0, true, {1u << 1 | 1u << 3 | 1u << 6 | 1u << 11 | 1u << 24, 0, 0, 0}},
+    {0x40000010, 0, false, {0, 0, 0, 0}},
     {0x40000100, 0, false, {0, 0, 0, 0}},
     {0x80000000, 0, false, {0, 0, 0, 0}},
     {0x80000001, 0, true, {~0u, ~0u, 0x2109e1, 0xe7d3fbff}},
@@ -122,6 +123,7 @@ void guest_main(void)
     fact("long-mode", cpuid(0x80000001, 0).d >> 29 & 1, "announced");
     if (cpu_has_hypervisor()) {
         walk(0x40000000, 0x40000001);
+        walk(0x40000010, 0x40000010);
         fact("hypervisor", hv.a >= 0x40000000 && hv.a < 0x40010000 && hv.b, "max %x", hv.a);
     } else {
         fact("hypervisor", hv.b != 0x4b4d564b, "bit 31 is clear");

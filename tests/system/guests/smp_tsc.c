@@ -1,13 +1,14 @@
 /*
  * Fact: the CPUs' time-stamp counters are one clock: taken in turn, no value is before the one
- * before it. A CPU that sets its own changes nobody else's, and TSC_ADJUST tells by how much.
+ * before it. A CPU that sets its own changes nobody else's, and TSC_ADJUST tells by how much. All
+ * that set theirs to the same at once are one clock again.
  * rounds=N (2000): turns of each.
  */
 #include "smp.h"
 
 enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
 
-static volatile uint32_t turn, backwards, moved, done;
+static volatile uint32_t turn, backwards, moved, done, together, all_done;
 static volatile uint64_t last, adjust, other_adjust;
 static uint32_t rounds;
 static unsigned cpus;
@@ -23,6 +24,15 @@ static void take_turns(unsigned cpu, uint32_t first)
         last = now;
         turn++;
     }
+}
+
+static void set_together(unsigned cpu)
+{
+    wrmsr(MSR_TSC, 0);
+    smp_add(&together, 1);
+    while (together != cpus) pause();
+    take_turns(cpu, 2 * rounds * cpus);
+    smp_add(&all_done, 1);
 }
 
 static void serve(unsigned cpu)
@@ -41,6 +51,8 @@ static void serve(unsigned cpu)
     }
     take_turns(cpu, rounds * cpus);
     smp_add(&done, 1);
+    while (moved != 4) pause();
+    set_together(cpu);
 }
 
 void guest_main(void)
@@ -69,4 +81,9 @@ void guest_main(void)
     take_turns(0, rounds * cpus);
     fact("one-clock-again", smp_wait(&done, cpus - 1) && backwards == 0, "%u backwards", backwards);
     fact("other-adjust", other_adjust == 0, "%lx", other_adjust);
+    backwards = 0;
+    last = 0;
+    moved = 4;
+    set_together(0);
+    fact("set-together", smp_wait(&all_done, cpus) && backwards == 0, "%u backwards", backwards);
 }

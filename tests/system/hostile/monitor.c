@@ -516,6 +516,36 @@ static void second_polls(void)
         ;
 }
 
+/* A doorbell puts a notification in use, and what is in use cannot be taken back: that of the VM at
+ * the other end of a wire, each time that VM starts. */
+static void doorbells(void)
+{
+    uint64_t end = rt_tsc() + start()->tsc_khz * argument("ms"), refused = 0, taken = 0;
+    char text[160];
+
+    for (uint64_t slot = 0; rt_tsc() < end; slot++) {
+        uint64_t err = bh_vcpu_doorbell(BH_MONITOR_SLOT_VCPU, slot % BH_DOORBELLS, 0x80 | 1u << 16,
+                                        1u + slot % (BH_MONITOR_SLOTS - 1u))
+                           .err;
+
+        taken += err == BH_OK;
+        refused += err == BH_ERR_RIGHTS;
+    }
+    (void)fmt_buf(text, sizeof(text), "%lu refused, %lu taken", refused, taken);
+    report(text);
+    for (;;)
+        ;
+}
+
+/* What the VM was saved as before is to be changed. */
+static void store(void)
+{
+    *(volatile uint8_t *)start()->store_va = 1;
+    report("the store can be written");
+    for (;;)
+        ;
+}
+
 /* ---- Which -------------------------------------------------------------------------------------
  */
 
@@ -539,6 +569,8 @@ static const struct {
     {"descriptors", descriptors, NULL},
     {"wire", wire, NULL},
     {"end_in_call", end_in_call, NULL},
+    {"doorbells", doorbells, NULL},
+    {"store", store, NULL},
     {"die", die, NULL},
     {"page_rewritten", raced, second_rewrites},
     {"xcr0_rewritten", raced, second_rewrites_xcr0},

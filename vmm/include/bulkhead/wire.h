@@ -22,7 +22,7 @@
 
 enum bh_wire_kind { BH_WIRE_REQUEST = 1, BH_WIRE_PART = 2, BH_WIRE_END = 3 };
 
-/** How a request ended. Words for people: vmm/control/status.c. */
+/** How a request ended. Words for people: vmm/control/link.c. */
 enum bh_wire_status {
     BH_WIRE_OK = 0,
     BH_WIRE_BAD_VERSION = 1,    /* root speaks the version in its answer's header */
