@@ -20,7 +20,7 @@ static const char usage[] =
     "                                 [--image-dir DIR] [--images NAME=BYTES...]\n"
     "                                 [--image-files NAME=PATH...]\n"
     "                                 [--source FILE.dts: errors have its name and lines]\n"
-    "       bhmanifest show FILE.dtb      what the manifest says, defaults filled in\n"
+    "       bhmanifest show FILE.dtb      its VMs' memory, images, devices; wires\n"
     "       bhmanifest explain FILE.dtb [--vm NAME]    what that means, in sentences\n"
     "       bhmanifest graph FILE.dtb [--dot]          who reaches whom through what\n"
     "       bhmanifest images FILE.dtb    the image files it needs, one per line\n"
@@ -319,6 +319,10 @@ int main(int argc, char **argv)
     bool dot = false;
     size_t size_bytes = 0;
 
+    if (strcmp(verb, "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
     if (strcmp(verb, "rules") == 0) {
         for (unsigned i = 0; i < RULE_COUNT; i++) {
             printf("%-20s %s\n", manifest_rules[i].name, manifest_rules[i].demands);
@@ -365,10 +369,11 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    const void *blob = read_file(argv[2], &size_bytes);
+    void *blob = read_file(argv[2], &size_bytes);
     const unsigned errors = manifest_load(blob, size_bytes, &env, &m);
     if (errors != 0) {
         fprintf(stderr, "%s: %u error(s)\n", env.file, errors);
+        free(blob);
         return 1;
     }
     if (strcmp(verb, "show") == 0) {

@@ -36,6 +36,9 @@ def syntax_error(t):
         f.write("/dts-v1/;\n/ {\n    vms {\n")
     said = t.command("tests/lib/run.py", f"--manifest={source}", "--dry", ok=(2,))
     check("wrong.dts:" in said, "names file and line: " + said)
+    said = t.command(CHECKER, "check", source, ok=(1,))
+    check("compile the .dts file" in said and said.count("\n") == 2, "a source is not a blob: " + said)
+    check("usage: bhmanifest check" in t.command(CHECKER, "--help"), "help is no mistake")
 
 
 @case(cost=2)

@@ -312,7 +312,7 @@ void life_poll(void)
         if (vm->state == VM_STARTING && now >= plans[i].start_tsc && others_run(vm) &&
             !elastic_waits(vm) && !vm_start(vm, i, vm->config, root_ntfn)) {
             say("vm %s: not started", vm->config->name);
-            vm->has_ended = plans[i].by_rule; /* others have perhaps what it needs, for now */
+            if (plans[i].by_rule) look_at_end(vm); /* others have what it needs, perhaps for now */
         }
     }
 }
