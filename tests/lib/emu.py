@@ -333,7 +333,10 @@ class Emulator:
         # Bochs insists on a screen. Its VNC display listens on every network interface, so it gets
         # a text display on a pseudo-terminal that nobody looks at (but _look() drains).
         self.screen, screen = pty.openpty()
-        self._spawn(["bochs", "-q", "-f", config, "-rc", go], screen, screen,
+        # While a CPU is halted, that display waits up to a millisecond for a key, with several CPUs after every few
+        # instructions of the others: from a file it does not wait.
+        keys = screen if s.cpus == 1 else subprocess.DEVNULL
+        self._spawn(["bochs", "-q", "-f", config, "-rc", go], keys, screen,
                     start_new_session=True, env=dict(os.environ, TERM="vt100"))
         self.relay.pid = self.process.pid
         os.close(screen)

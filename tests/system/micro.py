@@ -186,7 +186,7 @@ for guest in "smp_ipi", "smp_storm":
         case(("qemu",), cost=12, limit=270, full=guest + words != "smp_ipi", guest=guest, words=words, cpus=MOST,
              name=guest + ("_x2apic" if words else "") + "_8_on_4")(smp)
 # A turn may take a slice of the CPU here.
-for guest, words in ("smp_start", ""), ("smp_tsc", "rounds=20"), ("smp_paravirt", ""):
+for guest, words in ("smp_start", ""), ("smp_tsc", "rounds=20"), ("smp_paravirt", ""), ("smp_barrier", ""):
     case(("qemu",), cost=15, limit=270, full=True, name=guest + "_8_on_4", guest=guest, words=words, cpus=MOST)(smp)
 # SVM again, on a CPU that saves the next RIP, which QEMU's does not.
 for guest in ("insn_cpuid", "int_window", "event_reinject"):
