@@ -15,7 +15,7 @@ $(BENCH_OUT)/%.o: tests/bench/%.S tests/bench/bench.h build/.toolchain
 	$(Q)$(CC) $(VMM_CFLAGS) -Itests/bench -c -o $@ $<
 
 $(BENCH_OUT)/root_bench.elf: build/vmm/obj/vmm/rt/root_start.o $(BENCH_OUT)/root_bench.o \
-    $(BENCH_OUT)/ops.o build/vmm/obj/vmm/root/caps.o $(VMM_RT) vmm/rt/root.lds
+    $(BENCH_OUT)/ops.o build/vmm/obj/vmm/root/caps.o build/vmm/obj/vmm/root/patience.o $(VMM_RT) vmm/rt/root.lds
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o,$^)
 

@@ -188,6 +188,7 @@ for guest in "smp_ipi", "smp_storm":
 # A turn may take a slice of the CPU here.
 for guest, words in ("smp_start", ""), ("smp_tsc", "rounds=20"), ("smp_paravirt", ""), ("smp_barrier", ""):
     case(("qemu",), cost=15, limit=270, full=True, name=guest + "_8_on_4", guest=guest, words=words, cpus=MOST)(smp)
+case(("bochs",), cost=20, limit=270, name="smp_barrier_4_on_2", guest="smp_barrier", cpus=(4, 2))(smp)
 # SVM again, on a CPU that saves the next RIP, which QEMU's does not.
 for guest in ("insn_cpuid", "int_window", "event_reinject"):
     case(("bochs",), cost=8, limit=270, name=f"next_rip_{guest}", guest=guest, cpu="ryzen")(micro)

@@ -1,7 +1,7 @@
 /*
  * Fact: CPUs that wait for each other in HLT, and are woken by an NMI each, all come through every
- * barrier and none comes through early (as memtest86+ does it: what of its own barrier counts down
- * to nobody wakes those whose flag is set). rounds=N (3000).
+ * barrier and none comes through early. The barrier is memtest86+'s: who comes last wakes those
+ * whose flag is set, one by one. rounds=N (3000).
  */
 #include "smp.h"
 
