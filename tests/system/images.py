@@ -78,10 +78,11 @@ class Picture:
 
 
 def memtest(t, cpus, timeout):
-    """One pass over all memory on all CPUs; in QEMU without the test that waits, which is taken out in the menu."""
+    """One pass over all memory on all CPUs; in QEMU without the test that waits, which is taken out in the menu. In
+    Bochs on a CPU for each: on two it has stood still (docs/CAVEATS.md)."""
     build(t, "guests-memtest")
     with start_guest(t, f"{IMAGES}/memtest86+x64.bin", mem=8, cpus=cpus, screen="vga",
-                     host_cpus=host_cpus(t, cpus), timeout=timeout) as system:
+                     host_cpus=cpus, timeout=timeout) as system:
         screen = Picture(system)
         screen.wait("Status: Testing", timeout)
         if t.emu == "qemu":  # in Bochs a key takes longer than that test
@@ -100,7 +101,7 @@ def memtest(t, cpus, timeout):
 case(("qemu",), cost=60, limit=600, name="memtest", cpus=2, timeout=500)(memtest)
 case(("qemu",), cost=90, limit=900, full=True, name="memtest_smp4", cpus=4, timeout=800)(memtest)
 case(("bochs",), cost=300, limit=2400, full=True, name="memtest", cpus=1, timeout=2300)(memtest)
-case(("bochs",), cost=1500, limit=4000, full=True, name="memtest_smp4", cpus=4, timeout=3900)(memtest)
+case(("bochs",), cost=500, limit=4000, full=True, name="memtest_smp4", cpus=4, timeout=3900)(memtest)
 
 
 def installer(t, cpus, timeout):
