@@ -66,6 +66,8 @@ EQUIVALENT = {
     ('sat_sub', 'static uint64_t sat_sub(uint64_t x, uint64_t d) { return d >= x ? 0u : x - d; }'):
         'both give 0 there',
     ('sc_pace', 'if (t->floor_left >= most) t->floor_left = most;'): 'the same value is written again',
+    ('sc_slice', 'if (t->floor_left > 0u && t->floor_left <= t->ceiling_left) return t->floor_left;'):
+        'both are the same there',
     ('cnode_commit_copy',
      'uint64_t word = cap_pack(cap_type(w), rights_meet(cap_rights((w + 1u)), rights), cap_obj(w));'):
         'no type is all ones: adding to it does not reach the rights',
