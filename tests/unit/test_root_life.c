@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 /* Time is what the test says: one tick a microsecond. */
@@ -23,6 +22,8 @@ static uint64_t now_us;
 #include "rights.h"
 
 #include "vmm/root/life.c"
+
+#include "root_fixture.h"
 
 uint64_t patient_tsc(void) { return now_us; }
 
@@ -507,17 +508,6 @@ static void rights_name_their_rule(void **state)
         assert_string_not_equal(rights_word(bit), "nothing");
 }
 
-static int info_page(void **state)
-{
-    struct bh_info *i = mmap((void *)BH_ROOT_INFO, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-    (void)state;
-    if (i != (void *)BH_ROOT_INFO) return -1;
-    i->tsc_khz = 1000;
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,5 +528,5 @@ int main(void)
         cmocka_unit_test(down_in_order),
         cmocka_unit_test(rights_name_their_rule),
     };
-    return cmocka_run_group_tests(tests, info_page, NULL);
+    return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -138,6 +138,14 @@ static void store_is_shut(void **state)
     said.status = BH_WIRE_NO_ANSWER; /* it may still be at it */
     assert_int_equal(run(control_save, NULL, 0), BH_WIRE_NO_ANSWER);
     assert_string_equal(shown, "wrwrrw");
+    piece.piece.offset =
+        0; /* a file whose way is crossed by a save, for which the store is open: not whole */
+    said.status = BH_WIRE_STORE_FULL;
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_OK);
+    assert_int_equal(run(control_save, NULL, 0), BH_WIRE_STORE_FULL);
+    piece.piece.offset = 8;
+    assert_int_equal(run(control_store_write, &piece, sizeof(piece)), BH_WIRE_BAD_REQUEST);
+    assert_int_equal(vm.saved_bytes, 0);
     shown[0] = '\0';
 }
 

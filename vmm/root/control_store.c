@@ -52,7 +52,8 @@ int control_save(struct control_call *c)
         if (!ask_free(c->vm)) return ask_wait(c);
         if (!vm_store_show(c->vm, true)) return BH_WIRE_NO_STORE;
         ask_patiently(c, BH_CONTROL_SAVE, NULL);
-        c->vm->saved_bytes = 0; /* what was there is being overwritten */
+        /* What was there is being overwritten, and what was on its way there does not go on. */
+        c->vm->saved_bytes = c->vm->store_taken = 0;
         c->step = 1;
         return CONTROL_GO_ON;
     case 1:
