@@ -12,8 +12,8 @@
 /** Make it, if it is not there yet. @return false: said why */
 bool vm_store_make(struct vm *vm);
 
-/** Show it to the VM's monitor, which writes there while it saves and at no other time: one that has
- *  been taken over changes neither what was saved before nor what a file has brought.
+/** Show it to the VM's monitor, which writes there while it saves and at no other time: one that
+ * has been taken over changes neither what was saved before nor what a file has brought.
  *  @return false: said why */
 bool vm_store_show(struct vm *vm, bool writable);
 
