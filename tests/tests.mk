@@ -21,7 +21,7 @@ RUN_ARGS = --emu='$(EMU)' --manifest='$(MANIFEST)' --guest='$(GUEST)' --initrd='
     --host-mem='$(HOST_MEM)' --icount='$(ICOUNT)' --timeout='$(TIMEOUT)' --cmdline=$(call quoted,$(CMDLINE)) \
     --cpu-model='$(CPU_MODEL)' $(if $(LOG),--log)
 # Our own images are built when they are what runs.
-RUN_IMAGES = $(if $(GUEST)$(FIRMWARE),$(filter build/%,$(GUEST) $(INITRD)),$(if $(filter guests/%,$(or $(MANIFEST),guests/demo.dts)),guests-linux))
+RUN_IMAGES = $(if $(GUEST)$(FIRMWARE),$(filter build/%,$(GUEST) $(INITRD) $(DISK) $(CDROM)),$(if $(filter guests/%,$(or $(MANIFEST),guests/demo.dts)),guests-linux))
 
 # make reports any failed recipe as 2; a run's exit status is the guest's, so it is kept in a file
 # and make ends with it through a loaded function (tests/lib/make_exit.c).

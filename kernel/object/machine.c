@@ -166,9 +166,9 @@ void irq_release(uint32_t cell)
 /* An interrupt of a line: mask it, tell its owner. */
 void irq_arrived(uint32_t line)
 {
-    uint32_t n;
+    /* Another CPU may release it now. */
+    uint32_t n = __atomic_load_n(&lines[line].ntfn, __ATOMIC_RELAXED);
 
-    n = __atomic_load_n(&lines[line].ntfn, __ATOMIC_RELAXED); /* another CPU may release it now */
     if (n == 0) return;
     ioapic_mask(line, true);
     ntfn_signal(n - 1, lines[line].badge);

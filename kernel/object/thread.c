@@ -217,9 +217,8 @@ struct sysret inv_sc_configure(const struct invocation *in)
 {
     struct sc *s = &scs[cell_obj(in->cell)];
     struct sc_params p = {in->a[0], in->a[1], in->a[2], in->a[3]};
-    err_t e;
+    err_t e = sc_decode_configure(p.floor, p.ceiling, p.period, p.weight);
 
-    e = sc_decode_configure(p.floor, p.ceiling, p.period, p.weight);
     if (e != BH_OK) return sysret(e, 0);
     if (sc_admit(percpu()->runq->floors - s->share, p.floor, p.period) == 0)
         return sysret(BH_ERR_LIMIT, 0); /* the CPU cannot keep that promise beside the others */

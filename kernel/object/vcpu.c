@@ -20,10 +20,6 @@
 
 const struct vcpu_ops *vcpu_ops;
 
-static inline void fpu_enable(void) { __asm__ volatile("clts"); }
-
-static inline void fpu_disable(void) { write_cr0(read_cr0() | 8u); }
-
 /* Standard-format XSAVE of everything the host knows; without XSAVE, FXSAVE. */
 static void fpu_store(void *area)
 {
@@ -186,12 +182,10 @@ struct sysret sys_vcpu_run(uint64_t deadline, uint64_t flags)
 void vcpu_resume(struct thread *t)
 {
     struct percpu *pc = percpu();
-    struct sysret r;
+    uint32_t flags = (uint32_t)t->run_flags, why = (uint32_t)(t->run_flags >> 32);
+    struct sysret r = rdtsc() >= t->run_deadline ? sysret(BH_EXIT_TIMEOUT | why, 0)
+                                                 : vcpu_loop(pc, t, &vcpus[t->vcpu], flags, why);
 
-    if (rdtsc() >= t->run_deadline)
-        r = sysret(BH_EXIT_TIMEOUT | t->run_flags >> 32, 0);
-    else
-        r = vcpu_loop(pc, t, &vcpus[t->vcpu], t->run_flags & 0xffffffffu, t->run_flags >> 32);
     if (pc->hazard != 0) {
         thread_return(t, r.err, r.value);
         resume_current();

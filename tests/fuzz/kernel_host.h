@@ -20,6 +20,8 @@ uint64_t rdtsc(void);
 void write_cr3(uint64_t cr3);
 static inline uint64_t read_cr0(void) { return 0; }
 static inline void write_cr0(uint64_t v) {}
+static inline void fpu_enable(void) {}
+static inline void fpu_disable(void) {}
 static inline uint64_t read_cr2(void) { return 0x12345000; }
 static inline uint64_t xgetbv0(void) { return 7; }
 static inline void xsetbv0(uint64_t v) {}

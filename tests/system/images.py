@@ -15,7 +15,7 @@ IMAGES = "build/guests/images"
 def works(t, goal, kernel, initrd, machine, timeout, cpus=1):
     """A kernel runs a workload to the end, and says what it is."""
     build(t, goal)
-    result = run_guest(t, f"{IMAGES}/{kernel}", initrd=initrd, timeout=timeout, icount=True, cpus=cpus,
+    result = run_guest(t, f"build/guests/{kernel}", initrd=initrd, timeout=timeout, icount=True, cpus=cpus,
                        host_cpus=host_cpus(t, cpus),
                        append=f"console=ttyS0 quiet bh.test=work bh.machine={machine}")
     check("BH-DONE work pass" in result.console, "the guest is not content", result)
@@ -23,12 +23,14 @@ def works(t, goal, kernel, initrd, machine, timeout, cpus=1):
     print(result.console)
 
 
+case(("qemu",), cost=60, limit=900, timeout=850, full=True, name="linux_generic_smp4", cpus=4, machine="x86_64",
+     goal="guests-linux-generic", kernel="linux/vmlinuz-generic", initrd="build/guests/linux/initrd.cpio")(works)
 for _name, _settings in {
-        "linux_686": {"goal": "guests-i386", "kernel": "vmlinuz-686", "machine": "i686",
+        "linux_686": {"goal": "guests-i386", "kernel": "images/vmlinuz-686", "machine": "i686",
                       "initrd": f"{IMAGES}/initrd-i386.cpio"},
-        "linux_686_pae": {"goal": "guests-i386", "kernel": "vmlinuz-686-pae", "machine": "i686",
+        "linux_686_pae": {"goal": "guests-i386", "kernel": "images/vmlinuz-686-pae", "machine": "i686",
                           "initrd": f"{IMAGES}/initrd-i386.cpio"},
-        "linux_rt": {"goal": "guests-rt", "kernel": "vmlinuz-rt", "machine": "PREEMPT_RT",
+        "linux_rt": {"goal": "guests-rt", "kernel": "images/vmlinuz-rt", "machine": "PREEMPT_RT",
                      "initrd": "build/guests/linux/initrd.cpio"}}.items():
     case(("qemu",), cost=35, limit=450, timeout=400, name=_name, **_settings)(works)
     case(("qemu",), cost=60, limit=900, timeout=850, full=True, name=_name + "_smp4", cpus=4, **_settings)(works)

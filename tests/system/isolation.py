@@ -2,7 +2,7 @@
 import re
 
 import run
-from case import broken_kernel, case, check, run_vms, start_vms
+from case import ask, broken_kernel, case, check, run_vms, start_vms
 
 EXIT_PASS = 0x10  # what a content guest writes to its debug-exit port, guests/rt/guest.h
 
@@ -10,6 +10,10 @@ EXIT_PASS = 0x10  # what a content guest writes to its debug-exit port, guests/r
 def vm(guest, append="", **more):
     """A micro guest as a VM of a manifest."""
     return {"memory-mib": 64, "kernel": f"{guest}.elf", "append": append, "debug-exit": True, **more}
+
+
+def stats(system):
+    return {vm["name"]: vm for vm in ask(system, "stats")}
 
 
 def both_pass(t, guests, host_cpus):
@@ -54,6 +58,21 @@ def spinning_neighbour(t):
         check(system.expect(note.join("BH-EXPECT spinning"), 60), "the spinner started")
         check(system.expect(r'"vm-ended", "vm": "worker".*"status": 16,', 60, log=True),
               "the worker finished")
+
+
+@case(("qemu",), cost=15, limit=200)
+def weights(t):
+    """What no floor has taken is shared by weight: three parts to one, over a second."""
+    vms = {name: vm("spin", weight=weight, cpu=1) for name, weight in (("heavy", 300), ("light", 100))}
+    with start_vms(t, vms, host_cpus=2, icount=True, timeout=150) as system:
+        check(system.expect(r'"vm-started", "vm": "light"', 60, log=True), "both run")
+        first = last = stats(system)
+        while last["heavy"]["now_ns"] - first["heavy"]["now_ns"] < 10**9:
+            last = stats(system)
+    got = {name: 100 * (last[name]["cpu_ns"] - first[name]["cpu_ns"]) / (last[name]["now_ns"] - first[name]["now_ns"])
+           for name in vms}
+    print(f"percent of the CPU: {got}")
+    check(abs(got["heavy"] - 75) < 1 and abs(got["light"] - 25) < 1, got)
 
 
 @case(("qemu",), cost=15, limit=200)

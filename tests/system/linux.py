@@ -28,7 +28,8 @@ case(("bochs",), cost=120, limit=900, name="boot_on_1", host_cpus=1, timeout=850
 for cpus, host_cpus in ((2, 2), (4, 4), (4, 2), (8, 4)):
     case(("qemu",), cost=40, limit=600, full=(cpus, host_cpus) != (4, 4), name=f"smp{cpus}_on_{host_cpus}", cpus=cpus,
          host_cpus=host_cpus, timeout=550)(boots)
-case(("bochs",), cost=240, limit=1500, full=True, name="smp2_on_2", cpus=2, host_cpus=2, timeout=1450)(boots)
+for cpus in (2, 4):
+    case(("bochs",), cost=240, limit=1500, full=True, name=f"smp{cpus}_on_2", cpus=cpus, host_cpus=2, timeout=1450)(boots)
 case(("bochs",), cost=160, limit=1200, full=True, name="boot_on_2", host_cpus=2, timeout=1100)(boots)
 
 

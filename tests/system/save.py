@@ -7,7 +7,9 @@ import time
 import sata
 import virtio
 from case import ask, bhctl, build, case, check, start_vms, to_the_end
+from images import Picture
 
+PASS = 0x10  # what a content guest writes to its debug-exit port, guests/rt/guest.h
 LINUX = {"memory-mib": 128, "kernel": "vmlinuz-cloud", "initrd": "initrd.cpio"}
 
 
@@ -117,15 +119,26 @@ def file(t):
     """Out of the machine into a file, and into another machine from there: the guest goes on where it was.
     A file that is damaged, cut off, or of another VM is refused in words, and the VM that runs goes on."""
     path = t.dir + "/count.vm"
-    with start_vms(t, {"work": COUNT}, icount=True, timeout=290) as system:
+    images = {name: os.path.join(t.new_dir(), name) for name in ("old.img", "new.img")}
+    for name, image in images.items():
+        with open(image, "wb") as f:
+            f.write(name.encode().ljust(8192, b"."))
+
+    def made(image="old.img", **more):
+        return {**COUNT, **more, "disks": {"disk": {"image": image}}}
+    with start_vms(t, {"work": made()}, images=images, icount=True, timeout=290) as system:
         check(system.expect(r"COUNT 5\b", 60), "the guest counts")
         bhctl(system, "pause", "work")
         saved = ask(system, "save", "work", path)
         last = counted(system)[-1]  # of whole lines: it may stand in the middle of the next
     check(os.path.getsize(path) == saved["bytes"], "all of it", saved)
     check(os.stat(path).st_mode & 0o77 == 0, "for its owner only: it holds all that the guest knows")
-    vms = {"other": dict(COUNT, **{"cpu-model": "x86-64-v2"}), "work": dict(COUNT, start="manual")}
-    with start_vms(t, vms, icount=True, timeout=290) as system:
+    differ = {"wide": (made(start="manual", cpus=2), "CPU model"),
+              "large": (made(start="manual", **{"memory-mib": 18}), "size of memory"),
+              "swapped": (made("new.img", start="manual"), "other images on its disks")}
+    vms = {"other": made(**{"cpu-model": "x86-64-v2"}), "work": made(start="manual"),
+           **{name: vm for name, (vm, _) in differ.items()}}
+    with start_vms(t, vms, images=images, icount=True, timeout=290) as system:
         check(system.expect(r"COUNT 2\b", 60), "another guest counts")
         bhctl(system, "pause", "other")
         for name, change, words in (("cut", lambda d: d.pop(), "cut off"), ("flipped", flip, "damaged"),
@@ -133,9 +146,12 @@ def file(t):
             check(words in bhctl(system, "restore", "work", damaged(path, name, change), ok=(1,)), name)
         said = bhctl(system, "restore", "other", path, ok=(1,), seconds=250)
         check("saved on CPU model" in said, f"another model: {said}")
+        for name, (_, words) in differ.items():
+            said = bhctl(system, "restore", name, path, ok=(1,), seconds=250)
+            check(words in said, f"{name}: {said}")
         bhctl(system, "restore", "work", path, seconds=250)
-        check({vm["name"]: vm["state"] for vm in ask(system, "list")} == {"other": "paused", "work": "running"},
-              "the one that was refused is as it was")
+        states = {vm["name"]: vm["state"] for vm in ask(system, "list")}
+        check((states["other"], states["work"]) == ("paused", "running"), "the one that was refused is as it was", states)
         bhctl(system, "kill", "other")
         system.send(b"\x1d")
         check(system.expect(rf"COUNT {last + 4}\r", 60), "goes on")
@@ -162,6 +178,45 @@ def any_moment(t, vm, images, points, seed, timeout, begins=r"\.digest"):
         result = to_the_end(system)
     check(result.status == 0 and "pass" in result.console.rpartition("BH-DONE")[2], "content", result)
     check("BH-FAIL" not in result.console, "nothing noticed", result)
+
+
+@case(("qemu",), cost=30, limit=400)
+@case(("bochs",), cost=60, limit=900, full=True)
+def registers(t):
+    """x87, SSE and AVX registers that hold patterns, with a VM saved and taken back between two looks at them."""
+    rng = random.Random(3)
+    vm = {"kernel": "fpu_state.elf", "append": "seed=3 exits=200000", "memory-mib": 16, "save-mib": 4, "debug-exit": True}
+    with start_vms(t, {"work": vm}, icount=True, timeout=850) as system:
+        check(system.expect("FACT start-mxcsr", 100), "the guest has begun")
+        for _ in range(6):
+            for verb in ("save", "restore"):
+                run_for(system, rng.uniform(0, 0.5))
+                bhctl(system, verb, "work", seconds=300)
+        check("FACT kept-fxsave" not in system.said(), "in the middle of its work")
+        result = to_the_end(system)
+    check(result.ends() == {"work": PASS}, f"it passes: {result.ends()}", result)
+
+
+@case(("qemu",), cost=60, limit=600, full=True)
+def screen(t):
+    """memtest86+ with its text screen and keyboard, saved and taken back: the screen is there, and keys are taken."""
+    build(t, "guests-memtest")
+    rng = random.Random(4)
+    vm = {"kernel": "memtest.bin", "memory-mib": 8, "save-mib": 28, "display": "vga"}
+    with start_vms(t, {"guest": vm}, images={"memtest.bin": "build/guests/images/memtest86+x64.bin"},
+                   timeout=550) as system:
+        picture = Picture(system)
+        picture.wait("Status: Testing", 200)
+        for _ in range(5):
+            for verb in ("save", "restore"):
+                run_for(system, rng.uniform(0, 1))
+                bhctl(system, verb, "guest", seconds=300)
+            picture.wait("Test selection", 100, "<f1>")
+            for verb in ("save", "restore"):
+                bhctl(system, verb, "guest", seconds=300)
+            picture.wait("(?s)Memtest86.*Test selection", 100)
+            picture.wait("Status: Testing", 100, "<f10>")
+    check(not re.search(r"Errors: +[1-9]", picture.said), f"memory is sound: {picture.said}")
 
 
 def reset_any_moment(t, vm, images, points, timeout):

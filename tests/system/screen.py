@@ -18,7 +18,7 @@ def linux(t, **settings):
 
 
 def type_line(system, text):
-    ask(system, "--delay=1", "type", "guest", text + "<enter>")
+    ask(system, "--delay=1", "type", "guest", text + "<enter>", seconds=400)
 
 
 def png_pixels(path):

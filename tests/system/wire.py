@@ -241,3 +241,4 @@ def ipxe(t, cpus, timeout):
 case(("qemu",), cost=90, limit=300, name="ipxe", cpus=1, timeout=250)(ipxe)
 case(("qemu",), cost=90, limit=900, full=True, name="ipxe_smp4", cpus=4, timeout=850)(ipxe)
 case(("bochs",), cost=400, limit=3000, full=True, name="ipxe", cpus=1, timeout=2900)(ipxe)
+case(("bochs",), cost=400, limit=3000, full=True, name="ipxe_smp4", cpus=4, timeout=2900)(ipxe)

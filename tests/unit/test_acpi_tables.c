@@ -170,7 +170,7 @@ static void test_iasl(void **state)
 {
     char dir[] = "/tmp/acpi-tables-XXXXXX";
     char command[1024];
-    size_t used = build(buf, sizeof(buf), BASE, 2);
+    size_t used = build(buf, sizeof(buf), BASE, 3);
     const uint8_t *fadt = find("FACP", used);
 
     (void)state;
@@ -178,13 +178,14 @@ static void test_iasl(void **state)
     save(dir, "facp", fadt);
     save(dir, "apic", find("APIC", used));
     save(dir, "mcfg", find("MCFG", used));
+    save(dir, "wdat", find("WDAT", used));
     save(dir, "xsdt", table(le(buf + 24, 8), "XSDT", used));
     save(dir, "rsdt", table(le(buf + 16, 4), "RSDT", used));
     save(dir, "facs", table(le(fadt + 36, 4), "FACS", used));
     save(dir, "dsdt", table(le(fadt + 40, 4), "DSDT", used));
     snprintf(
         command, sizeof(command),
-        "cd %s && for t in facp apic mcfg xsdt rsdt facs dsdt; do iasl -d $t.aml || exit 1; done "
+        "cd %s && for t in facp apic mcfg wdat xsdt rsdt facs dsdt; do iasl -d $t.aml || exit 1; done "
         ">log 2>&1; if grep -iE 'error|warning|invalid|incorrect|unknown' log *.dsl; then "
         "exit 1; fi; iasl -p again dsdt.dsl >again.log 2>&1; "
         "grep -q '0 Errors, 0 Warnings' again.log || { cat again.log; exit 1; }; "

@@ -266,10 +266,21 @@ static void msr_values(void **state)
 /* The frequency is told, and by no leaf whose product kernels compute in 32 bits. */
 static void frequency(void **state)
 {
+    struct bh_monitor_start *st = (struct bh_monitor_start *)BH_MONITOR_START;
+    char model[32], later[32], text[160];
+
     assert_int_equal(ask(0x40000010u, 0).a, 2500000);
     assert_int_equal(ask(0x40000010u, 0).b, LAPIC_TIMER_HZ / 1000u);
     assert_in_range(ask(0x40000000u, 0).a, 0x40000010u, 0x400000ffu);
     assert_int_equal(ask(0x15, 0).b, 0);
+    /* The next boot measures another one, and what was saved is still of this processor. */
+    cpuid_model(model);
+    st->tsc_khz++;
+    assert_true(cpuid_init(text, sizeof(text)));
+    assert_int_equal(ask(0x40000010u, 0).a, 2500001);
+    cpuid_model(later);
+    assert_string_equal(model, later);
+    st->tsc_khz--;
 }
 
 /* A TSC is what is written, but when another vCPU's is near: then they agree. */

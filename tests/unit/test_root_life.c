@@ -31,7 +31,7 @@ static struct vm all[VMS_MAX];
 static struct manifest_vm configs[VMS_MAX];
 static char order[VMS_MAX * 4 + 1]; /* numbers of VMs, as they were started */
 static unsigned started;
-static bool waits_for_memory, can_be_made, stands[VMS_MAX];
+static bool waits_for_memory, can_be_made, stands[VMS_MAX], is_asked;
 static unsigned buttons[VMS_MAX], kills[VMS_MAX], given_up, resumed;
 
 bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, uint64_t ntfn)
@@ -57,6 +57,7 @@ void vm_kill(struct vm *vm, const char *why)
 void vm_signal_stop(const struct vm *vm) { buttons[vm->number]++; }
 bool elastic_waits(const struct vm *vm) { return waits_for_memory; }
 bool vm_stands(const struct vm *vm) { return stands[vm->number]; }
+bool ask_free(const struct vm *vm) { return !is_asked; }
 
 void ask(struct vm *vm, const void *asker, enum bh_control_verb verb,
          const uint64_t args[BH_CONTROL_ARGS], const void *in, uint32_t in_bytes)
@@ -311,6 +312,10 @@ static void deadline(void **state)
     assert_int_equal(all[0].state, VM_PAUSED);
     assert_int_equal(resumed, 0);
     assert_int_equal(life_stop(&all[0], 5000), BH_WIRE_OK);
+    is_asked = true; /* somebody saves it: what its monitor is asked waits */
+    poll(3);
+    assert_int_equal(resumed, 0);
+    is_asked = false;
     poll(3);
     assert_int_equal(resumed, 1);
     stands[0] = false;

@@ -151,7 +151,10 @@ static int take_options(struct options *o, int argc, char **argv, const char *ho
         case 'h':
         case OPT_MAN:
         case OPT_COMPLETION: return option;
-        default: exit(EXIT_USAGE); /* getopt has said why */
+        default: /* getopt has said what is wrong */
+            if (o->json && !real_stdout) keep_output();
+            die(EXIT_USAGE, "%s: not an option, or not used like this; see bhctl --help",
+                argv[optind - 1]);
         }
     }
     return 0;

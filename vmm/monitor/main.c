@@ -123,13 +123,14 @@ static void settle(void)
 
 static void exit_timeout(void) { platform_tick(); }
 
-/* Is there an event that ends HLT? */
+/* Is there an event that ends HLT? An NMI that waits for the end of another is none. */
 static bool woken(void)
 {
     bool interrupt = platform_pending(); /* first: it may find an NMI, too */
     const struct lapic *l = &self()->lapic;
 
-    return l->nmi_pending || l->init_pending || (interrupt && (page()->rflags & RFLAGS_IF));
+    return (l->nmi_pending && !(page()->shadow & BH_SHADOW_NMI)) || l->init_pending ||
+           (interrupt && (page()->rflags & RFLAGS_IF));
 }
 
 void wait_halted(void)

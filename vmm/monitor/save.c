@@ -130,6 +130,20 @@ static uint8_t *device_ram(void)
                        ((start_block()->ram_bytes + 0x1fffffu) & ~(uint64_t)0x1fffffu));
 }
 
+/* What lies under disk @n's overlay: it stays the same as long as the VM lives. */
+static uint32_t image_crc(unsigned n)
+{
+    static struct {
+        bool known;
+        uint32_t crc;
+    } images[BH_MONITOR_DISKS];
+    const struct bh_monitor_disk *d = &start_block()->disks[n];
+
+    if (!images[n].known) images[n].crc = crc32c(0, (const void *)d->image_va, d->image_bytes);
+    images[n].known = true;
+    return images[n].crc;
+}
+
 /* This VM, as a file must describe it. */
 static struct save_header describe(void)
 {
@@ -142,8 +156,10 @@ static struct save_header describe(void)
     };
 
     for (unsigned i = 0; i < st->ndisks; i++) {
-        h.config = crc32c(h.config, &st->disks[i].image_bytes, sizeof(st->disks[i].image_bytes));
-        h.config = crc32c(h.config, &st->disks[i].flags, sizeof(st->disks[i].flags));
+        const struct bh_monitor_disk *d = &st->disks[i];
+        const uint64_t what[] = {d->bytes, d->image_bytes, d->flags, image_crc(i)};
+
+        h.config = crc32c(h.config, what, sizeof(what));
     }
     h.config = crc32c(h.config, &st->flags, sizeof(st->flags));
     h.config = crc32c(h.config, &st->nwires, sizeof(st->nwires));

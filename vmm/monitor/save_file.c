@@ -189,7 +189,7 @@ static bool is_expected(struct save_file *f, const struct save_header *h,
     if (h->nvcpus != expected->nvcpus) return wrong(f, "the VM had another number of vCPUs");
     if (h->ram_bytes != expected->ram_bytes) return wrong(f, "the VM had another size of memory");
     if (h->device_ram_bytes != expected->device_ram_bytes || h->config != expected->config)
-        return wrong(f, "the VM had other devices");
+        return wrong(f, "the VM had other devices, or other images on its disks");
     /* The guest has been told a frequency and keeps its time by it: 1 in 1,000. */
     if (h->tsc_khz > expected->tsc_khz + expected->tsc_khz / 1000u ||
         h->tsc_khz < expected->tsc_khz - expected->tsc_khz / 1000u)

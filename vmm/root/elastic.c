@@ -87,6 +87,12 @@ bool elastic_can_restore(const struct vm *vm)
     if (!vm_lives(vm) || lacks <= pieces_free()) return true;
     say("vm %s: cannot be made anew: others have %lu MiB of its memory, %lu MiB are free",
         vm->config->name, lacks * 2u, pieces_free() * 2u);
+    audit_begin("vm-refused");
+    audit_text("vm", vm->config->name);
+    audit_text("rule", "admission");
+    audit_number("needs", lacks * 2u);
+    audit_number("free", pieces_free() * 2u);
+    audit_end();
     return false;
 }
 

@@ -282,7 +282,7 @@ static void go_on_to_stop(struct vm *vm, uint64_t now)
 {
     struct plan *p = plan_of(vm);
 
-    if (vm->state != VM_PAUSED || p->stop_tsc == 0 || now < p->resume_tsc) return;
+    if (vm->state != VM_PAUSED || p->stop_tsc == 0 || now < p->resume_tsc || !ask_free(vm)) return;
     ask(vm, NULL, BH_CONTROL_RESUME, NULL, NULL, 0);
     p->resume_tsc = after_ms(RESUME_MS);
 }

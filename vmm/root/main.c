@@ -53,7 +53,14 @@ static bool image_digest(void *ctx, const char *name, uint8_t digest[MANIFEST_DI
     return f && archive_digest(f, digest);
 }
 
-static void manifest_error(void *ctx, const char *rule, const char *line) { say("%s", line); }
+static void manifest_error(void *ctx, const char *rule, const char *line)
+{
+    say("%s", line);
+    audit_begin("manifest-refused");
+    audit_text("rule", rule);
+    audit_text("text", line);
+    audit_end();
+}
 
 static void read_manifest(void)
 {

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include "caps.h"
 #include "log.h"
+#include "patience.h"
 #include "vm_parts.h"
 
 #define LARGE_PAGES (LARGE_BYTES / PAGE)
@@ -118,7 +119,7 @@ static uint64_t pieces_clean(const uint16_t *pieces, unsigned count)
     for (unsigned n = 0; n < count && !err; n++)
         err = scrub(slots[pieces[n]] + PIECE_UNTYPED, LARGE_BYTES);
     for (unsigned n = 0; n < count && !err; n++) free_list[free_count++] = pieces[n];
-    if (count) moved_tsc = rt_tsc();
+    if (count) moved_tsc = patient_tsc();
     return err;
 }
 
@@ -136,7 +137,7 @@ static uint64_t give(struct vm *vm, uint32_t i)
     }
     *place(vm, i) = piece;
     vm->pieces_have++;
-    moved_tsc = rt_tsc();
+    moved_tsc = patient_tsc();
     return BH_OK;
 }
 

@@ -74,6 +74,13 @@ void status_manifest(const struct manifest *m)
 
     manifest = m;
     if (words) log_protection(on, words);
+    for (uint32_t i = 0; i < m->wire_count; i++) {
+        if (!manifest_wire_around(m, &m->wires[i])) continue;
+        audit_begin("override");
+        audit_text("rule", "around-policy");
+        audit_text("wire", m->wires[i].name);
+        audit_end();
+    }
 }
 
 /*

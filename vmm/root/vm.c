@@ -29,6 +29,10 @@ bool vm_start(struct vm *vm, unsigned number, const struct manifest_vm *config, 
         vm->state = VM_CRASHED;
         vm->status = STATUS_IMAGE;
         (void)fmt_buf(vm->reason, sizeof(vm->reason), "vm %s could not be made", config->name);
+        audit_begin("vm-not-started");
+        audit_text("vm", config->name);
+        audit_text("text", vm->reason);
+        audit_end();
         return false;
     }
     vm->state = VM_RUNNING;

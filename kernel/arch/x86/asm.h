@@ -71,6 +71,8 @@ static inline void xsetbv0(uint64_t v)
 {
     __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
+static inline void fpu_enable(void) { __asm__ volatile("clts"); }
+static inline void fpu_disable(void) { write_cr0(read_cr0() | 8u); }
 static inline void invlpg(uint64_t va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
 static inline void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 

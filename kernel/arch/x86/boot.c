@@ -310,6 +310,9 @@ void boot_main(uint32_t magic, uint64_t phys)
     klog_init();
     why = loader_read(magic, phys, &loader);
     if (why != NULL) boot_stop(why);
+    if (cpuid(0, 0).b == 0x756e6547 && cpuid(0, 0).a < 0xb)
+        boot_stop("CPUID ends too early: \"Limit CPUID Maximum\" in the firmware's set-up is on, "
+                  "or the CPU too old");
     cpu_detect();
     if (pte_nx != 0) wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     info_page.acpi_root = acpi_madt(loader.rsdp, &madt); /* before any memory is overwritten */

@@ -190,15 +190,16 @@ void cpu_init(uint32_t cpu)
     wrmsr(MSR_STAR, (uint64_t)(SEL_UCODE - 16) << 48 | (uint64_t)SEL_KCODE << 32);
     wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
     wrmsr(MSR_CSTAR, 0);
+    wrmsr(MSR_SYSENTER_CS, 0);          /* SYSENTER faults */
     wrmsr(MSR_SFMASK, 0x47fd5);         /* all that can be: IF, DF, TF, AC, ... */
     wrmsr(MSR_PAT, 0x0007040600070406); /* as after power-up: PCD with PWT is uncacheable */
     /* One clock for all CPUs, as the hardware keeps it: SDM vol. 3B, 18.17.3. */
     if ((cpuid(7, 0).b >> 1 & 1u) != 0) wrmsr(MSR_TSC_ADJUST, 0);
     write_cr4(cr4_wanted);
     if (host_xcr0 != 0) xsetbv0(host_xcr0);
-    write_cr0(0x8001003b & ~4ull); /* PG WP NE ET TS MP PE */
-    __asm__ volatile("clts; fninit");
-    write_cr0(read_cr0() | 8u);
+    write_cr0(0x80010033); /* PG WP NE ET MP PE */
+    __asm__ volatile("fninit");
+    fpu_disable();
     pc->cr3 = kernel_cr3;
     pc->domain_flush = domain_flags;
     pc->hazard = verw_needed != 0 ? HAZARD_VERW : 0;

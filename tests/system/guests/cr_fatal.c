@@ -28,6 +28,8 @@ void guest_main(void)
     refused("cr0-nw", set_cr0, read_cr0() | 1 << 29);
     refused("cr3-reserved", set_cr3, read_cr3() | 1ULL << 62);
     refused("pe-clear", set_cr0, read_cr0() & ~1ULL);
+    refused("pe-clear-cd", set_cr0, (read_cr0() & ~1ULL) | 1 << 30);
+    fact("cd-stays", !(read_cr0() & 1 << 30), "%lx", read_cr0());
     refused("pae-clear", set_cr4, read_cr4() & ~0x20ULL);
     refused("la57-set", set_cr4, read_cr4() | 1 << 12);
     refused("pg-clear", set_cr0, read_cr0() & ~(1ULL << 31));

@@ -1,16 +1,17 @@
 /*
  * Fact: x87, SSE and AVX registers start clean, keep their patterns over exits of every kind, and
- * hold nothing of anybody else's. Run next to a neighbour with another seed=.
+ * hold nothing of anybody else's. Run next to a neighbour with another seed=. exits=N (1000) of each
+ * kind.
  */
 #include "guest.h"
 
-enum { CR4_OSFXSR = 1 << 9, CR4_OSXMM = 1 << 10, CR4_OSXSAVE = 1 << 18, EXITS = 1000 };
+enum { CR4_OSFXSR = 1 << 9, CR4_OSXMM = 1 << 10, CR4_OSXSAVE = 1 << 18 };
 enum { FX_MXCSR = 24, FX_ST = 32, FX_XMM = 160, FX_BYTES = 512 };
 
 static uint8_t before[FX_BYTES] __attribute__((aligned(64)));
 static uint8_t after[FX_BYTES] __attribute__((aligned(64)));
 static uint64_t ymm_in[64], ymm_out[64];
-static uint64_t seed;
+static uint64_t seed, times;
 
 static void fxsave(void *to) { __asm__ volatile("fxsave64 (%0)" ::"r"(to) : "memory"); }
 
@@ -38,7 +39,7 @@ static bool zero(const uint8_t *p, size_t n)
 /* The kinds of exit differ in how far they go: kernel only, monitor, interrupt. */
 static void exits(void)
 {
-    for (uint32_t i = 0; i < EXITS; i++) {
+    for (uint64_t i = 0; i < times; i++) {
         (void)cpuid(i & 7, 0);
         (void)inb(0x61);
         (void)lapic_read(LAPIC_VERSION);
@@ -80,7 +81,7 @@ static void x87_and_sse(void)
     /* Bytes 464 on belong to software; 8..23 (last instruction) may be cleared by XSAVE. */
     fact("kept-fxsave",
          memcmp(before, after, 8) == 0 && memcmp(before + 24, after + 24, 440 - 24) == 0,
-         "%u exits, MXCSR %x", EXITS, *(uint32_t *)(after + FX_MXCSR));
+         "%lu exits, MXCSR %x", times, *(uint32_t *)(after + FX_MXCSR));
     fact("patterns", memcmp(after + FX_XMM, pattern, 256) == 0, "XMM as loaded");
 }
 
@@ -128,13 +129,14 @@ static void avx(void)
     fact("kept-xcr0", lo == 7 && hi == 0, "%x", lo);
     if (lo != 7) return;
     ymm_store(ymm_out);
-    fact("kept-ymm", memcmp(ymm_in, ymm_out, sizeof(ymm_in)) == 0, "%u exits", EXITS);
+    fact("kept-ymm", memcmp(ymm_in, ymm_out, sizeof(ymm_in)) == 0, "%lu exits", times);
     xsave_forms();
 }
 
 void guest_main(void)
 {
     seed = arg_u64("seed", 1);
+    times = arg_u64("exits", 1000);
     pic_init();
     lapic_init(false);
     trap_set(0x41, on_timer);

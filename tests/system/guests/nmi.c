@@ -1,13 +1,33 @@
 /*
  * Fact: an NMI is delivered whatever IF says, is held off inside its own handler until IRET, wakes
- * HLT, and IRET from a nested exception opens the window as it does on a PC.
+ * HLT but not while it is held off, and IRET from a nested exception opens the window as it does on
+ * a PC.
  */
 #include "guest.h"
 
-static volatile unsigned count, depth, depth_max;
-static volatile unsigned again, breakpoint;
+enum { VEC_TIMER = 0x45 };
+
+static volatile unsigned count, depth, depth_max, ticks;
+static volatile unsigned again, breakpoint, halt;
 
 static void on_breakpoint(struct regs *r) { (void)r; }
+
+static void on_timer(struct regs *r)
+{
+    (void)r;
+    ticks++;
+    lapic_eoi();
+}
+
+/* @return ticks of the timer that it took until HLT was over: 1 */
+static unsigned halt_until_timer(void)
+{
+    ticks = 0;
+    lapic_write(LAPIC_LVT_TIMER, VEC_TIMER);
+    lapic_write(LAPIC_TIMER_INIT, 1000000);
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+    return ticks;
+}
 
 static void on_nmi(struct regs *r)
 {
@@ -23,6 +43,10 @@ static void on_nmi(struct regs *r)
             tss_ist(1, ram_free_base() + 0x10000);
             __asm__ volatile("int3" ::: "memory");
             pit_wait_us(200);
+        }
+        if (halt) { /* the timer's IRET opens the window: another stack again */
+            tss_ist(1, ram_free_base() + 0x14000);
+            halt = halt_until_timer();
         }
     }
     depth--;
@@ -54,6 +78,11 @@ void guest_main(void)
     lapic_self_nmi();
     pit_wait_us(2000);
     fact("iret-opens", count == 2 && depth_max == 2, "%u, %u deep", count, depth_max);
+    trap_set(VEC_TIMER, on_timer);
+    reset(1, 0);
+    halt = 2;
+    lapic_self_nmi();
+    fact("held-off-hlt", halt == 1 && count == 2, "%u ticks, %u NMIs", halt, count);
     reset(0, 0);
     sti();
     lapic_self_nmi();

@@ -1,7 +1,8 @@
 /*
  * Fact: CPUs that wait for each other in HLT, and are woken by an NMI each, all come through every
  * barrier and none comes through early. The barrier is memtest86+'s: who comes last wakes those
- * whose flag is set, one by one. rounds=N (3000).
+ * whose flag is set, one by one. rounds=N (3000); inside=N (0): TSC ticks that an NMI's handler
+ * takes, which with a slice of the CPU and more is put off the CPU in it.
  */
 #include "smp.h"
 
@@ -9,6 +10,7 @@ enum { HLT = 0xf4, JE = 0x74 };
 
 static volatile uint32_t count, generation, flags[SMP_CPUS_MAX], done, early, strange;
 static uint32_t rounds;
+static uint64_t inside;
 static unsigned cpus;
 
 /* An NMI that comes before its HLT is taken for the end of it. */
@@ -16,6 +18,8 @@ static void on_nmi(struct regs *r)
 {
     const volatile uint8_t *at = (const volatile uint8_t *)r->rip;
 
+    for (uint64_t end = rdtsc() + inside; inside != 0 && rdtsc() < end;) {
+    }
     if (at[-1] == HLT) return;
     if (at[0] == HLT)
         r->rip += 1;
@@ -66,6 +70,7 @@ void guest_main(void)
     pic_init();
     if (!lapic_init(false)) skip("no local APIC");
     rounds = (uint32_t)arg_u64("rounds", 3000);
+    inside = arg_u64("inside", 0);
     cpus = smp_cpus();
     count = cpus;
     trap_set(VEC_NMI, on_nmi);

@@ -34,6 +34,8 @@ static const char *svm_probe(void)
         return "this CPU has neither VT-x nor AMD-V, or the firmware hides it";
     if ((rdmsr(MSR_VM_CR) >> 4 & 1u) != 0)
         return "AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its set-up";
+    if ((cpuid(1, 0).a & 0xff00f00u) == 0x100f00u && cpuid(0, 0).b == 0x68747541)
+        return "AMD's family 10h is not supported: a guest can stop it (errata 246, 383)";
     if ((cpuid(0x8000000a, 0).d & 1u) == 0) return "this CPU's AMD-V has no nested paging";
     if (cpuid(0x8000000a, 0).b < 2) return "this CPU's AMD-V has no ASIDs";
     return NULL;

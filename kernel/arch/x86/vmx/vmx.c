@@ -125,7 +125,6 @@ bool vmx_cpu_enable(void)
         return false; /* the CPUs differ: a VMCS could not move */
     if ((rdmsr(MSR_FEATURE_CONTROL) & 1u) == 0)
         wrmsr(MSR_FEATURE_CONTROL, rdmsr(MSR_FEATURE_CONTROL) | 5u);
-    write_cr0(read_cr0() | CR0_NE);
     write_cr4(read_cr4() | CR4_VMXE);
     *(uint32_t *)p->vmxon_page = (uint32_t)c.basic & 0x7fffffffu;
     __asm__ volatile("vmxon %1" : "=@ccbe"(bad) : "m"(p->vmxon_phys) : "memory");

@@ -16,7 +16,6 @@
 #include "vmcs.h"
 
 #define CR0_PE   0x1u
-#define CR0_TS   0x8u
 #define CR0_ET   0x10u
 #define CR0_NE   0x20u
 #define CR0_NW   0x20000000u

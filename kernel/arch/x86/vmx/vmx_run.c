@@ -255,7 +255,8 @@ static unsigned exit_io(struct vcpu *v, struct bh_vcpu_page *page)
 /*
  * Control registers (SDM table 28-3). For CR0 and CR4 only writes that change an owned bit exit. If
  * the value is one the guest may have, its view of the owned bits is updated and the instruction
- * started again: now it changes none, and the CPU does all the rest, checks included.
+ * started again: now it changes none, and the CPU does all the rest, checks included. What is sure
+ * to fail those is refused before: the view would stay.
  */
 static unsigned exit_cr(struct vcpu *v, struct vmx_save *s)
 {
@@ -269,18 +270,15 @@ static unsigned exit_cr(struct vcpu *v, struct vmx_save *s)
         page->qual = 8u | gpr << 8 | BH_CR_DECODED | (access == 1 ? BH_CR_READ : 0);
         return BH_EXIT_CR;
     }
-    if (access == 0 && number == 0) {
-        if ((value & (CR0_NW | CR0_CD)) == CR0_NW)
+    if (access == 0 && (number == 0 || number == 4)) {
+        bool bad = number == 4 ? (value & ~(uint64_t)CR4_GUEST) != 0
+                               : (value & (CR0_NW | CR0_CD)) == CR0_NW ||
+                                     (value & (CR0_PG | CR0_PE)) == CR0_PG;
+
+        if (bad)
             inject_gp();
         else
-            vmwrite(CR0_SHADOW, value);
-        return EXIT_RESUME;
-    }
-    if (access == 0 && number == 4) {
-        if ((value & ~(uint64_t)CR4_GUEST) != 0)
-            inject_gp();
-        else
-            vmwrite(CR4_SHADOW, value);
+            vmwrite(number == 4 ? CR4_SHADOW : CR0_SHADOW, value);
         return EXIT_RESUME;
     }
     return vcpu_refused(v, BH_EXIT_UNKNOWN, REASON_CR, q, s->rip);
