@@ -1,12 +1,15 @@
-// sources: vmm/monitor/dev/*.c vmm/rt/wire_ring.c
+// sources: vmm/monitor/dev/*.c vmm/rt/wire_ring.c vmm/monitor/save_file.c vmm/rt/crc32c.c
+// sources: vmm/rt/fmt.c
 // flags: -I. -Ivmm/monitor/dev -iquote vmm/rt
 /*
  * Device models: any sequence of accesses, time, input and interrupt acknowledgements, all devices
  * on one bus. FUZZ_DEVICE=name keeps the accesses to one of them. What must hold: lines change when
  * they are reported to, values fit their size, a tick leaves its device with a deadline in the
- * future, and the models' own counters and priorities agree.
+ * future, the models' own counters and priorities agree, and a machine that is saved goes on as
+ * fresh devices as if it had not been.
  */
 #include "input.h"
+#include "saved.h"
 #include "vmm/monitor/dev/acpi_pm.h"
 #include "vmm/monitor/dev/acpi_tables.h"
 #include "vmm/monitor/dev/debug_exit.h"
@@ -55,14 +58,19 @@ static struct watchdog watchdog;
 static uint64_t now;
 static bool line[LINES];
 static bool tx_blocked;
+static bool loading;
 static const char *only;
-static unsigned only_ranges[2][BUS_MAX_RANGES], only_count[2];
+static struct bus_range only_ranges[2][BUS_MAX_RANGES];
+static unsigned only_count[2];
 
 static void wire_irq(void *ctx, unsigned n, bool level)
 {
     CHECK(n < LINES);
-    CHECK(line[n] != level); /* a device reports changes only */
-    line[n] = level;
+    if (!loading) {
+        CHECK(line[n] != level); /* a device reports changes only */
+        line[n] = level;
+        show(n << 1 | level);
+    }
     pic_set_irq(&pic, n, level);
     ioapic_set_irq(&ioapic, n == 0 ? 2u : n, level);
 }
@@ -76,7 +84,9 @@ static void dispatch(unsigned sender, const struct apic_msg *msg)
     struct lapic *cpus[CPUS];
     uint32_t targets;
 
-    CHECK(msg->mode <= 7u && msg->shorthand <= 3u);
+    CHECK(!loading && msg->mode <= 7u && msg->shorthand <= 3u);
+    show((uint64_t)msg->dest << 32 | msg->vector << 8 | msg->mode << 4 | msg->logical << 1 |
+         msg->level);
     for (unsigned i = 0; i < CPUS; i++) cpus[i] = &lapics[i];
     targets = lapic_targets(cpus, CPUS, sender, msg);
     CHECK(targets >> CPUS == 0);
@@ -93,11 +103,19 @@ static void wire_ipi(void *ctx, const struct apic_msg *msg)
 
 static void wire_eoi(void *ctx, uint8_t vector) { ioapic_eoi(&ioapic, vector); }
 
-static bool wire_tx(void *ctx, uint8_t byte) { return !tx_blocked; }
+static bool wire_tx(void *ctx, uint8_t byte)
+{
+    show(byte);
+    return !tx_blocked;
+}
 
-static void wire_event(void *ctx) {}
+static void wire_event(void *ctx)
+{
+    CHECK(!loading);
+    show(__LINE__);
+}
 
-static void wire_value(void *ctx, uint32_t value) {}
+static void wire_value(void *ctx, uint32_t value) { show(value); }
 
 static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level)
 {
@@ -109,6 +127,7 @@ static void wire_intx(void *ctx, unsigned devfn, unsigned pin, bool level)
 static void wire_pirq(void *ctx, uint16_t lines)
 {
     CHECK((lines & 0x2107u) == 0); /* never timer, keyboard, cascade, clock, coprocessor */
+    if (!loading) show(lines);
     pic_set_pci(&pic, lines);
 }
 
@@ -117,6 +136,7 @@ static void wire_msi(void *ctx, uint64_t address, uint32_t data)
     struct apic_msg msg;
 
     CHECK(pci_master(&card));
+    show(address ^ (uint64_t)data << 32);
     if (msi_decode(address, data, &msg)) wire_deliver(NULL, &msg);
 }
 
@@ -169,7 +189,7 @@ static void choose_ranges(void)
 
             for (unsigned n = 0; n < sizeof(of) / sizeof(of[0]); n++)
                 if (r->dev == of[n] && (only == NULL || strcmp(only, names[n]) == 0))
-                    only_ranges[kind][only_count[kind]++] = i;
+                    only_ranges[kind][only_count[kind]++] = *r;
         }
     if (only_count[0] + only_count[1] == 0) {
         fprintf(stderr, "FUZZ_DEVICE=%s: no such device\n", only);
@@ -186,8 +206,6 @@ static void cards_init(void)
         {.vendor = 0x1234, .device = 0x1111, .class_code = 0x030000}};
     struct pci_bar bar = {.size_bytes = 64, .kind = BUS_PIO, .ops = &ops, .dev = &card};
 
-    screen_gpa = 0;
-    card_pin = false;
     CHECK(pci_add(&pci, &card, "card", PCI_DEVFN(1, 0), &ids[0], NULL));
     CHECK(pci_add(&pci, &screen_card, "screen", PCI_DEVFN(2, 0), &ids[1], NULL));
     pci_bar_add(&card, 0, &bar);
@@ -202,12 +220,13 @@ static void cards_init(void)
                 &(struct pci_bar){.size_bytes = 0x4000, .kind = BUS_MMIO, .ram = &screen});
 }
 
-static void reset(void)
+/* Fresh devices, at the beginning of their time. */
+static void machine_init(void)
 {
     memset(&bus, 0, sizeof(bus));
-    memset(line, 0, sizeof(line));
+    memset(segment_shown, 0, sizeof(segment_shown));
+    screen_gpa = 0;
     now = 0;
-    tx_blocked = false;
     CHECK(lapic_init(&lapics[0], &bus, &host, &lapic_hosts[0], 0, true, TSC_HZ));
     CHECK(lapic_init(&lapics[1], NULL, &host, &lapic_hosts[1], 1, false, TSC_HZ));
     CHECK(ioapic_init(&ioapic, &bus, &host, wire_deliver, NULL));
@@ -217,7 +236,6 @@ static void reset(void)
     CHECK(uart16550_init(&uart, &bus, &host, 0x3f8, 4, wire_tx, NULL));
     CHECK(i8042_init(&keyboard, &bus, &host, true, wire_event, NULL));
     CHECK(pci_init(&pci, &bus, &host, wire_intx, wire_event, NULL));
-    memset(segment_shown, 0, sizeof(segment_shown));
     CHECK(mch_init(&mch, &pci, &screen));
     CHECK(acpi_pm_init(&pm, &bus, &host, false, wire_event, NULL));
     CHECK(ich9_init(&ich9, &pci, &pm, wire_pirq, NULL));
@@ -227,7 +245,73 @@ static void reset(void)
     CHECK(watchdog_init(&watchdog, &bus, &host, wire_event, NULL));
     CHECK(debug_exit_init(&debug_exit, &bus, &host, wire_value, NULL));
     lapic_virtual_wire(&lapics[0]);
+}
+
+static void reset(void)
+{
+    memset(ram + MCH_PAM_GPA, 0, MCH_PAM_BYTES);
+    memset(line, 0, sizeof(line));
+    card_pin = false;
+    tx_blocked = false;
+    machine_init();
     if (only_count[0] + only_count[1] == 0) choose_ranges();
+}
+
+/* ---- saving ---- */
+
+static const struct saved_part parts[] = {
+    {&pci_function_state, &mch.f},
+    {&pci_function_state, &ich9.f},
+    {&pci_function_state, &card},
+    {&pci_function_state, &screen_card},
+    {&pci_state, &pci},
+    {&pit_state, &pit},
+    {&rtc_state, &rtc},
+    {&uart16550_state, &uart},
+    {&i8042_state, &keyboard},
+    {&acpi_pm_state, &pm},
+    {&ioapic_state, &ioapic},
+    {&pic_state, &pic},
+    {&ich9_state, &ich9},
+    {&watchdog_state, &watchdog},
+    {&lapic_state, &lapics[0]},
+    {&lapic_state, &lapics[1]},
+};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* Of two at one address the one that was there first is decoded, which is not saved: does any stand
+ * back? */
+static bool contested(void)
+{
+    for (unsigned n = 0; n < pci.count; n++)
+        for (unsigned i = 0; i < PCI_BARS; i++) {
+            const struct pci_function *f = pci.function[n];
+            const struct pci_bar *b = &f->bar[i];
+            uint8_t enable = b->kind == BUS_PIO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+
+            if (b->size_bytes && !b->decoded && (f->config[4] & enable) &&
+                ((pci_get(f, 0x10u + i * 4u, 4) & ~15u) ||
+                 (b->wide && pci_get(f, 0x14u + i * 4u, 4))))
+                return true;
+        }
+    return ((mch.f.config[0x60] & 1u) && pci.ecam_base == 0) ||
+           ((ich9.f.config[0xf0] & 1u) && ich9.rcba == 0) ||
+           ((ich9.f.config[0x44] & 0x80u) && pm.base == 0);
+}
+
+static void save(void)
+{
+    bool segments[MCH_SEGMENTS];
+    uint64_t time = now, gpa = screen_gpa;
+
+    saved.asked = true;
+    if (!saved.moving || contested()) return;
+    memcpy(segments, segment_shown, sizeof(segments));
+    loading = true;
+    move_parts(parts, PARTS, machine_init);
+    loading = false;
+    now = time;
+    CHECK(memcmp(segments, segment_shown, sizeof(segments)) == 0 && screen_gpa == gpa);
 }
 
 /* ---- what must hold between any two steps ---- */
@@ -353,35 +437,49 @@ static void acknowledge(unsigned cpu)
     int vector = lapic_pending_vector(l);
 
     CHECK(lapic_ack(l) == vector);
+    show((uint64_t)vector);
     if (vector >= 0) {
         CHECK(!bit(l->irr.map, (unsigned)vector) && bit(l->isr.map, (unsigned)vector));
     } else if (cpu == 0 && pic_intr(&pic) && lapic_extint_enabled(l)) {
         uint8_t v = pic_ack(&pic);
 
+        show(v);
         CHECK((v & 0xf8u) == (pic.chip[0].vector_base & 0xf8u) ||
               (v & 0xf8u) == (pic.chip[1].vector_base & 0xf8u));
     }
 }
 
+/* Where it is now: what can be moved keeps its name. */
+static struct bus_range range_now(unsigned kind, const struct bus_range *of)
+{
+    for (unsigned i = 0; i < bus.count[kind]; i++) {
+        const struct bus_range *r = &bus.ranges[kind][i];
+
+        if (r->dev == of->dev && r->name == of->name) return *r;
+    }
+    return (struct bus_range){0};
+}
+
 static void access(struct input *in, bool write)
 {
     unsigned kind = (unsigned)take(in, 1), n, size;
-    const struct bus_range *r;
+    struct bus_range r;
     uint64_t offset = take(in, 1), value;
 
     size = 1u << (kind >> 1 & 3u);
     n = kind >> 3;
     kind = only_count[kind & 1u] != 0 ? kind & 1u : (kind & 1u) ^ 1u;
-    r = &bus.ranges[kind][only_ranges[kind][n % only_count[kind]]];
+    r = range_now(kind, &only_ranges[kind][n % only_count[kind]]);
     if (kind == BUS_MMIO)
         offset = offset << 4 | (offset & 1u ? take(in, 1) & 15u : 0); /* registers lie 16 apart */
     else
-        offset %= r->size + 1u; /* one beyond its end */
+        offset %= r.size + 1u; /* one beyond its end */
     if (write) {
-        bus_write(&bus, (enum bus_kind)kind, r->base + offset, size, take_value(in));
+        bus_write(&bus, (enum bus_kind)kind, r.base + offset, size, take_value(in));
     } else {
-        value = bus_read(&bus, (enum bus_kind)kind, r->base + offset, size);
+        value = bus_read(&bus, (enum bus_kind)kind, r.base + offset, size);
         CHECK((value & ~dev_ones(size)) == 0);
+        show(value);
     }
 }
 
@@ -402,6 +500,13 @@ static void local_apic(struct input *in)
         lapic_mmio_write(l, (msr - MSR_X2APIC_FIRST) << 4, 4, take(in, 4));
     else
         (void)lapic_msr_write(l, msr, take_value(in));
+    show(value);
+}
+
+static void config_write(unsigned devfn, unsigned reg, unsigned size, uint64_t value)
+{
+    bus_write(&bus, BUS_PIO, 0xcf8, 4, 0x80000000u | devfn << 8 | (reg & 0xfcu));
+    bus_write(&bus, BUS_PIO, 0xcfcu + (reg & 3u), size, value);
 }
 
 /* Configuration space by its ports, what lies behind the BARs, and the functions' own interrupts.
@@ -419,11 +524,12 @@ static void pci_step(struct input *in)
     case 2: {
         uint8_t reg = (uint8_t)take(in, 1);
 
-        bus_write(&bus, BUS_PIO, 0xcf8, 4, 0x80000000u | devfn << 8 | (reg & 0xfcu));
-        bus_write(&bus, BUS_PIO, 0xcfcu + (reg & 3u), size, take_value(in));
+        config_write(devfn, reg, size, take_value(in));
         break;
     }
-    case 3: (void)pci_ecam(&pci, what & 0x40u ? 0xb0000000u : 0, 256); break;
+    case 3: /* PCIEXBAR */
+        config_write(mch.f.devfn, 0x60, 4, what & 0x40u ? 0xb0000001u : 0);
+        break;
     case 4:
         if (pci.ecam_base)
             bus_write(&bus, BUS_MMIO, pci.ecam_base + take(in, 2), size, take_value(in));
@@ -470,30 +576,45 @@ static void event(struct input *in)
     }
 }
 
+static void step(struct input *in)
+{
+    uint8_t op = (uint8_t)take(in, 1);
+
+    switch (op & 7u) {
+    case 0:
+    case 1:
+    case 2: access(in, true); break;
+    case 3:
+    case 4: access(in, false); break;
+    case 5:
+        if (op & 0x80u)
+            to_time(next_deadline());
+        else
+            to_time(now + ((uint64_t)((op >> 3 & 3u) + 1u) << (take(in, 1) & 61u)));
+        break;
+    case 6:
+        if ((op & 0x70u) == 0x70u) save();
+        acknowledge(op >> 7);
+        break;
+    default: event(in); break;
+    }
+}
+
+static void run(struct input in)
+{
+    reset();
+    for (unsigned steps = 0; more(&in) && steps < SAVED_STEPS_MAX; steps++) {
+        step(&in);
+        check_all();
+        for (unsigned i = 0; i < CPUS; i++) show((uint64_t)lapic_pending_vector(&lapics[i]));
+        show(next_deadline());
+        show(pic_intr(&pic));
+        show_step(steps);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, data + size};
-
-    reset();
-    for (unsigned steps = 0; more(&in) && steps < 2000u; steps++) {
-        uint8_t op = (uint8_t)take(&in, 1);
-
-        switch (op & 7u) {
-        case 0:
-        case 1:
-        case 2: access(&in, true); break;
-        case 3:
-        case 4: access(&in, false); break;
-        case 5:
-            if (op & 0x80u)
-                to_time(next_deadline());
-            else
-                to_time(now + ((uint64_t)((op >> 3 & 3u) + 1u) << (take(&in, 1) & 61u)));
-            break;
-        case 6: acknowledge(op >> 7); break;
-        default: event(&in); break;
-        }
-        check_all();
-    }
+    run_twice(run, (struct input){data, data + size}, parts, PARTS);
     return 0;
 }

@@ -1,16 +1,20 @@
 // sources: vmm/monitor/dev/virt*.c vmm/monitor/dev/net_*.c vmm/monitor/dev/disk.c
 // sources: vmm/monitor/dev/guest_mem.c vmm/monitor/dev/pci.c vmm/monitor/dev/pci_msi.c
-// sources: vmm/monitor/dev/bus.c vmm/rt/wire_ring.c
+// sources: vmm/monitor/dev/bus.c vmm/rt/wire_ring.c vmm/monitor/save_file.c vmm/rt/crc32c.c
+// sources: vmm/rt/fmt.c
 // flags: -I. -Ivmm/monitor/dev -iquote vmm/rt -lpthread
 /*
  * virtio devices under a hostile driver: any register, any ring, features that change in flight,
  * resets in the middle, memory rewritten from inside the devices' own callbacks and, for one input
  * in four, by a second thread all the time. FUZZ_DEVICE=name keeps to one device. What must hold:
  * nothing outside guest RAM and the disk is touched, interrupts agree with the registers, a device
- * that is broken stays so until it is reset, a tick leaves a deadline in the future.
+ * that is broken stays so until it is reset, a tick leaves a deadline in the future, and devices
+ * that are saved go on as fresh ones as if they had not been.
  */
 #include "input.h"
+#include "saved.h"
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/net_loopback.h"
@@ -19,6 +23,7 @@
 #include "vmm/monitor/dev/virtio_console.h"
 #include "vmm/monitor/dev/virtio_net.h"
 #include "vmm/monitor/dev/virtio_rng.h"
+#include "vmm/rt/crc32c.h"
 
 #define RAM_BYTES  0x20000u
 #define RING_GPA   0x1000u /* of queue n at + n * 0x2000: table, 0x1000 on the rings */
@@ -45,18 +50,21 @@ static int only = -1;
 
 static uint64_t now;
 static bool pin[32];
+static unsigned pages_asked;
 static struct input *input; /* for what changes under the devices' hands */
 
 /* ---- the second thread ---- */
 
-static bool racing;
+static bool racing, at_work;
 
 static void *race(void *arg)
 {
     uint64_t r = 1;
 
     for (;;) {
-        if (!__atomic_load_n(&racing, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&at_work, true, __ATOMIC_SEQ_CST);
+        if (!__atomic_load_n(&racing, __ATOMIC_SEQ_CST)) {
+            __atomic_store_n(&at_work, false, __ATOMIC_SEQ_CST);
             nanosleep(&(struct timespec){0, 100000}, NULL);
             continue;
         }
@@ -65,6 +73,14 @@ static void *race(void *arg)
                            __ATOMIC_RELAXED);
     }
     return arg;
+}
+
+/* It touches nothing any more, in the next run neither. */
+static void race_end(void)
+{
+    if (!racing) return;
+    __atomic_store_n(&racing, false, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&at_work, __ATOMIC_SEQ_CST)) sched_yield();
 }
 
 /* ---- what is around the devices ---- */
@@ -80,12 +96,16 @@ static void wire_irq(void *ctx, unsigned n, bool level) {}
 
 static uint64_t wire_now(void *ctx) { return now; }
 
-static void wire_msi(void *ctx, uint64_t address, uint32_t data) {}
+static void wire_msi(void *ctx, uint64_t address, uint32_t data)
+{
+    show(address ^ (uint64_t)data << 32);
+}
 
 static void wire_intx(void *ctx, unsigned devfn, unsigned n, bool level)
 {
     CHECK(n == 0 && devfn >> 3 < 32u && pin[devfn >> 3] != level);
     pin[devfn >> 3] = level;
+    show(devfn << 1 | level);
 }
 
 static void wire_reset(void *ctx) {}
@@ -95,7 +115,9 @@ static unsigned wire_output(void *ctx, const uint8_t *bytes, unsigned count)
     unsigned room = (unsigned)take(input, 1);
 
     rewrite();
-    return count < room ? count : room;
+    if (count > room) count = room;
+    show(racing ? 0 : crc32c(0, bytes, count));
+    return count;
 }
 
 static void wire_fill(void *ctx, uint8_t *bytes, uint64_t count)
@@ -107,6 +129,7 @@ static void wire_fill(void *ctx, uint8_t *bytes, uint64_t count)
 static void wire_discard(void *ctx, uint64_t gpa, bool kept)
 {
     CHECK(gpa % 4096u == 0 && gpa < RAM_BYTES);
+    show(gpa | kept);
     rewrite();
     memset(ram + gpa, 0, 4096);
 }
@@ -114,11 +137,10 @@ static void wire_discard(void *ctx, uint64_t gpa, bool kept)
 /* What is not there at first is when it is asked for again, now and then. */
 static bool wire_take(void *ctx, uint64_t gpa)
 {
-    static unsigned asked;
-
     CHECK(gpa % 4096u == 0);
+    show(gpa);
     rewrite();
-    return (gpa >> 12 & 7u) != 0 || ++asked % 4u == 0;
+    return (gpa >> 12 & 7u) != 0 || ++pages_asked % 4u == 0;
 }
 
 static const struct balloon_pages wire_pages = {.discard = wire_discard, .take = wire_take};
@@ -126,7 +148,7 @@ static const struct balloon_pages wire_pages = {.discard = wire_discard, .take =
 static const struct dev_host host = {
     .irq = wire_irq, .now_ns = wire_now, .mem = &mem, .msi = wire_msi};
 
-static void reset(void)
+static void devices_init(void)
 {
     static const uint8_t mac[6] = {2, 'b', 'h', 0, 0, 4};
     const struct bh_monitor_disk config = {
@@ -136,14 +158,12 @@ static void reset(void)
         .image_bytes = sizeof(image),
         .memory_bytes = bh_disk_memory_bytes(DISK_BYTES, DISK_BYTES / 3u),
     };
+    bool up = loopback.port.up;
 
     memset(&bus, 0, sizeof(bus));
-    memset(ram, 0, sizeof(ram));
-    memset(pin, 0, sizeof(pin));
-    memset(disk_memory, 0, sizeof(disk_memory));
-    now = 0;
     CHECK(config.memory_bytes <= sizeof(disk_memory) && disk_init(&disk, &config, disk_memory));
     net_loopback_init(&loopback, mac);
+    loopback.port.up = up;
     CHECK(pci_init(&pci, &bus, &host, wire_intx, wire_reset, NULL));
     CHECK(virtio_blk_init(&blk, &pci, &host, PCI_DEVFN(1, 0), &disk));
     CHECK(virtio_net_init(&net, &pci, &host, PCI_DEVFN(2, 0), &loopback.port));
@@ -152,6 +172,44 @@ static void reset(void)
     CHECK(virtio_balloon_init(&balloon, &pci, &host, PCI_DEVFN(5, 0), &wire_pages, NULL));
     CHECK(pci_assign(&pci, 0xe0000000u, 0xf0000000u));
     for (unsigned i = 0; i < KINDS; i++) all[i]->pci.config[4] |= PCI_COMMAND_MASTER;
+}
+
+static void reset(void)
+{
+    memset(ram, 0, sizeof(ram));
+    memset(pin, 0, sizeof(pin));
+    memset(disk_memory, 0, sizeof(disk_memory));
+    now = 0;
+    pages_asked = 0;
+    loopback.port.up = true;
+    devices_init();
+}
+
+/* ---- saving; guest memory, the disk's and the network stay ---- */
+
+static const struct saved_part parts[] = {
+    {&pci_function_state, &blk.virtio.pci},
+    {&pci_function_state, &net.virtio.pci},
+    {&pci_function_state, &con.virtio.pci},
+    {&pci_function_state, &rng.virtio.pci},
+    {&pci_function_state, &balloon.virtio.pci},
+    {&pci_state, &pci},
+    {&disk_state, &disk},
+    {&virtio_state, &blk.virtio},
+    {&virtio_state, &net.virtio},
+    {&virtio_net_state, &net},
+    {&virtio_state, &con.virtio},
+    {&virtio_console_state, &con},
+    {&virtio_state, &rng.virtio},
+    {&virtio_state, &balloon.virtio},
+    {&virtio_balloon_state, &balloon},
+};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static void save(void)
+{
+    saved.asked = true;
+    if (saved.moving) move_parts(parts, PARTS, devices_init);
 }
 
 /* ---- what must hold between any two steps ---- */
@@ -257,7 +315,7 @@ static void access(struct virtio *v)
     if (how & 0x10u)
         bus_write(&bus, BUS_MMIO, at, size, take_value(input));
     else
-        (void)bus_read(&bus, BUS_MMIO, at, size);
+        show(bus_read(&bus, BUS_MMIO, at, size));
 }
 
 static void config_space(struct virtio *v)
@@ -273,7 +331,7 @@ static void config_space(struct virtio *v)
     if (how & 4u)
         bus_write(&bus, BUS_PIO, 0xcfcu + (offset & 3u), size, take_value(input));
     else
-        (void)bus_read(&bus, BUS_PIO, 0xcfcu + (offset & 3u), size);
+        show(bus_read(&bus, BUS_PIO, 0xcfcu + (offset & 3u), size));
 }
 
 static void event(void)
@@ -298,6 +356,7 @@ static void event(void)
         loopback.port.changed(loopback.port.dev);
         break;
     default:
+        if ((what & 0x80u) && !racing) save();
         for (unsigned i = 0; i < KINDS; i++) {
             if (all[i]->deadline_ns == NO_DEADLINE_NS) continue;
             now = now < all[i]->deadline_ns ? all[i]->deadline_ns : now;
@@ -344,18 +403,27 @@ static void once(void)
     CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(struct input in)
 {
-    struct input in = {data, data + size};
+    unsigned steps = 0;
 
-    once();
     reset();
     input = &in;
     __atomic_store_n(&racing, (take(&in, 1) & 3u) == 3u, __ATOMIC_RELAXED);
-    for (unsigned steps = 0; more(&in) && steps < 1000u; steps++) {
+    for (; more(&in) && steps < 1000u; steps++) {
         step((uint8_t)take(&in, 1));
         check_all();
+        show_step(steps);
     }
-    __atomic_store_n(&racing, false, __ATOMIC_RELAXED);
+    race_end();
+    if (!saved.asked) return;
+    show(crc32c(crc32c(0, ram, sizeof(ram)), disk_memory, sizeof(disk_memory)));
+    show_step(steps);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    once();
+    run_twice(run, (struct input){data, data + size}, parts, PARTS);
     return 0;
 }

@@ -267,8 +267,12 @@ def available(device, queue, what, sector=0, head=0):
     return step(device, queue, 2, what) + number(sector) + bytes([head])
 
 
-def started(device, how=7):
-    return step(device, 0, 0, how, 0x80)
+def started(device, how=7, features=b"\x80"):
+    return step(device, 0, 0, how) + features
+
+
+def saved(device):
+    return step(device, 0, 6, 0x87)
 
 
 def messages(device):
@@ -307,6 +311,15 @@ def drivers():
             small = b"".join(descriptor("net", 0, i, 0x20 * i, 30, WRITE) + available("net", 0, 0, 0, i)
                              for i in range(4))
             yield f"merged{name}", head + net + small + frame + available("net", 1, 0x10)
+            # More segments than buffers, then another frame.
+            packet = (struct.pack("<BBHHHHH6s6sH", 1, 1, 54, 100, 34, 16, 0, b"\2bh\0\0\5", b"", 8) + b"\x45" +
+                      bytes(31) + b"\x50\0")
+            poked = b"".join(step("net", 0, 7) + struct.pack("<H2s", 0x5000 + at, packet[at:at + 2])
+                             for at in range(0, len(packet), 2) if any(packet[at:at + 2]))
+            sent = step("net", 1, 1, 0, 0xf0) + number(0x6000) + number(366) + bytes(2) + available("net", 1, 0)
+            buffer = descriptor("net", 0, 0, 0, 2000, WRITE) + available("net", 0, 0)
+            yield f"segments{name}", (head + started("net", how, number(0x801)) + poked + buffer + sent +
+                                      saved("net") + buffer * 4 + sent)
             yield f"console{name}", (head + started("console", how) + descriptor("console", 0, 0, 0, 20, WRITE) +
                                      available("console", 0, 0) + step("console", 0, 6, 0x98) +
                                      descriptor("console", 1, 0, 0x80, 100) + available("console", 1, 0) +
@@ -317,6 +330,14 @@ def drivers():
                                      available("balloon", 0, 5, 7) + bytes(12) +
                                      descriptor("balloon", 2, 0, REQUEST, 16) + available("balloon", 2, 0) +
                                      step("balloon", 0, 6, 4) + step("balloon", 0, 6, 3))
+
+
+def machines():
+    """A watchdog that is late, saved, and late again."""
+    def watchdog(register, value):
+        return bytes([0, 0x64, register, value])
+
+    yield "late", watchdog(4, 1) + watchdog(0, 1) + bytes([5, 28, 0x76, 5, 29])
 
 
 def invocations():
@@ -378,7 +399,7 @@ def lives():
                          invoke("untyped_retype", DIRTY_FRAMES, CAP_FRAME | 2 << 8, 8, OWN_CNODE, FREE))
 
 
-GENERATORS = {"virtio": drivers, "invoke": lives, "monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
+GENERATORS = {"devices": machines, "virtio": drivers, "invoke": lives, "monitor": exits, "manifest": manifests, "loader": images, "boot_tables": firmware}
 
 
 def generate(name):

@@ -195,6 +195,7 @@ static const struct {
     {&watchdog_state, &watchdog, sizeof(watchdog)},
     {&virtio_state, &blk.virtio, sizeof(blk.virtio)},
     {&virtio_state, &net.virtio, sizeof(net.virtio)},
+    {&virtio_net_state, &net, sizeof(net)},
     {&virtio_state, &con.virtio, sizeof(con.virtio)},
     {&virtio_console_state, &con, sizeof(con)},
     {&virtio_state, &balloon.virtio, sizeof(balloon.virtio)},

@@ -82,6 +82,29 @@ static void test_late(void **state)
     assert_int_equal(w.deadline_ns, NO_DEADLINE_NS);
 }
 
+/* Nor does it have it once more as another VM. */
+static void test_late_saved(void **state)
+{
+    struct watchdog before;
+
+    (void)state;
+    begin();
+    put(WATCHDOG_COUNT, 30);
+    put(WATCHDOG_RUN, 1);
+    now = 9000 * MS;
+    watchdog_tick(&w, now);
+    before = w;
+    begin();
+    for (uint32_t i = 0; i < watchdog_state.count; i++)
+        memcpy((uint8_t *)&w + watchdog_state.members[i].offset,
+               (uint8_t *)&before + watchdog_state.members[i].offset,
+               watchdog_state.members[i].bytes);
+    assert_true(watchdog_state.loaded(&w));
+    now = 20000 * MS;
+    watchdog_tick(&w, now);
+    assert_int_equal(bites, 1);
+}
+
 static void test_stop(void **state)
 {
     (void)state;
@@ -138,9 +161,10 @@ static void test_bad_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_countdown), cmocka_unit_test(test_late),
-        cmocka_unit_test(test_stop),      cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_random),    cmocka_unit_test(test_bad_state),
+        cmocka_unit_test(test_countdown),  cmocka_unit_test(test_late),
+        cmocka_unit_test(test_late_saved), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_edges),      cmocka_unit_test(test_random),
+        cmocka_unit_test(test_bad_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ static bool network_init(struct pci *pci, const struct dev_host *host)
     if (!(st->flags & BH_MONITOR_FLAG_LOOPBACK)) return true;
     net_loopback_init(&loopback, mac);
     return add(virtio_net_init(&net, pci, host, PCI_DEVFN(SLOT_NET, 0), &loopback.port),
-               &net.virtio, NULL);
+               &net.virtio, &virtio_net_state);
 }
 
 static bool wires_init(struct pci *pci, const struct dev_host *host)

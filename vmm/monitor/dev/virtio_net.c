@@ -310,3 +310,7 @@ bool virtio_net_init(struct virtio_net *n, struct pci *pci, const struct dev_hos
                            VIRTIO_BIT(F_MRG_RXBUF) | VIRTIO_BIT(F_STATUS),
                        n->config, n);
 }
+
+static const struct state_member members[] = {STATE_MEMBER(struct virtio_net, segment)};
+
+const struct dev_state virtio_net_state = DEV_STATE("virtio-net", 1, members, NULL);

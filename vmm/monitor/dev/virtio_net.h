@@ -12,12 +12,14 @@
 #include "virtio.h"
 
 struct virtio_net {
-    struct virtio virtio; /* holds all the state there is */
+    struct virtio virtio;
     struct net_port *port;
     struct virtq_chain rx; /* sending may be what receives: a chain of its own */
     uint8_t config[8];     /* 5.1.4: address, status */
-    uint32_t segment;      /* the next one of the frame that is being cut */
+    uint32_t segment;      /* state: the next one of the frame that is being cut */
 };
+
+extern const struct dev_state virtio_net_state;
 
 bool virtio_net_init(struct virtio_net *n, struct pci *pci, const struct dev_host *host,
                      unsigned devfn, struct net_port *port);

@@ -64,6 +64,7 @@ static const struct state_member members[] = {
     STATE_MEMBER(struct watchdog, run),
     STATE_MEMBER(struct watchdog, count),
     STATE_MEMBER(struct watchdog, deadline_ns),
+    STATE_MEMBER(struct watchdog, late),
 };
 
 static bool loaded(void *dev)
@@ -74,7 +75,7 @@ static bool loaded(void *dev)
            (w->deadline_ns == NO_DEADLINE_NS) == (w->run == 0);
 }
 
-const struct dev_state watchdog_state = DEV_STATE("watchdog", 1, members, loaded);
+const struct dev_state watchdog_state = DEV_STATE("watchdog", 2, members, loaded);
 
 bool watchdog_init(struct watchdog *w, struct bus *bus, const struct dev_host *host,
                    void (*bite)(void *ctx), void *ctx)
