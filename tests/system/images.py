@@ -1,6 +1,6 @@
 """Images that people bring: i386 and real-time kernels, Debian's installer, memtest86+, each to a sign of
 life that it could not give by half. `make test` has each of them once; `make test-full` on both backends, with one
-virtual CPU and with four.
+virtual CPU and with four, but where that takes Bochs longer than all the rest (docs/SUPPORT.md).
 """
 import hashlib
 import os
@@ -81,7 +81,7 @@ class Picture:
 
 def memtest(t, cpus, timeout):
     """One pass over all memory on all CPUs; in QEMU without the test that waits, which is taken out in the menu. In
-    Bochs on a CPU for each: on two it has stood still (docs/CAVEATS.md)."""
+    Bochs on a CPU for each: on two it may stand still (docs/EMULATORS.md)."""
     build(t, "guests-memtest")
     with start_guest(t, f"{IMAGES}/memtest86+x64.bin", mem=8, cpus=cpus, screen="vga",
                      host_cpus=cpus, timeout=timeout) as system:

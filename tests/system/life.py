@@ -362,3 +362,6 @@ def usage(t):
     t.command("build/bhctl", "stop", "work", "--timeout=soon", ok=(2,))
     error = json.loads(t.command("build/bhctl", "--socket=/nowhere", "--json", "list", ok=(3,)).splitlines()[0])
     check(error["verb"] == "list" and error["error"]["status"] == "no-system", error)
+    said = t.command("build/bhctl", "--json", "list", "--bogus", ok=(2,))
+    error, = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    check(error["error"]["status"] == "usage", said)

@@ -242,6 +242,7 @@ def manifests(t):
         result = boot(t, module(t, source, {"hello.elf": read(HELLO), "big": b"x" * BIG}))
         check(0 < result.status < 128 and result.status not in (70, 124, 125), "ends by itself", result)
         check(re.search(words, result.log), f"the log says '{words}'", result)
+        check("the manifest is refused" not in result.log or result.audit("manifest-refused"), "a record of it", result)
 
 
 # ---- Images ----------------------------------------------------------------------------------------

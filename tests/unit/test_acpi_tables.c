@@ -183,14 +183,14 @@ static void test_iasl(void **state)
     save(dir, "rsdt", table(le(buf + 16, 4), "RSDT", used));
     save(dir, "facs", table(le(fadt + 36, 4), "FACS", used));
     save(dir, "dsdt", table(le(fadt + 40, 4), "DSDT", used));
-    snprintf(
-        command, sizeof(command),
-        "cd %s && for t in facp apic mcfg wdat xsdt rsdt facs dsdt; do iasl -d $t.aml || exit 1; done "
-        ">log 2>&1; if grep -iE 'error|warning|invalid|incorrect|unknown' log *.dsl; then "
-        "exit 1; fi; iasl -p again dsdt.dsl >again.log 2>&1; "
-        "grep -q '0 Errors, 0 Warnings' again.log || { cat again.log; exit 1; }; "
-        "grep -q 'PNP0501' dsdt.dsl && grep -q 'Name (.*_S5, Package' dsdt.dsl",
-        dir);
+    snprintf(command, sizeof(command),
+             "cd %s && for t in facp apic mcfg wdat xsdt rsdt facs dsdt; do iasl -d $t.aml || exit "
+             "1; done "
+             ">log 2>&1; if grep -iE 'error|warning|invalid|incorrect|unknown' log *.dsl; then "
+             "exit 1; fi; iasl -p again dsdt.dsl >again.log 2>&1; "
+             "grep -q '0 Errors, 0 Warnings' again.log || { cat again.log; exit 1; }; "
+             "grep -q 'PNP0501' dsdt.dsl && grep -q 'Name (.*_S5, Package' dsdt.dsl",
+             dir);
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof(command), "rm -r %s", dir);
     assert_int_equal(system(command), 0);

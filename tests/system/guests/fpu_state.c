@@ -1,7 +1,7 @@
 /*
  * Fact: x87, SSE and AVX registers start clean, keep their patterns over exits of every kind, and
- * hold nothing of anybody else's. Run next to a neighbour with another seed=. exits=N (1000) of each
- * kind.
+ * hold nothing of anybody else's. Run next to a neighbour with another seed=. exits=N (1000) of
+ * each kind.
  */
 #include "guest.h"
 

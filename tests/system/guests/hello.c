@@ -1,6 +1,6 @@
 /*
- * Fact: a guest starts, prints on COM1 and ends through the debug-exit port. kind=N: started by this
- * protocol (guests/rt/layout.h).
+ * Fact: a guest starts, prints on COM1 and ends through the debug-exit port. kind=N: started by
+ * this protocol (guests/rt/layout.h).
  */
 #include "guest.h"
 
