@@ -42,8 +42,9 @@ END = re.compile(r"^bulkhead: end status=(\d+) reason=(.*?)\r?(\n|\Z)", re.M)
 # How long an emulator may take to exit by itself after the end line.
 GRACE_S = 2.0
 # Bochs loses what does not fit its UART's 16 bytes: it gets half of them at a time, the next once it has run for so
-# long (not: once so much time has passed, of which it may have got none).
-FIFO_HALF, FIFO_DRAINS_S, FIFO_GIVE_UP_S = 8, 0.1, 5
+# long (not: once so much time has passed, of which it may have got none), or slept so often: idle, it does for a
+# millisecond at a time.
+FIFO_HALF, FIFO_DRAINS_S, FIFO_SLEEPS, FIFO_GIVE_UP_S = 8, 0.1, 80, 5
 # UEFI firmware as flash: its code, and the variables of a machine that has booted nothing yet.
 OVMF_CODE, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 PR_SET_PDEATHSIG = 1
@@ -142,20 +143,27 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def cpu_seconds(pid):
-    """CPU time that a process has used (proc(5), stat: utime, stime), or infinity when it is no more."""
+def work_done(pid):
+    """CPU seconds that a process has used, and how often it has gone to sleep (proc(5)); infinity when it is no more."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
             words = f.read().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+            sleeps = int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M)[1])
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), sleeps
     except OSError:
-        return float("inf")
+        return float("inf"), float("inf")
 
 
 def draining(pid):
     """What Bochs is given now it takes until it has run for a while: a function that says whether it has."""
-    until, least = cpu_seconds(pid) + FIFO_DRAINS_S, time.monotonic() + FIFO_DRAINS_S
-    return lambda: time.monotonic() >= least and (cpu_seconds(pid) >= until or time.monotonic() >= least + FIFO_GIVE_UP_S)
+    (cpu, sleeps), least = work_done(pid), time.monotonic() + FIFO_DRAINS_S
+
+    def drained():
+        now_cpu, now_sleeps = work_done(pid)
+        return time.monotonic() >= least and (now_cpu >= cpu + FIFO_DRAINS_S or now_sleeps >= sleeps + FIFO_SLEEPS or
+                                              time.monotonic() >= least + FIFO_GIVE_UP_S)
+    return drained
 
 
 class Relay(threading.Thread):
