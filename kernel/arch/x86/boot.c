@@ -310,7 +310,7 @@ void boot_main(uint32_t magic, uint64_t phys)
     klog_init();
     why = loader_read(magic, phys, &loader);
     if (why != NULL) boot_stop(why);
-    if (cpuid(0, 0).b == 0x756e6547 && cpuid(0, 0).a < 0xb)
+    if (cpuid(0, 0).b == 0x756e6547 && (cpuid(1, 0).c & 0x20u) != 0 && cpuid(0, 0).a < 0xb)
         boot_stop("CPUID ends too early: \"Limit CPUID Maximum\" in the firmware's set-up is on, "
                   "or the CPU too old");
     cpu_detect();
