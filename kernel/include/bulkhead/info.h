@@ -64,8 +64,8 @@ enum bh_audit_kind {
     BH_AUDIT_NONE = 0,
     BH_AUDIT_THREAD_FAULT = 1,  /* a = vector, b = error code, c = rip, d = address */
     BH_AUDIT_VCPU_INVALID = 2,  /* a = hardware reason, b = qualification, c = rip */
-    BH_AUDIT_VCPU_UNKNOWN = 3,  /* a = hardware reason, b = qualification, c = rip, d = bytes */
-    BH_AUDIT_CHECK = 4,         /* checker: a = invariant, b = object */
+    BH_AUDIT_VCPU_UNKNOWN = 3,  /* a = hardware reason, b = qualification, c = rip */
+    BH_AUDIT_CHECK = 4,         /* checker: a = invariant, b = cell, c = value */
     BH_AUDIT_MACHINE_CHECK = 5, /* a = bank, b = status, c = address */
     BH_AUDIT_NMI = 6,
 };
