@@ -129,7 +129,7 @@ BENCH = re.compile(r"BENCH (\w+) ([0-9.]+) (\d+) (\d+)")
 ALL_CPUS = {"unmap.shootdown": 4, "ipi.x2apic": 2, "ipi.x2apic.halted": 2}
 # Functions that may hold a locked instruction on an exit's way: a doorbell sets bits that another CPU
 # may be setting too; on VMX the monitor asks the kernel for CR4 when the leaf that is drawn is 1.
-LOCKED_ALLOWED = re.compile(r"\S+(?: on VMX)?: ntfn_|exit\.cpuid\.monitor on VMX: sys_invoke$")
+LOCKED_ALLOWED = re.compile(r"exit\.doorbell\.\S+(?: on VMX)?: ntfn_|exit\.cpuid\.monitor on VMX: sys_invoke$")
 
 
 class Table:

@@ -23,12 +23,13 @@ build/tests/hostile/root.elf: build/vmm/obj/vmm/rt/root_start.o $(VMM_ROOT) $(VM
 	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=vm_start,--wrap=vm_check,--wrap=vm_kill,--wrap=system_end \
 	    -Wl,-T,vmm/rt/root.lds -o $@ $(filter %.o %.a,$^)
 
-# The shipped monitor with another main function in front of its own.
+# The shipped monitor with another main function in front of its own, and memory at first touch.
 build/tests/hostile/monitor.elf: build/vmm/obj/vmm/rt/monitor_start.o $(VMM_MONITOR) $(VMM_RT) \
-    build/vmm/obj/tests/system/hostile/monitor.o build/vmm/libzydis.a vmm/rt/monitor.lds
+    $(patsubst %,build/vmm/obj/tests/system/hostile/%.o,monitor lazy) build/vmm/libzydis.a vmm/rt/monitor.lds
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=monitor_main,--wrap=boot_load -Wl,-T,vmm/rt/monitor.lds -o $@ $(filter %.o %.a,$^)
+	$(Q)$(CC) $(VMM_LDFLAGS) -Wl,--wrap=monitor_main,--wrap=boot_load,--wrap=memory_map_ram,--wrap=exit_memory \
+	    -Wl,-T,vmm/rt/monitor.lds -o $@ $(filter %.o %.a,$^)
 
 build/tests/hostile/monitor: build/tests/hostile/monitor.elf
 	$(Q)$(OBJCOPY) -S $< $@

@@ -205,6 +205,13 @@ def multiboot1(t):
     check(result.ends() == {"guest": PASS >> 1}, f"it passes: {result.ends()}", result)
 
 
+@case(("qemu",), cost=3, limit=120)
+def no_debug_exit(t):
+    """A VM whose manifest does not ask for the debug-exit port has none: its guest goes on, and powers off."""
+    result = run_vms(t, {"guest": {"memory-mib": 64, "kernel": "hello.elf"}}, timeout=100)
+    check(result.ends() == {"guest": "power-off"}, f"the write to 0xf4 ends nothing: {result.ends()}", result)
+
+
 # Three more boot protocols for it.
 case(("qemu",), cost=2, limit=120, name="hello-pvh", guest="hello-pvh")(micro)
 case(("qemu", "bochs"), cost=3, limit=120, name="hello-mb2", guest="hello-mb2")(micro)

@@ -6,6 +6,7 @@ starts VMs again, and after each end has the kernel check its invariants and say
 import re
 
 import run
+from micro import exit_reasons
 from case import broken_kernel, case, check, run_vms, start_vms, to_the_end
 
 GOOD, STOPPED = 16, 123
@@ -108,6 +109,19 @@ def poll_storm(t):
     check(irqs < 3000, f"CPU 1 is left in peace: {irqs} interrupts")
 
 
+@case(("qemu", "bochs"), cost=10, limit=200)
+def forbidden(t):
+    """What a monitor's own instructions may not do: use the FPU, whose registers are the guests' (#NM); find the
+    kernel's tables, where the CPU has UMIP (#GP), which Bochs' has not."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    expected = {"fpu": 7, "tables": 13} if t.emu == "qemu" else {"fpu": 7}
+    vms = {name: vm("hello", f"attack={name}") for name in expected}
+    result = run_vms(t, {"good": vm("fpu_state", "seed=1"), **vms}, timeout=150,
+                     cpu="EPYC,+umip" if t.emu == "qemu" else None)
+    faults = {fault["vm"]: fault["vector"] for fault in result.audit("monitor-fault")}
+    check(faults == expected and result.ends().get("good") == GOOD, f"each faults: {faults}", result)
+
+
 @case(("qemu",), cost=10, limit=200)
 def store(t):
     """A monitor that nobody has asked to save cannot write to the store."""
@@ -169,6 +183,27 @@ def ends_in_calls(t):
         check(all("ends in a call" in records[name] for name in vms if name != "good"), "each has said so")
         check(f'"status": {GOOD},' in records["good"], "the VM of the good monitor passes")
         sound(log)
+
+
+# ---- Nested faults in the midst of deliveries ------------------------------------------------------
+STACKS = 60  # of tests/system/guests/event_reinject.c: in 128 MiB each in 2 MiB of its own
+
+
+@case(("qemu", "bochs"), cost=20, limit=250)
+def event_reinject_lazy(t):
+    """Events whose delivery is the first to touch a stack, where memory is mapped at first touch: each arrives once.
+    Where the event is forgotten at that exit, interrupts and NMIs do not: what is tested here would be seen."""
+    run.MONITOR = "build/tests/hostile/monitor"
+    vms = {name: {**vm("event_reinject", f"lazy={lazy}"), "memory-mib": 128}
+           for name, lazy in (("keeps", 1), ("forgets", 2))}
+    result = run_vms(t, vms, icount=True, timeout=200)
+    print(result.console)
+    faults = {end["vm"]: dict(zip(exit_reasons(), end["exits_by_reason"]))["MEMORY"] for end in result.audit("vm-ended")}
+    check(min(faults.values()) >= STACKS, f"each stack is touched first by a delivery: {faults} faults", result)
+    check(result.ends().get("keeps") == GOOD, "each event arrives once", result)
+    check(result.ends().get("forgets") == GOOD + 1, "an event that is forgotten is missed", result)
+    wrong = set(re.findall(r"FACT (\S+) BAD", result.console))
+    check(wrong == {"stack-interrupt", "stack-nmi"}, f"those that the CPU does not raise again: {wrong}", result)
 
 
 # ---- What ends a VM leaves a record ----------------------------------------------------------------

@@ -91,9 +91,9 @@ void cpu_detect(void)
         verw_needed = 1;
         protection(BH_PROT_VERW, true);
     }
-    if (intel && (l7.d >> 28 & 1u) != 0 && (cap & 9u) == 0) { /* RDCL_NO, or no need */
-        domain_flags |= DOMAIN_L1D;
-        protection(BH_PROT_L1D_FLUSH, true);
+    if (intel && (cap & 9u) == 0) { /* neither RDCL_NO nor SKIP_L1DFL_VMENTRY */
+        if ((l7.d >> 28 & 1u) != 0) domain_flags |= DOMAIN_L1D;
+        protection(BH_PROT_L1D_FLUSH, (domain_flags & DOMAIN_L1D) != 0);
     }
 }
 

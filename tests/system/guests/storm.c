@@ -1,7 +1,7 @@
 /*
- * A hostile neighbour: exits as fast as it can, in turn by ports, device memory, doorbells, IPIs,
- * APIC timer, PIT, CPUID, hypercalls, console and each device of storm_devices.h, each for ms=N
- * (10) milliseconds, for rounds=N rounds (1; 0: for ever). Says how often it did what.
+ * A hostile neighbour: exits as fast as it can, in turn by ports, device memory, virtio's notify
+ * ports, IPIs, APIC timer, PIT, CPUID, hypercalls, console and each device of storm_devices.h, each
+ * for ms=N (10) milliseconds, for rounds=N rounds (1; 0: for ever). Says how often it did what.
  */
 #include "smp.h"
 #include "storm_devices.h"

@@ -24,10 +24,20 @@ static void probe(const char *name, void (*fn)(void), bool native)
              "fault %x rax %lx", f, rax);
 }
 
+static void probe_user(const char *name, void (*fn)(void))
+{
+    unsigned f;
+
+    rax = 0x7fffff01;
+    f = user_fault(fn);
+    fact(name, f == FAULT(VEC_UD, 0) || (cpu_has_hypervisor() && f == FAULT_NONE && (int64_t)rax < 0),
+         "CPL 3: fault %x rax %lx", f, rax);
+}
+
 void guest_main(void)
 {
     probe("vmmcall", vmmcall, cpu_is_amd());
     probe("vmcall", vmcall, !cpu_is_amd());
-    fact("user-vmmcall", user_fault(vmmcall) == FAULT(VEC_UD, 0) || cpu_has_hypervisor(), "CPL 3");
-    fact("user-vmcall", user_fault(vmcall) == FAULT(VEC_UD, 0) || cpu_has_hypervisor(), "CPL 3");
+    probe_user("user-vmmcall", vmmcall);
+    probe_user("user-vmcall", vmcall);
 }

@@ -546,6 +546,28 @@ static void store(void)
         ;
 }
 
+/* FPU registers hold what some guest has left there. */
+static void fpu(void)
+{
+    static uint64_t found[2];
+
+    __asm__ volatile("movups %%xmm0, %0" : "=m"(found));
+    report("the FPU can be read");
+    for (;;)
+        ;
+}
+
+/* Where the kernel's tables are. */
+static void tables(void)
+{
+    uint8_t gdtr[10];
+
+    __asm__ volatile("sgdt %0" : "=m"(gdtr));
+    report("SGDT is not refused");
+    for (;;)
+        ;
+}
+
 /* ---- Which -------------------------------------------------------------------------------------
  */
 
@@ -571,6 +593,8 @@ static const struct {
     {"end_in_call", end_in_call, NULL},
     {"doorbells", doorbells, NULL},
     {"store", store, NULL},
+    {"fpu", fpu, NULL},
+    {"tables", tables, NULL},
     {"die", die, NULL},
     {"page_rewritten", raced, second_rewrites},
     {"xcr0_rewritten", raced, second_rewrites_xcr0},
