@@ -80,7 +80,7 @@ for cpus in (1, 2):
     case(("qemu",), cost=50, limit=500, full=cpus == 1, name=f"two_patterns_on_{cpus}", test="pattern",
          host_cpus=cpus, seconds=8, timeout=450, icount=False)(two)
 for cpus in (1, 2):
-    case(("bochs",), cost=240, limit=1500, full=True, name=f"two_boot_on_{cpus}", test="boot", host_cpus=cpus, seconds=1,
-         timeout=1450)(two)
+    case(("bochs",), cost=240, limit=1500, full=cpus == 1, name=f"two_boot_on_{cpus}", test="boot", host_cpus=cpus,
+         seconds=1, timeout=1450)(two)
 case(("bochs",), cost=300, limit=1500, full=True, name="two_patterns_on_2", test="pattern", host_cpus=2,
      seconds=5, timeout=1450)(two)

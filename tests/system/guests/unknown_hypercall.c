@@ -30,7 +30,8 @@ static void probe_user(const char *name, void (*fn)(void))
 
     rax = 0x7fffff01;
     f = user_fault(fn);
-    fact(name, f == FAULT(VEC_UD, 0) || (cpu_has_hypervisor() && f == FAULT_NONE && (int64_t)rax < 0),
+    fact(name,
+         f == FAULT(VEC_UD, 0) || (cpu_has_hypervisor() && f == FAULT_NONE && (int64_t)rax < 0),
          "CPL 3: fault %x rax %lx", f, rax);
 }
 
