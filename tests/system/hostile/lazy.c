@@ -1,9 +1,10 @@
 /*
  * A monitor whose guest gets its memory at first touch, as one would that pages: with "lazy=1" on a
- * VM's command line, no guest RAM but the lowest 2 MiB is mapped as the VM starts, and nested faults
- * come in the midst of whatever touches the rest. With "lazy=2" it also forgets the event whose
- * delivery such a fault has interrupted, as a kernel would that does not hand it on. May call: the
- * attachment of the VM's memory to its GuestSpace. Never calls: the monitor, but what it stands for.
+ * VM's command line, no guest RAM but the lowest 2 MiB is mapped as the VM starts, and nested
+ * faults come in the midst of whatever touches the rest. With "lazy=2" it also forgets the event
+ * whose delivery such a fault has interrupted, as a kernel would that does not hand it on. May
+ * call: the attachment of the VM's memory to its GuestSpace. Never calls: the monitor, but what it
+ * stands for.
  */
 #include "monitor/monitor.h"
 #include "string.h"
