@@ -26,7 +26,7 @@ FUZZ_GATHER = $(OBJCOPY) --rename-section .bss=fuzz_bss --rename-section .data=f
 
 # The checkers judge; what they look at is no news about the input.
 FUZZ_CFLAGS_kernel/object/check := -O2 -fno-sanitize=all
-$(foreach part,requires requires_sched requires_tables,\
+$(foreach part,requires requires_flush requires_sched requires_tables,\
     $(eval FUZZ_CFLAGS_tests/fuzz/$(part) := $(FUZZ_CFLAGS_kernel/object/check)))
 
 # Assembly is text there (kernel_host.h), with the variables that it alone names.

@@ -9,11 +9,12 @@
  * Kernel: system calls, invocations, interrupts and exceptions in any order by any thread of two
  * CPUs, on the kernel's own sources over a real object pool. After each step the shipped invariant
  * checker walks all objects, and at each call of kernel/core what its contract requires is checked
- * (requires.c). An invocation that fails must have changed nothing, but for those that
- * work piece by piece.
+ * (requires.c), and that no CPU still reaches what is used anew (requires_flush.c). An invocation
+ * that fails must have changed nothing, but for those that work piece by piece.
  */
 #define TESTS_FUZZ_KERNEL_HOST_C
 #include "machine.h"
+#include "requires_flush.h"
 #include "restore.h"
 #include "arch/x86/audit.h"
 #include "arch/x86/trap.h"
@@ -466,6 +467,7 @@ static void check_machine(bool all)
     uint32_t cpu = host.cpu;
 
     CHECK(kernel_lock.next == kernel_lock.serving);
+    stale_acknowledged();
     for (uint32_t i = 0; i < HOST_CPUS; i++) {
         struct thread *t = percpus[i].current;
         uint64_t broken;

@@ -12,6 +12,7 @@
 #include "kernel_host.h"
 #include "machine.h"
 #include "requires.h"
+#include "requires_flush.h"
 #include "arch/x86/apic.h"
 #include "arch/x86/klog.h"
 #include "arch/x86/trap.h"
@@ -110,7 +111,11 @@ static void private_load(uint64_t cr3)
     }
 }
 
-void write_cr3(uint64_t cr3) { private_load(cr3); }
+void write_cr3(uint64_t cr3)
+{
+    private_load(cr3);
+    if (!left_out("write_cr3")) stale_flushed(SPACE_HOST);
+}
 
 static uint8_t saved_pool[HOST_POOL_PAGES * 4096ul];
 static bool saved_hidden[HOST_POOL_PAGES];
@@ -249,6 +254,16 @@ void requires_violated(const char *function, const char *clause)
     abort();
 }
 
+void stale_found(uint64_t pfn, const char *space_kind, uint32_t space, uint32_t cpu,
+                 const char *what)
+{
+    fprintf(stderr,
+            "frame %lx of %s space %u: CPU %u has not flushed since it was unmapped; "
+            "does not hold: flushed before %s\n",
+            pfn, space_kind, space, cpu, what);
+    abort();
+}
+
 uint32_t requires_answer(const char *function, uint32_t answer)
 {
     static const char *deaf;
@@ -256,6 +271,14 @@ uint32_t requires_answer(const char *function, uint32_t answer)
     if (answer == BH_OK) return answer;
     if (deaf == NULL) deaf = getenv("FUZZ_DEAF_TO") != NULL ? getenv("FUZZ_DEAF_TO") : "";
     return strcmp(function + strlen("__wrap_"), deaf) == 0 ? BH_OK : answer;
+}
+
+bool left_out(const char *function)
+{
+    static const char *name;
+
+    if (name == NULL) name = getenv("FUZZ_LEAVES_OUT") != NULL ? getenv("FUZZ_LEAVES_OUT") : "";
+    return strcmp(function, name) == 0;
 }
 
 void panic_frame(const char *what, const struct frame *f) { panic("%s", what); }
@@ -303,7 +326,10 @@ static uint32_t backend_write(struct vcpu *v, uint64_t groups)
     return v->page->state.cr0 == 0x123 ? BH_ERR_RANGE : BH_OK;
 }
 
-static void backend_flush(void) {}
+static void backend_flush(void)
+{
+    if (!left_out("flush_all")) stale_flushed(SPACE_GUEST);
+}
 
 static const struct vcpu_ops ops = {.name = "host",
                                     .init = backend_init,

@@ -17,6 +17,7 @@
  *
  * May call: the functions it stands before. Changes nothing of the kernel's.
  */
+#include "requires_flush.h"
 #include "core/cdt.h"
 #include "core/cnode.h"
 #include "core/epoch.h"
@@ -251,14 +252,14 @@ uint64_t __wrap_epoch_charge(void)
 {
     ASSUME_LOCKED();
     REQUIRE(clock, epoch_now < 0xffffffffffffffff);
-    return __real_epoch_charge();
+    return left_out("epoch_charge") ? epoch_now : __real_epoch_charge();
 }
 
 REAL(epoch_passed);
 uint32_t __wrap_epoch_passed(uint64_t epoch)
 {
     REQUIRE(cpus, epoch_cpus <= BH_MAX_CPUS);
-    return __real_epoch_passed(epoch);
+    return left_out("epoch_passed") ? 1 : __real_epoch_passed(epoch);
 }
 
 /* ---- frame.c ---- */
@@ -295,6 +296,7 @@ void __wrap_frame_commit_carve(uint32_t frame, uint64_t offset, uint64_t pages, 
                          carve_state(frame, offset) && empty(dst));
     REQUIRE_AS(nothing_from, "childless(frame) ==> none_from(frame)",
                !childless(frame) || none_from(frame));
+    stale_none("it is carved", cells[frame].a + offset, pages, false);
     __real_frame_commit_carve(frame, offset, pages, dst);
     ext_from[dst] = frame;
 }
@@ -316,6 +318,7 @@ void __wrap_frame_commit_attach(uint32_t frame, uint32_t space, uint32_t mask, u
                          cells[frame].depth < CDT_DEPTH_MAX &&
                          t_space_cap(c_type(cells[space].w0)) && mask <= BH_RIGHTS_ALL &&
                          cells[frame].count < ATTACH_MAX && empty(dst));
+    stale_none("it is attached", cells[frame].a, cells[frame].b, true);
     __real_frame_commit_attach(frame, space, mask, dst);
 }
 
@@ -336,6 +339,7 @@ void __wrap_frame_commit_detach(uint32_t attach, uint32_t frame)
     REQUIRE(leaf, childless(attach));
     REQUIRE(nothing_from, none_from(attach));
     REQUIRE(clock, epoch_now < 0xffffffffffffffff);
+    stale_detached(cap_obj(cells[attach].w0), cells[frame].a, cells[frame].b);
     __real_frame_commit_detach(attach, frame);
 }
 
@@ -344,7 +348,7 @@ err_t __wrap_frame_decode_delete(uint32_t frame)
 {
     ASSUME_LOCKED();
     REQUIRE(, live(frame) && epoch_cpus <= BH_MAX_CPUS);
-    return __real_frame_decode_delete(frame);
+    return ANSWER(__real_frame_decode_delete(frame));
 }
 
 REAL(frame_commit_delete);
@@ -354,6 +358,7 @@ void __wrap_frame_commit_delete(uint32_t frame)
     REQUIRE(, is_frame(frame));
     REQUIRE(decoded, childless(frame) && cells[frame].count == 0);
     REQUIRE(nothing_from, none_from(frame));
+    stale_none("it is given back", cells[frame].a, cells[frame].b, false);
     __real_frame_commit_delete(frame);
 }
 
@@ -405,6 +410,19 @@ static bool all_zero(integer first, integer units)
     return true;
 }
 
+/* No CPU reaches units [first, + n) of @ut by an old translation before @what comes. */
+static void unreached(const char *what, uint32_t ut, uint64_t first, uint64_t n)
+{
+    uint64_t end = first + n;
+
+    if (n == 0) return;
+    if (c_type(cells[ut].w0) == BH_CAP_KUNTYPED) {
+        first = pool_pfn + first / PAGE_UNITS;
+        end = pool_pfn + (end + PAGE_UNITS - 1u) / PAGE_UNITS;
+    }
+    stale_none(what, first, end - first, false);
+}
+
 REAL(untyped_decode_retype);
 err_t __wrap_untyped_decode_retype(uint32_t ut, uint32_t type, uint32_t size_bits, uint64_t count,
                                    uint32_t dst, uint32_t dst_avail, struct retype_plan *p)
@@ -429,6 +447,7 @@ void __wrap_untyped_commit_retype(const struct retype_plan *p)
 
     ASSUME_LOCKED();
     REQUIRE(decoded, plan_place(*p) && plan_extent(*p) && plan_shape(*p));
+    unreached("it is retyped", p->ut, p->start, p->count * p->obj_units);
     __real_untyped_commit_retype(p);
     for (uint32_t i = 0; i < q.count; i++) ext_from[q.dst + i] = q.ut;
 }
@@ -480,6 +499,7 @@ uint64_t __wrap_untyped_scrub_first(uint32_t ut, uint64_t n)
     ASSUME_LOCKED();
     REQUIRE(, live(ut) && t_untyped(c_type(cells[ut].w0)));
     REQUIRE(counted, n <= cells[ut].c);
+    unreached("it is scrubbed", ut, mark(ut) - n, n);
     ASSUME("no live cell and no table in what is scrubbed",
            c_type(cells[ut].w0) != BH_CAP_KUNTYPED || unused(mark(ut) - n, n));
     return __real_untyped_scrub_first(ut, n);

@@ -3,6 +3,7 @@
  * pt_own are the proof's; what a space starts with and that its tables end with it is the glue's
  * (object/space.c).
  */
+#include "requires_flush.h"
 #include "object/objects.h"
 #include "object/space.h"
 #include "core/ptab.h"
@@ -123,6 +124,11 @@ void __wrap_ptab_put(struct ptab_walk w, uint64_t vpn, uint64_t e)
     REQUIRE(, own_page(root, vpn));
     REQUIRE(walked, w.table == stop(root, vpn) && w.level == pt_level[w.table]);
     REQUIRE(leaf, !e_down(e, w.level));
+    if (entry(root, vpn) != 0)
+        stale_cleared((uint32_t)root - HOST_ROOT, e_pfn(entry(root, vpn)), ptab_leaf_pages(w.level),
+                      false);
+    if (e_pfn(e) >= pool_pfn && e_pfn(e) < pool_pfn + pool_pages)
+        stale_none("it is a vCPU's page again", e_pfn(e), 1, false);
     __real_ptab_put(w, vpn, e);
 }
 
@@ -147,6 +153,8 @@ struct ptab_walk __wrap_ptab_link(struct ptab_walk w, uint64_t vpn, uint32_t tab
 REAL(ptab_clear_extent);
 uint32_t __wrap_ptab_clear_extent(uint32_t table, uint64_t pfn, uint64_t pages)
 {
+    uint32_t n;
+
     ASSUME_LOCKED();
     REQUIRE(, is_table(table));
     REQUIRE_AS(extent, "pfn + pages <= PFN_MAX", (integer)pfn + pages <= PFN_MAX);
@@ -154,7 +162,9 @@ uint32_t __wrap_ptab_clear_extent(uint32_t table, uint64_t pfn, uint64_t pages)
                "\\forall integer s; 0 <= s < 512 && in_extent(tables[table][s], pfn, pages) ==> "
                "!down(table, s)",
                leaves_only(table, pfn, pages));
-    return __real_ptab_clear_extent(table, pfn, pages);
+    n = __real_ptab_clear_extent(table, pfn, pages);
+    if (n != 0) stale_cleared((uint32_t)root_of(table) - HOST_ROOT, pfn, pages, true);
+    return n;
 }
 
 /* ---- Tables that the glue makes and gives up ---- */
@@ -179,5 +189,6 @@ REAL(space_fini);
 void __wrap_space_fini(uint32_t space)
 {
     for (uint32_t i = 0; i < spaces[space].pages; i++) hang(space + i, 0, 0, 0, 0);
+    stale_cleared(space, pool_pfn + space, spaces[space].pages, false); /* its tables */
     __real_space_fini(space);
 }

@@ -357,7 +357,7 @@ def invocations():
 
 
 # What the target starts with, by slot; those from FREE on are empty.
-OWN_CNODE, DIRTY_FRAMES, ENDPOINT, GUEST, FRAMES, ATTACHED, UNTYPED, FREE = 1, 17, 168, 176, 179, 181, 184, 200
+OWN_CNODE, DIRTY_FRAMES, ENDPOINT, HOST, GUEST, FRAMES, ATTACHED, UNTYPED, FREE = 1, 17, 168, 174, 176, 179, 181, 184, 200
 CAP_FRAME, CAP_CNODE, CAP_GUESTSPACE = 3, 6, 12
 
 
@@ -392,6 +392,14 @@ def lives():
                           invoke("attach_map", FREE, 0x5000, 3, 4) + invoke("attach_unmap", FREE, 0x5000, 2) +
                           invoke("cnode_delete", OWN_CNODE, FREE) + flushed +
                           invoke("cnode_delete", OWN_CNODE, FRAMES))
+    # unmapped in a guest, then in a host, and asked for before and after all have flushed
+    mapped = invoke("attach_map", FREE, 0x40000000, 3, 4)
+    again = invoke("frame_attach", FRAMES, HOST, 7, OWN_CNODE, FREE + 1)
+    gone = b"".join(invoke("cnode_delete", OWN_CNODE, slot) for slot in (FREE + 1, FREE, ATTACHED, FRAMES))
+    for name, space in ("guest", GUEST), ("host", HOST):
+        yield f"life_unmapped_{name}", (b"\0" + invoke("frame_attach", FRAMES, space, 7, OWN_CNODE, FREE) + mapped +
+                                        invoke("attach_unmap", FREE, 0x40000000, 4) + again + flushed + again + mapped +
+                                        gone + flushed + gone)
     # one table for the first (the path to it is there), two for each of the others, until none is left
     places = [0x40000000 + 0x200000 * 2] + [0x40000000 * i for i in range(1, 10)]
     yield "life_tables", b"\0" + b"".join(invoke("attach_map", ATTACHED, place, 3, 1) for place in places)
