@@ -171,7 +171,7 @@ def at_once(t, guest):
 
 
 for name in "smp_storm", "smp_level":
-    case(("qemu",), cost=15, limit=270, full=True, name=name + "_at_once", guest=name)(at_once)
+    case(("qemu",), cost=15, limit=270, full=True, alone=True, name=name + "_at_once", guest=name)(at_once)
 for file in sorted(os.listdir(SOURCES)):
     if file.startswith("smp_") and file.endswith(".c"):
         case(("qemu", "bochs"), cost=12, limit=270, name=file[:-2], guest=file[:-2])(smp)
