@@ -16,12 +16,12 @@ LEAF = re.compile(r"^([0-9a-f]{16}): ([0-9a-f]{16}) ([X-])[G-][P-][D-][A-][C-][T
 
 
 class Machine:
-    """QEMU's monitor of a system that was started with OPTION(directory)."""
+    """QEMU's monitor, at its socket."""
 
-    def __init__(self, directory):
+    def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
-        self.socket.connect(os.path.join(directory, "qmp"))
+        self.socket.connect(path)
         self.lines = self.socket.makefile("r", encoding="utf-8")
         json.loads(self.lines.readline())
         self("qmp_capabilities")
@@ -51,15 +51,14 @@ def register(text, name):
 
 def start(t, vms, **settings):
     """The system, once all VMs run, and its machine."""
-    directory = os.path.abspath(t.dir)
-    path = os.path.join(directory, "qmp")
+    path = os.path.join(t.dir, "qmp")
     if os.path.exists(path):
         os.unlink(path)
     system = start_vms(t, vms, cpu="EPYC,+umip", timeout=200, qemu_args=("-qmp", f"unix:{path},server=on,wait=off"),
                        **settings)
     for name in vms:
         check(system.expect(rf'"vm-started", "vm": "{name}"', 100, log=True), f"{name} runs")
-    return system, Machine(directory)
+    return system, Machine(path)
 
 
 def in_kernel(system, machine):
