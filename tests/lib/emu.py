@@ -10,7 +10,7 @@ COM3 is the control channel, on which root answers bhctl: the socket control.soc
 The log line gives the exit status; the log's `audit:` lines are repeated on stderr when N says that a VM did not
 end by itself (122, 123). Exit status otherwise: 124 after the timeout, 125 when the system ended without that
 line, 130 after Ctrl-A X. Nothing outlives the run: both emulators die with this process, and their
-console is a pseudo-terminal or a socket pair, so no port is opened. When a check of the emulator's own
+console is a pseudo-terminal or a pair of pipes, so no port is opened. When a check of the emulator's own
 ended it, the reason (status 125) begins with DIED.
 
 As a module: Emulator(Settings(...)).run(), or start / send / expect / finish for scripted sessions.
@@ -222,10 +222,11 @@ class Emulator:
         self.directory = settings.directory
         self.log_path = os.path.join(self.directory, "log.txt")
         self.control_path = os.path.join(self.directory, "control.sock")
+        self.console_path = os.path.join(self.directory, "console")  # two pipes
         self.relay = None  # to Bochs' COM3
         self.console = bytearray()  # everything COM1 has said
         self.process = None
-        self.fd = -1  # our end of COM1
+        self.fd = self.keys = -1  # our ends of COM1: what it says, what it is told
         self.screen = -1  # our end of Bochs' text display
         self.drained = lambda: True  # whether COM1 takes more
         self.spare_fds = []
@@ -252,20 +253,28 @@ class Emulator:
         os.set_blocking(self.fd, False)
         return self
 
-    def _spawn(self, command, stdin, stdout, pass_fds=(), **more):
+    def _spawn(self, command, stdin, stdout, **more):
         with open(os.path.join(self.directory, "command"), "w", encoding="utf-8") as f:
             f.write(" ".join(command) + "\n")
         try:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout,
-                                            stderr=subprocess.STDOUT, pass_fds=pass_fds,
+                                            stderr=subprocess.STDOUT,
                                             preexec_fn=die_with_parent, **more)
         except FileNotFoundError:
             sys.exit(f"emu: {command[0]} is not installed; tests/lib/install.sh installs it")
 
+    def _pipe(self, end, mode):
+        path = self.console_path + end
+        if os.path.exists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        return os.open(path, mode | os.O_NONBLOCK)
+
     def _start_qemu(self):
         s = self.settings
-        ours, theirs = socket.socketpair()
-        self.fd = ours.detach()
+        # A pipe holds 64 KiB of a console that this process is late to read; a socket would hold fewer than 300 bytes
+        # that come one by one, and the UART stands meanwhile.
+        self.fd, self.keys = self._pipe(".out", os.O_RDONLY), self._pipe(".in", os.O_RDWR)
         machine, cpu = "q35", s.cpu or "EPYC"
         command = ["qemu-system-x86_64"]
         if s.accelerate:
@@ -278,7 +287,7 @@ class Emulator:
         command += ["-machine", machine, "-cpu", cpu, "-m", str(s.mem), "-smp", str(s.cpus),
                     "-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot",
                     "-nic", "none",
-                    "-chardev", f"socket,id=com1,fd={theirs.fileno()}", "-serial", "chardev:com1",
+                    "-chardev", f"pipe,id=com1,path={self.console_path}", "-serial", "chardev:com1",
                     "-serial", f"file:{self.log_path}",
                     "-chardev", f"socket,id=com3,path={self.control_path},server=on,wait=off",
                     "-serial", "chardev:com3",
@@ -305,8 +314,7 @@ class Emulator:
             command += ["-S", "-gdb", f"unix:path={gdb},server=on,wait=off"]
         command += s.qemu_args
         with open(os.path.join(self.directory, "emulator.txt"), "wb") as out:
-            self._spawn(command, subprocess.DEVNULL, out, (theirs.fileno(),))
-        theirs.close()
+            self._spawn(command, subprocess.DEVNULL, out)
 
     def _start_bochs(self):
         s = self.settings
@@ -316,6 +324,7 @@ class Emulator:
             subprocess.run([os.path.join(HERE, "mkiso.sh"), iso, s.kernel, s.boot] +
                            ([s.cmdline] if s.cmdline else []), check=True)
         self.fd, com1 = pty.openpty()
+        self.keys = os.dup(self.fd)
         tty.setraw(com1)
         name = os.ttyname(com1)
         control, com3 = pty.openpty()
@@ -354,11 +363,11 @@ class Emulator:
 
     def send(self, data):
         """Type bytes on COM1; waits while the emulator does not take them."""
-        while data:
+        while data and self.outcome is None:
             while not self.drained():
                 self.step(0.02)
             try:
-                data = data[os.write(self.fd, data[:FIFO_HALF] if self.screen >= 0 else data):]
+                data = data[os.write(self.keys, data[:FIFO_HALF] if self.screen >= 0 else data):]
                 if self.screen >= 0:
                     self.drained = draining(self.process.pid)
             except BlockingIOError:
@@ -491,7 +500,8 @@ class Emulator:
         if self.fd >= 0:
             self._read_rest()
             os.close(self.fd)
-            self.fd = -1
+            os.close(self.keys)
+            self.fd = self.keys = -1
         if self.screen >= 0:
             self._drain_screen()
             self.spare_fds.append(self.screen)
@@ -504,7 +514,7 @@ class Emulator:
         self.spare_fds = []
         with open(os.path.join(self.directory, "console.txt"), "wb") as f:
             f.write(self.console)
-        for name in ("boot.iso", "efivars.fd", "control.sock"):
+        for name in ("boot.iso", "efivars.fd", "control.sock", "console.in", "console.out"):
             if os.path.exists(os.path.join(self.directory, name)):
                 os.unlink(os.path.join(self.directory, name))
         return self.outcome if self.outcome is not None else QUIT

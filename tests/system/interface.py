@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import emu
-from case import case, check, start_guest, to_the_end
+from case import case, check, start_guest, start_vms, to_the_end
 from run import manifest_source
 
 MAKE = os.environ.get("MAKE", "make")
@@ -33,6 +33,17 @@ def pasted(t):
         system.send(bytes(ord("a") + i % 26 for i in range(200)))
         result = to_the_end(system)
     check(result.status == 33, "all of it arrived", result)
+
+
+@case(("qemu",), cost=5)
+def late_reader(t):
+    """Nobody comes to read the consoles before the system has ended, which in virtual time is soon: nothing is lost."""
+    vms = {name: {"memory-mib": 64, "kernel": "event_reinject.elf", "debug-exit": True} for name in ("one", "two")}
+    with start_vms(t, vms, icount=True) as system:
+        system.process.wait(60)
+        result = to_the_end(system)
+    check(result.status == 33, "the guests pass", result)
+    check(len(re.findall(r"^BH-PASS event_reinject", result.console, re.M)) == 2, "their last words are there", result)
 
 
 @case(("qemu", "bochs"), cost=10)

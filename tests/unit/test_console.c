@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "vmm/root/console.c"
+#include "root_fixture.h"
 
 static struct vm all[3];
 static struct manifest manifest;
@@ -22,12 +22,17 @@ static struct bh_console rings[3];
 static char port[262144];
 static size_t port_used;
 static unsigned port_room = 16; /* of each look */
+static unsigned port_look_us;   /* what a look costs */
+static unsigned port_byte_us;   /* what a byte takes: 87 at 115200 baud */
+static uint64_t now_us, port_busy_until_us;
+static unsigned told; /* lines of the log */
 static const char *typed = "";
 
 unsigned serial_room(unsigned p)
 {
     assert_int_equal(p, COM1);
-    return port_room;
+    now_us += port_look_us;
+    return now_us < port_busy_until_us ? 0 : port_room;
 }
 
 void serial_put(unsigned p, uint8_t byte)
@@ -35,7 +40,14 @@ void serial_put(unsigned p, uint8_t byte)
     assert_true(port_used + 1 < sizeof(port));
     port[port_used++] = (char)byte;
     port[port_used] = '\0';
+    if (port_busy_until_us < now_us) port_busy_until_us = now_us;
+    port_busy_until_us += port_byte_us;
 }
+
+/* In a process of the host the TSC runs; this one's time is told by its port. */
+uint64_t patient_tsc(void) { return now_us++; }
+
+void say(const char *format, ...) { told++; }
 
 int serial_get(unsigned p) { return *typed ? (uint8_t)*typed++ : -1; }
 
@@ -49,6 +61,9 @@ static void begin(unsigned count)
     note_len = note_sent = ready_len = ready_sent = 0;
     port_used = 0;
     port_room = 16;
+    port_look_us = port_byte_us = 0;
+    port_busy_until_us = 0;
+    told = 0;
     for (unsigned i = 0; i < count; i++) {
         manifest.vms[i].console = MANIFEST_CONSOLE_SERIAL;
         manifest.vms[i].name = i == 0 ? "desktop" : i == 1 ? "browser" : "server";
@@ -245,14 +260,78 @@ static void test_none(void **state)
     assert_int_equal(rings[1].in_put, 2);
 }
 
+/* A real line, and all that a VM and its neighbour have left to say when the system ends. */
+static void test_slow(void **state)
+{
+    (void)state;
+    begin(2);
+    (void)polled();
+    port_look_us = 1;
+    port_byte_us = 87;
+    for (unsigned i = 0; i < 1600u; i++) {
+        say_as(0, "desktop 0123456\n");
+        say_as(1, "browser 0123456\n");
+        for (unsigned k = 0; k < 2u; k++) (void)take_output(&all[k]);
+    }
+    say_as(0, "last");
+    say_as(1, "the end");
+    port_used = 0;
+    console_end();
+    assert_true(port_used > 2u * 1600u * 16u);
+    assert_non_null(strstr(port, "last\r\n--- [k7qd] browser, not shown until now"));
+    assert_string_equal(port + port_used - 7, "the end");
+    assert_int_equal(told, 0);
+
+    /* The words of a VM that ends come before root's, as long as they do not take long. */
+    begin(2);
+    (void)polled();
+    port_look_us = 1;
+    port_byte_us = 87;
+    for (unsigned i = 0; i < 256u; i++) say_as(0, "desktop 0123456\n");
+    all[0].state = VM_STOPPED;
+    console_vm_ends(&all[0]);
+    assert_string_equal(port + port_used - 8, "0123456\n");
+    assert_non_null(strstr(polled(), "--- [k7qd] desktop has ended"));
+    for (unsigned i = 0; i < 1600u; i++) {
+        say_as(0, "desktop 0123456\n");
+        (void)take_output(&all[0]);
+    }
+    const uint64_t begun = now_us;
+    console_vm_ends(&all[0]);
+    assert_in_range(now_us - begun, VM_END_MS * 1000u, VM_END_MS * 1100u);
+}
+
+/* Nor is there an end of waiting for a line that is held, or far too slow: root says so. */
+static void test_stuck(void **state)
+{
+    static const unsigned byte_us[] = {1000000000, 3000};
+
+    (void)state;
+    for (unsigned i = 0; i < 2u; i++) {
+        begin(2);
+        (void)polled();
+        port_look_us = 1;
+        port_byte_us = byte_us[i];
+        for (unsigned n = 0; n < 1600u; n++) {
+            say_as(0, "desktop 0123456\n");
+            (void)take_output(&all[0]);
+        }
+        const uint64_t begun = now_us;
+        console_end();
+        assert_in_range(now_us - begun, STUCK_MS * 1000u, END_MS * 1100u);
+        assert_int_equal(told, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one),    cmocka_unit_test(test_imitation),
         cmocka_unit_test(test_hidden), cmocka_unit_test(test_whole),
         cmocka_unit_test(test_flood),  cmocka_unit_test(test_full),
-        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_none),   cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_stuck),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, map_info, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include "fmt.h"
 #include "log.h"
+#include "patience.h"
 #include "syscall.h"
 #include "caps.h"
 #include "terminal.h"
@@ -14,8 +15,12 @@
 #define NOTE_BYTES 8192u    /* a greeting of so many with long labels */
 #define NOTE_MOST  640u     /* of one: the end of a VM, or a line of the greeting with four wires */
 /* Per call: the port is shared with the log, and the loop has other work. */
-#define SEND_MAX  256u
-#define FLUSH_MAX 200000u
+#define SEND_MAX 256u
+/* How long the port is waited for: when it takes nothing (16 bytes are 1.4 ms at 115200 baud), when
+ * a VM ends, and when all does. */
+#define STUCK_MS  250u
+#define VM_END_MS 500u
+#define END_MS    10000u
 
 /* Everything a VM has said; the last kept_bytes of it. Counters run freely. */
 struct kept {
@@ -202,22 +207,26 @@ static void show(unsigned number)
     terminal = (struct terminal){.styled = terminal.styled};
 }
 
-/* @return false when the port takes no more now. */
-static bool send_some(unsigned max)
+/* @return bytes that the port has taken */
+static unsigned send_some(unsigned max)
 {
-    while (pending() && max) {
+    unsigned sent = 0;
+
+    while (pending() && sent < max) {
         unsigned room = serial_room(COM1);
 
-        if (!room) return false;
-        for (; room && max; room--, max--) {
+        if (!room) break;
+        for (; room && sent < max; room--, sent++) {
             int byte = next_byte();
 
             if (byte < 0) break;
             serial_put(COM1, (uint8_t)byte);
         }
     }
-    return true;
+    return sent;
 }
+
+static uint64_t ms_since(uint64_t tsc) { return (patient_tsc() - tsc) / info()->tsc_khz; }
 
 static bool put_key(struct vm *vm, uint8_t byte)
 {
@@ -282,15 +291,23 @@ bool console_poll(void)
     return pending();
 }
 
-static void flush_shown(void)
+/* @return false: the port is stuck, or has not taken all of it @most_ms after @begun */
+static bool flush_shown(uint64_t begun, unsigned most_ms)
 {
-    for (unsigned i = 0; i < FLUSH_MAX && pending(); i++) (void)send_some(SEND_MAX);
+    uint64_t last = patient_tsc();
+
+    while (pending() && ms_since(last) < STUCK_MS && ms_since(begun) < most_ms)
+        if (send_some(SEND_MAX)) last = patient_tsc();
+    return !pending();
 }
 
 void console_vm_ends(struct vm *vm)
 {
-    if (vm->number == shown) flush_shown();
     if (vm->console) (void)take_output(vm);
+    if (vm->number == shown) {
+        (void)flush_shown(patient_tsc(), VM_END_MS);
+        if (vm->console) (void)take_output(vm); /* what there was no room for */
+    }
     if (!several()) return;
     note_begin();
     note_label(vm);
@@ -300,32 +317,39 @@ void console_vm_ends(struct vm *vm)
 void console_interrupted(void)
 {
     const char *c = terminal.styled ? terminal_reset : "";
+    uint64_t last = patient_tsc();
 
     /* Notes have colours: nor is one of them cut in a sequence. */
-    for (unsigned i = 0; i < FLUSH_MAX && (ready_sent < ready_len || note_sent < note_len || *c);
-         i++)
-        if (serial_room(COM1))
-            serial_put(COM1, ready_sent < ready_len ? ready[ready_sent++]
-                             : note_sent < note_len ? (uint8_t)note[note_sent++]
-                                                    : (uint8_t)*c++);
+    while ((ready_sent < ready_len || note_sent < note_len || *c) && ms_since(last) < STUCK_MS) {
+        if (!serial_room(COM1)) continue;
+        serial_put(COM1, ready_sent < ready_len ? ready[ready_sent++]
+                         : note_sent < note_len ? (uint8_t)note[note_sent++]
+                                                : (uint8_t)*c++);
+        last = patient_tsc();
+    }
     terminal.styled = false;
 }
 
 void console_end(void)
 {
+    uint64_t begun = patient_tsc();
     unsigned first = shown;
 
     for (unsigned i = 0; i < nvms; i++) {
         struct vm *vm = &vms[(first + i) % nvms];
 
         if (i) show(vm->number);
-        if (i == 0) flush_shown();               /* makes room for what is in the ring */
-        if (vm_lives(vm)) (void)take_output(vm); /* once: it may go on talking */
+        if (i == 0) (void)flush_shown(begun, END_MS); /* makes room for what is in the ring */
+        if (vm_lives(vm)) (void)take_output(vm);      /* once: it may go on talking */
         if (i && pending()) {
             note_begin();
             note_label(vm);
             note_add(", not shown until now ---\r\n");
         }
-        flush_shown();
+        if (flush_shown(begun, END_MS)) continue;
+        say("console: the serial port takes no more: the last words of %s and of VMs after it are "
+            "not shown",
+            vm->config->name);
+        return;
     }
 }
