@@ -34,6 +34,10 @@ class Machine:
                 check("return" in answer, f"QEMU takes {command}: {answer}")
                 return answer["return"]
 
+    def tell(self, command):
+        """What QEMU may end by, before it answers."""
+        self.socket.sendall(json.dumps({"execute": command}).encode())
+
     def say(self, line):
         """A line of the monitor for people; what it answers."""
         return self("human-monitor-command", **{"command-line": line}).replace("\r", "")
@@ -133,7 +137,7 @@ def machine_check(t):
     with system:
         in_kernel(system, machine)
         machine.say("mce 0 1 0xb200000000000000 0x4 0x0 0x0")  # VAL, UC, EN, PCC; MCIP
-        machine("cont")
+        machine.tell("cont")
         status = system.wait()
         log = system.log().replace("\r", "")
     print(log[-4000:])
