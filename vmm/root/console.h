@@ -31,10 +31,12 @@ uint32_t console_read(const struct vm *vm, uint32_t *from, uint8_t *out, uint32_
 /** Type on a VM's console. @return bytes that there was room for */
 uint32_t console_type(struct vm *vm, const uint8_t *bytes, uint32_t count);
 
-/** Take what the VM said last, before its pages go. */
+/** Take what the VM said last, before its pages go; when it is shown, its words are sent first, in
+ * half a second at most. */
 void console_vm_ends(struct vm *vm);
 
-/** The system ends: send what has not been shown, of every VM under its label; bounded time. */
+/** The system ends: send what has not been shown, of every VM under its label, in ten seconds at
+ *  most; what is left then is told in the log. */
 void console_end(void);
 
 #endif
