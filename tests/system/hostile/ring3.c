@@ -302,15 +302,14 @@ const struct hostile_method hostile_methods[HOSTILE_METHODS] = {
 #undef METHOD
 };
 
-void count_hit(uint32_t method, uint64_t err)
+static uint32_t column(uint64_t err)
 {
-    SHARED->hits[method][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
+    return err < HOSTILE_ERRORS ? (uint32_t)err : HOSTILE_ERRORS - 1;
 }
 
-static void count_call(uint32_t call, uint64_t err)
-{
-    SHARED->calls[call][err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1]++;
-}
+void count_hit(uint32_t method, uint64_t err) { SHARED->hits[method][column(err)]++; }
+
+static void count_call(uint32_t call, uint64_t err) { SHARED->calls[call][column(err)]++; }
 
 static void invoke_something(struct worker *w)
 {
@@ -352,9 +351,11 @@ static void invoke_something(struct worker *w)
     __atomic_fetch_add(&SHARED->ops, 1, __ATOMIC_RELAXED);
     if (r.err == BH_OK) __atomic_fetch_add(&SHARED->ok, 1, __ATOMIC_RELAXED);
     learn_home(m, slot, args, r);
-    /* A thread that the arena itself has started can empty the slot between the two as well. CAP
-     * has changed nothing: if it is about the slot, the slot still says so. */
-    if (SHARED->strict != 0 && right && r.err == BH_ERR_CAP) {
+    /* A thread that the arena itself has started can empty the slot between the two as well, or put
+     * another capability there. An error that cannot be, and CAP, is this method's only if the slot
+     * still holds what was looked at: neither has changed the slot. */
+    if (SHARED->strict != 0 && right &&
+        (r.err == BH_ERR_CAP || (hostile_possible(m, SHARED->ncpus) >> column(r.err) & 1u) == 0)) {
         struct bh_result now = bh_cnode_type(HOSTILE_SLOT_CNODE, slot);
 
         right = now.err == BH_OK && (mask >> (now.value & 0xff) & 1u) != 0;
@@ -544,10 +545,7 @@ static const char *const call_names[BH_NCALLS + 1] = {
         [BH_NCALLS] = "no call",
 };
 
-static const char *error_name(uint64_t err)
-{
-    return error_names[err < HOSTILE_ERRORS ? err : HOSTILE_ERRORS - 1];
-}
+static const char *error_name(uint64_t err) { return error_names[column(err)]; }
 
 struct bh_result hit(uint32_t method, uint64_t want, uint64_t cap, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3)
