@@ -77,9 +77,10 @@ MAY_PANIC = ("BREAK_SC_RETURN", "BREAK_QUEUE")
 
 def finds(t, switch, said, attacks):
     """The task does not pass, for this reason. Counted instructions: a run is the same every time, where a timer's tick
-    at another moment could have the kernel trip over the damage before it is looked for."""
+    at another moment could have the kernel trip over the damage, or run in a circle in it, before it is looked for;
+    hence also the many checks."""
     result = ring3(t, 200000, 1, kernel=broken_kernel(t, switch), timeout=900, icount=True,
-                   more=f"hostile.attacks={attacks} hostile.pairs=0")
+                   more=f"hostile.attacks={attacks} hostile.pairs=0 hostile.alone=0 hostile.checks=50")
     check(result.status != 0, f"the task passes on a kernel with {switch}", result)
     check(re.search(said, result.log), f"{switch} is found for its own reason", result)
     print(result.log[-1500:])

@@ -8,6 +8,7 @@
  *
  * Kernel command line: hostile.seed= hostile.count= hostile.reset= (invocations between rebuilds)
  * hostile.attacks=0 hostile.pairs=0 (neither sequences nor the demand that all pairs happen)
+ * hostile.alone=0 (all threads at once from the start) hostile.checks= (of the invariants, per ms)
  * Ends with "hostile: pass" or "hostile: FAIL <why>" in the log, and the system with it.
  */
 #include <stdarg.h>
@@ -871,6 +872,7 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
 {
     uint64_t seen[WORKERS_MAX] = {0}, since[WORKERS_MAX] = {0}, next, said = SHARED->ops;
     uint64_t moved = said, give_up = give_up_at(), check_at = 0;
+    uint64_t pause = info()->tsc_khz / setting("hostile.checks=", 2);
 
     SHARED->strict = running == 1;
     while (SHARED->ops < until) {
@@ -887,7 +889,7 @@ static void run(uint64_t until, uint32_t running, uint32_t reset)
             }
             if (SHARED->ops != moved) moved = SHARED->ops, give_up = give_up_at();
             if (rt_tsc() > give_up) fail("no worker has invoked anything for %u s", GIVE_UP_S);
-            (void)bh_wait(S_NTFN, rt_tsc() + info()->tsc_khz / 2);
+            (void)bh_wait(S_NTFN, rt_tsc() + pause);
         }
         SHARED->clearing++;
         clear();
