@@ -39,7 +39,7 @@ def case(emulators=(), cost=10, limit=None, full=False, alone=False, name=None, 
 
     emulators: in which it runs. cost: seconds it takes, roughly; the costly start first. limit:
     seconds after which it counts as hanging (default 6 * cost + 60, without emulators, beside those of
-    others, twice that). full: only in `make test-full`. alone: with nothing beside it, since its own CPUs
+    others, twice that). full: only in `make test-full`. alone: without another emulator beside it, since its own CPUs
     want all of the host's at the same time, and some would be left alone for minutes.
     name: instead of the function's. Other parameters are passed to the function by name.
     """

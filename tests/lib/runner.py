@@ -159,16 +159,17 @@ def collect(args):
 
 def startable(waiting, running, lanes):
     """The next to start, or None. Emulators wait for their guests' clocks now and then, so with more than one
-    lane a test without one runs beside them. What is to be alone comes when nothing runs: at
+    lane a test without one runs beside them. What wants no other emulator beside it comes when there is none: at
     the beginning or at the end."""
-    if any(job.alone for job in running):
-        return None
-    emulated = sum(job.emulated for job in running)
-    others = len(running) - emulated
-    due = sum(job.emulated and not job.alone for job in waiting)
+    def width(job):
+        return lanes if job.alone else 1
+
+    emulated = sum(width(job) for job in running if job.emulated)
+    others = sum(not job.emulated for job in running)
+    due = sum(job.emulated for job in waiting)
     room = max(lanes > 1, lanes - emulated - due)
     for job in waiting:
-        if not running if job.alone else emulated < lanes if job.emulated else others < room:
+        if emulated + width(job) <= lanes if job.emulated else others < room:
             return job
     return None
 
