@@ -83,13 +83,14 @@ class Settings:
     uefi: QEMU starts the iso by UEFI; the firmware talks on COM1, too. stick: the iso is a USB stick.
     bochs_trace: linear addresses, each executed after the one before; from the last one on Bochs
     writes every instruction to the file "trace" of the directory. icount_shift: an instruction takes
-    2^shift ns.
+    2^shift ns. icount_waits: counted time of idle CPUs passes as the clock on the wall does, for systems with
+    somebody at the keyboard; otherwise it jumps to the next timer.
     """
 
     def __init__(self, kernel=None, boot=None, iso=None, emu="auto", cpus=1, mem=1024, cpu=None,
                  icount=False, timeout=None, cmdline="", interactive=False, directory=None,
                  gdb=False, qemu_args=(), log_to_stderr=False, uefi=False,
-                 stick=False, bochs_trace=None, icount_shift=0):
+                 stick=False, bochs_trace=None, icount_shift=0, icount_waits=False):
         self.kernel, self.boot, self.iso = kernel, boot, iso
         self.emu = "qemu" if emu == "auto" else emu
         self.accelerate = emu == "auto" and not icount and not cpu and nested_vmx()
@@ -100,7 +101,7 @@ class Settings:
         self.log_to_stderr = log_to_stderr
         self.uefi, self.stick = uefi, stick
         self.bochs_trace = bochs_trace
-        self.icount_shift = icount_shift
+        self.icount_shift, self.icount_waits = icount_shift, icount_waits
         self.directory = directory or new_run_directory()
         os.makedirs(self.directory, exist_ok=True)
 
@@ -283,7 +284,7 @@ class Emulator:
         else:
             command += ["-accel", "tcg,thread=single" if s.icount else "tcg"]
         if s.icount:
-            command += ["-icount", f"shift={s.icount_shift},sleep=off"]
+            command += ["-icount", f"shift={s.icount_shift},sleep={'on' if s.icount_waits else 'off'}"]
         command += ["-machine", machine, "-cpu", cpu, "-m", str(s.mem), "-smp", str(s.cpus),
                     "-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot",
                     "-nic", "none",

@@ -1,6 +1,11 @@
 """The build's own tools."""
+import sys
+
 import mkboot
 from case import case, check
+
+sys.path.insert(1, "tests/proofs")
+import prove  # noqa: E402
 
 
 @case(cost=1)
@@ -40,3 +45,22 @@ def symbol_table(t):
     check(".long 2\n" in text and "0x1000, 0x1010" in text and '"first", "second"' in text, text)
     t.command("tests/lib/ksyms.py", "--same", names[0], names[0])
     t.command("tests/lib/ksyms.py", "--same", names[0], names[1], ok=(1,))
+
+
+@case(cost=1)
+def proof_rounds(t):
+    """A goal that a round's seconds were too few for is tried with more of them, by --smoke, too; what is proven is not
+    tried again, and what stays open is said to be."""
+    tried = []
+
+    def frama_c(name, log, cache, seconds, smoke=False):
+        tried.append((seconds, smoke))
+        return f"Proved goals:    {7 if int(seconds) < needs else 8} / 8\n"
+    prove.frama_c, kept = frama_c, prove.frama_c
+    for smoke in (False, True):
+        for needs, rounds in ((0, 1), (int(prove.ROUNDS[1]), 2), (1000, len(prove.ROUNDS))):
+            tried.clear()
+            report = prove.prove("cap.c", t.dir, prove.ROUNDS, smoke)
+            check(tried == [(s, smoke) for s in prove.ROUNDS[:rounds]], f"{rounds} rounds: {tried}")
+            check(prove.counts(report) == (7 if needs == 1000 else 8, 8), f"the last round counts: {report}")
+    prove.frama_c = kept
