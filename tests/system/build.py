@@ -91,7 +91,7 @@ def proofs(t):
 
 @case(cost=30, limit=900)
 def proofs_notice(t):
-    """A mistake in the core or a function without a contract fails, whatever verdicts are kept."""
+    """A mistake in the core, a function without a contract or a contradictory one fails, whatever verdicts are kept."""
     tree = copy_tree(t, "proofs-notice")
     path = os.path.join(tree, "kernel/core/epoch.c")
     with open(path, encoding="utf-8") as f:
@@ -114,6 +114,13 @@ def proofs_notice(t):
     with open(path, "w", encoding="utf-8") as f:
         f.write(good)
     t.command("tests/proofs/prove.py", "epoch.c", cwd=tree)
+    header = os.path.join(tree, "kernel/core/epoch.h")
+    with open(header, encoding="utf-8") as f:
+        good = f.read()
+    with open(header, "w", encoding="utf-8") as f:
+        f.write(good.replace("requires clock:", "requires never: epoch_now < 3 && epoch_now > 5; requires clock:"))
+    said = t.command("tests/proofs/prove.py", "--smoke", "--timeout=5", "epoch.c", cwd=tree, ok=(1,))
+    check("not proven: typed_epoch_charge_wp_smoke" in said, "a contradiction is named: " + said)
     shutil.rmtree(tree, ignore_errors=True)
 
 
