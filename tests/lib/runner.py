@@ -196,10 +196,11 @@ def show(job, progress=""):
         print(f"    [all of it: {job.log}]", flush=True)
 
 
-def run_again(failed):
-    """A machine that does other things at the same time can make an emulator miss a hang limit. Up to
-    RETRIES cases that failed by it, and only by it (or by the emulator's own death), are run once more, alone; one
+def run_again(done):
+    """A machine that does other things at the same time can make a test miss a hang limit. Up to
+    RETRIES tests that failed by it, and only by it (or by the emulator's own death), are run once more, alone; one
     that passes then is named in the summary. A wrong result is never tried again."""
+    failed = [job for job in done if job.verdict == "FAIL" and job.excused()]
     if len(failed) > RETRIES:
         return
     for job in failed:
@@ -249,7 +250,7 @@ def main():
     finally:
         for job in running:
             job.kill()
-    run_again([job for job in done if job.verdict == "FAIL" and job.emulated and job.excused()])
+    run_again(done)
     if not args.only:
         for job in skipped_everywhere(done):
             job.verdict, job.detail = "FAIL", "skipped in every emulator"

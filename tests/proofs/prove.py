@@ -28,9 +28,8 @@ PROVEN = 'tests/proofs/proven.txt'
 TRUSTED = re.compile(r'\b(axiom|axiomatic|admit|assume)\b|requires[^;]*\\false')
 SURE = re.compile(r'guaranteed RTE:\s+(.*)')
 OPEN = re.compile(r'\[(?:Failed|Timeout|Unknown)\] (?:Goal|Smoke-test) (\S+)')
-# Seconds for a goal. Nearly all take less than one; what is open after a round is tried in the
-# next. The last is long, because a slow or busy machine is no reason to fail.
-ROUNDS = ['10', '60', '240']
+# Seconds for a goal. Nearly all take less than one; it is long, because a slow or busy machine is no reason to fail.
+SECONDS = '240'
 # The files that take longest come first.
 COSTLY = ['untyped.c', 'cnode.c', 'frame.c', 'heap.c', 'cdt.c']
 
@@ -187,16 +186,6 @@ def log_of(name, build, smoke):
     return os.path.join(build, name + ('.smoke' if smoke else '') + '.log')
 
 
-def prove(name, build, rounds, smoke):
-    """The last round's report."""
-    for seconds in rounds:
-        report = frama_c(name, log_of(name, build, smoke), os.path.join(build, 'cache'), seconds, smoke=smoke)
-        n = counts(report)
-        if not n or n[0] == n[1]:
-            break
-    return report
-
-
 def verdicts_unpack(cache, fresh):
     """Lay out the committed verdicts as WP's cache wants them."""
     if fresh:
@@ -219,7 +208,7 @@ def verdicts_keep(files, cache, build):
         used = os.path.join(build, 'keep', name, 'cache')
         shutil.rmtree(used, ignore_errors=True)
         shutil.copytree(cache, used)
-        frama_c(name, os.path.join(build, name + '.keep.log'), used, ROUNDS[0], keep=True)
+        frama_c(name, os.path.join(build, name + '.keep.log'), used, SECONDS, keep=True)
         for entry in os.listdir(used):
             verdict = read(os.path.join(used, entry)).strip()
             if '"verdict": "valid"' in verdict:
@@ -237,10 +226,10 @@ def config():
 
 def main():
     smoke = '--smoke' in sys.argv
-    rounds, build, only, bad = ROUNDS, 'build/proofs', [], []
+    seconds, build, only, bad = SECONDS, 'build/proofs', [], []
     for arg in sys.argv[1:]:
         if arg.startswith('--timeout='):
-            rounds = [arg[10:]]
+            seconds = arg[10:]
         elif arg.startswith('--build='):
             build = arg[8:]
         elif not arg.startswith('-'):
@@ -264,7 +253,7 @@ def main():
                     key=lambda f: COSTLY.index(f) if f in COSTLY else len(COSTLY))
     total = proven = count = inside = every = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, min(2, os.cpu_count() or 1))) as pool:
-        runs = {f: pool.submit(prove, f, build, rounds, smoke) for f in chosen}
+        runs = {f: pool.submit(frama_c, f, log_of(f, build, smoke), cache, seconds, smoke=smoke) for f in chosen}
         for name in chosen:
             report = runs[name].result()
             n = counts(report)

@@ -180,19 +180,23 @@ def requires(t):
             check(False, f"{name}: only in {side}: {clause[0]}: {clause[1]}")
 
 
-@case(full=True, cost=400, limit=3600)
+# The provers get what the emulators leave: they may end only after those have.
+PROOFS_LIMIT_S = 7200
+
+
+@case(full=True, cost=400, limit=PROOFS_LIMIT_S)
 def proofs_fresh(t):
     """The provers find every proof again, without the kept verdicts."""
     t.command(MAKE, "--no-print-directory", "prove-fresh", env=CLEAN)
 
 
-@case(full=True, cost=300, limit=2400)
+@case(full=True, cost=300, limit=PROOFS_LIMIT_S)
 def proofs_smoke(t):
     """No contract contradicts itself, and no proven code is dead."""
     t.command(MAKE, "--no-print-directory", "prove-smoke", env=CLEAN)
 
 
-@case(full=True, cost=600, limit=3600)
+@case(full=True, cost=600, limit=PROOFS_LIMIT_S)
 def proofs_mutants(t):
     """Small mistakes in each proven function: a unit test fails or a goal is lost."""
     t.command(MAKE, "--no-print-directory", "prove-mutants", env=CLEAN)

@@ -292,5 +292,5 @@ case(("qemu",), cost=400, limit=3000, full=True, name="sata_50_moments", points=
      timeout=2900)(sata_any_moment)
 case(("qemu",), cost=400, limit=3000, full=True, name="idle_50_moments", points=50, rounds=300,
      timeout=2900)(idle_any_moment)
-case(("qemu",), cost=150, limit=900, full=True, name="virtio_resets", points=20, timeout=850)(virtio_resets)
-case(("qemu",), cost=150, limit=900, full=True, name="sata_resets", points=20, timeout=850)(sata_resets)
+case(("qemu",), cost=150, limit=1800, full=True, name="virtio_resets", points=20, timeout=1700)(virtio_resets)
+case(("qemu",), cost=150, limit=1800, full=True, name="sata_resets", points=20, timeout=1700)(sata_resets)

@@ -1,11 +1,11 @@
 """The build's own tools."""
-import sys
+import os
+import tempfile
+import time
 
 import mkboot
+import runner
 from case import case, check
-
-sys.path.insert(1, "tests/proofs")
-import prove  # noqa: E402
 
 
 @case(cost=1)
@@ -47,20 +47,27 @@ def symbol_table(t):
     t.command("tests/lib/ksyms.py", "--same", names[0], names[1], ok=(1,))
 
 
-@case(cost=1)
-def proof_rounds(t):
-    """A goal that a round's seconds were too few for is tried with more of them, by --smoke, too; what is proven is not
-    tried again, and what stays open is said to be."""
-    tried = []
+@case(cost=3)
+def hang_runs_again(t):
+    """A test that missed its hang limit, with an emulator or without, is run once more, alone; a wrong result is not."""
+    fresh = tempfile.mkdtemp(dir=t.dir)
 
-    def frama_c(name, log, cache, seconds, smoke=False):
-        tried.append((seconds, smoke))
-        return f"Proved goals:    {7 if int(seconds) < needs else 8} / 8\n"
-    prove.frama_c, kept = frama_c, prove.frama_c
-    for smoke in (False, True):
-        for needs, rounds in ((0, 1), (int(prove.ROUNDS[1]), 2), (1000, len(prove.ROUNDS))):
-            tried.clear()
-            report = prove.prove("cap.c", t.dir, prove.ROUNDS, smoke)
-            check(tried == [(s, smoke) for s in prove.ROUNDS[:rounds]], f"{rounds} rounds: {tried}")
-            check(prove.counts(report) == (7 if needs == 1000 else 8, 8), f"the last round counts: {report}")
-    prove.frama_c = kept
+    def at_first(what, mark):
+        if os.path.exists(f"{fresh}/{mark}"):
+            return 0
+        with open(f"{fresh}/{mark}", "w", encoding="ascii"):
+            what()
+        return 1
+
+    jobs = [runner.Job(t.name + "/" + name, run, 1, 1) for name, run in
+            (("late", lambda: at_first(lambda: time.sleep(60), "late")),
+             ("late@qemu", lambda: at_first(lambda: time.sleep(60), "emulated")),
+             ("wrong", lambda: at_first(lambda: None, "wrong")))]
+    for job in jobs:
+        job.start()
+        while not job.poll():
+            time.sleep(0.05)
+    check([job.verdict for job in jobs] == ["FAIL"] * 3, "at first all fail")
+    runner.run_again(jobs)
+    check([job.verdict for job in jobs] == ["PASS", "PASS", "FAIL"], "those that were late pass")
+    check(all(job.detail == "at the second try" for job in jobs[:2]), "and are named in the summary")
