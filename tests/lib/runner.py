@@ -114,8 +114,10 @@ class Job:
         check in the emulator itself failed."""
         with open(self.log, "rb") as f:
             log = f.read()
-        return b"PANIC" not in log and (self.detail.startswith("hangs") or b"--- status 124" in log or
-                                        emu.LATE.encode() in log or emu.DIED.encode() in log)
+        # A unit test takes a second: one that misses its limit does hang.
+        return not self.name.startswith("unit.") and b"PANIC" not in log and (
+            self.detail.startswith("hangs") or b"--- status 124" in log or
+            emu.LATE.encode() in log or emu.DIED.encode() in log)
 
     def last_line(self):
         lines = self.tail()

@@ -49,7 +49,8 @@ def symbol_table(t):
 
 @case(cost=3)
 def hang_runs_again(t):
-    """A test that missed its hang limit, with an emulator or without, is run once more, alone; a wrong result is not."""
+    """A test that missed its hang limit, with an emulator or without, is run once more, alone; a wrong result is not,
+    nor is a unit test."""
     fresh = tempfile.mkdtemp(dir=t.dir)
 
     def at_first(what, mark):
@@ -59,15 +60,16 @@ def hang_runs_again(t):
             what()
         return 1
 
-    jobs = [runner.Job(t.name + "/" + name, run, 1, 1) for name, run in
-            (("late", lambda: at_first(lambda: time.sleep(60), "late")),
-             ("late@qemu", lambda: at_first(lambda: time.sleep(60), "emulated")),
-             ("wrong", lambda: at_first(lambda: None, "wrong")))]
+    jobs = [runner.Job(name, run, 1, 1) for name, run in
+            ((t.name + "/late", lambda: at_first(lambda: time.sleep(60), "late")),
+             (t.name + "/late@qemu", lambda: at_first(lambda: time.sleep(60), "emulated")),
+             (t.name + "/wrong", lambda: at_first(lambda: None, "wrong")),
+             ("unit.late", lambda: at_first(lambda: time.sleep(60), "unit")))]
     for job in jobs:
         job.start()
         while not job.poll():
             time.sleep(0.05)
-    check([job.verdict for job in jobs] == ["FAIL"] * 3, "at first all fail")
+    check([job.verdict for job in jobs] == ["FAIL"] * 4, "at first all fail")
     runner.run_again(jobs)
-    check([job.verdict for job in jobs] == ["PASS", "PASS", "FAIL"], "those that were late pass")
+    check([job.verdict for job in jobs] == ["PASS", "PASS", "FAIL", "FAIL"], "those that were late pass")
     check(all(job.detail == "at the second try" for job in jobs[:2]), "and are named in the summary")
