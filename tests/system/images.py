@@ -38,6 +38,20 @@ for _name, _settings in {
     case(("bochs",), cost=400, limit=2400, timeout=2300, full=True, name=_name + "_smp4", cpus=4, **_settings)(works)
 
 
+def painted(said):
+    """What a terminal shows of it, as far as a pattern cares: no colours, and a blank where the cursor was moved.
+    GNU screen paints the blanks of a line or moves over them, as it comes."""
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", " ", re.sub(r"\x1b\[[0-9;]*m", "", said))
+
+
+@case(cost=1)
+def prompt_painted(_):
+    """A prompt is seen as it is typed, and as GNU screen paints it anew: over the blank behind it the cursor moves."""
+    for said in ("(ash)\r\n\r\n\x1b[1m~\x1b[m # ", "(ash)\x1b[12C \r\n\x1b[23;80H \r\n~ #\x1b[76C \x1b[H"):
+        check(re.search(r"\(ash\)[^#]*~ # ", painted(said)), f"a prompt: {said!r}")
+    check(painted("~ #\x1b[7") == "~ #\x1b[7", "a sequence that is not all there yet is waited for")
+
+
 class Screen:
     """What a started system says on its serial port."""
 
@@ -46,17 +60,14 @@ class Screen:
 
     def wait(self, pattern, seconds, keys=b""):
         """Type keys, then wait for the pattern behind all that had been said before."""
-        seen = len(self.text())
+        seen = len(self.system.said())
         self.system.send(keys)
         end = time.monotonic() + seconds
-        while not re.search(pattern, self.text()[seen:]):
+        while not re.search(pattern, painted(self.system.said()[seen:])):
             alive = self.system.outcome is None and time.monotonic() < end
             check(alive, f"'{pattern}' was not seen in {seconds} s, after {keys}; the screen's last words: "
-                         f"{self.text()[-1500:]!r}")
+                         f"{self.system.said()[-1500:]!r}")
             self.system.step(0.2)
-
-    def text(self):
-        return self.system.said()
 
 
 class Picture:
@@ -141,7 +152,7 @@ def debian(t, cpus, timeout):
         screen.wait("debian login: ", timeout)
         screen.wait("Password: ", timeout, b"root\r")
         screen.wait("root@debian:~# ", timeout, b"bulkhead\r")
-        screen.wait("(?s)running.*# ", timeout, b"systemctl is-system-running --wait\r")
+        screen.wait(r"(?s)\rrunning\r.*# ", timeout, b"systemctl is-system-running --wait\r")
         screen.wait("# ", timeout, b"seq 100000 | tee numbers | sha256sum; sync\r")
         screen.wait("# ", timeout, b"echo 3 >/proc/sys/vm/drop_caches\r")
         digest = hashlib.sha256("".join(f"{n}\n" for n in range(1, 100001)).encode()).hexdigest()
