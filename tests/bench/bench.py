@@ -315,7 +315,7 @@ def measure_density(table, linux):
     if not linux:
         return
     table.put("density", resources.linux_density(13, 1024)[0])
-    table.put("density.idle", round(resources.linux_density(16, 2048, idle_s=10)[1], 3))
+    table.put("density.idle", round(resources.linux_density(16, 2048, idle_s=60)[1], 3))
 
 
 def measure_size(table):

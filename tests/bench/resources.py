@@ -143,7 +143,7 @@ UP_LIMIT_S = 120
 
 def linux_density(most, mem, idle_s=0):
     """(VMs of 72 MiB with Debian's cloud kernel that are up, percent of the CPU that all of them and their host
-    take for idle_s seconds)"""
+    take for idle_s seconds, or None)"""
     vms = {f"v{i}": {"memory-mib": 72, "kernel": LINUX, "initrd": INITRD, "append":
                      # Without nokaslr one in a dozen puts itself where its initrd leaves it too little in one piece. Tracing
                      # files take 9 MiB and the lockdown leaves them out: else Linux, with 3 MiB left when it comes to
@@ -159,12 +159,21 @@ def linux_density(most, mem, idle_s=0):
             if last["v0"]["now_ns"] > UP_LIMIT_S * 10 ** 9:
                 raise SystemExit(f"bench: {machine.directory}: not all of {most} VMs have come to rest")
         running = sum(1 for s in last.values() if s.get("state") == "running")
-        before, pause_s = machine.figures(), 1.0
-        while idle_s and last["v0"]["now_ns"] - before["v0"]["now_ns"] < idle_s * 10 ** 9:
-            machine.emulator.step(pause_s)  # each question costs root more than a second of idling does
-            pause_s *= 2
-            last = machine.figures()
-    return min(started, running), busy(before, last) if idle_s else None
+        idle = idle_share(machine, idle_s) if idle_s else None
+    return min(started, running), idle
+
+
+def idle_share(machine, seconds):
+    """Percent of a CPU that a system at rest takes, in at least so many seconds in which nobody asks it: a question
+    costs root up to 30 M instructions while the emulator gets little of its host."""
+    before = last = machine.figures()
+    pause_s = 1.0
+    while last["v0"]["now_ns"] - before["v0"]["now_ns"] < seconds * 10 ** 9:
+        before = last
+        machine.emulator.step(pause_s)
+        pause_s *= 2
+        last = machine.figures()
+    return busy(before, last)
 
 
 def busy(before, last):

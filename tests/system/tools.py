@@ -1,5 +1,6 @@
 """The build's own tools."""
 import os
+import sys
 import tempfile
 import time
 
@@ -73,3 +74,28 @@ def hang_runs_again(t):
     runner.run_again(jobs)
     check([job.verdict for job in jobs] == ["PASS", "PASS", "FAIL", "FAIL"], "those that were late pass")
     check(all(job.detail == "at the second try" for job in jobs[:2]), "and are named in the summary")
+
+
+@case(cost=1)
+def idle_share_of_a_slow_host(_):
+    """What asking costs a system whose emulator gets little of its host is not taken for its idle work."""
+    sys.path.insert(0, "tests/bench")
+    import resources  # pylint: disable=import-outside-toplevel
+
+    class Machine:
+        """0.2 percent of a CPU when at rest; as slow as its host: a second in one of the host's; 25 M for a question."""
+        now_ns, root_ns, vm_ns = 0, 0, 0
+
+        def __init__(self):
+            self.emulator = self
+
+        def step(self, seconds):
+            self.now_ns += int(seconds * 10 ** 9)
+            self.vm_ns += int(seconds * 2 * 10 ** 6)
+
+        def figures(self):
+            self.root_ns += 25 * 10 ** 6
+            return {"v0": {"now_ns": self.now_ns, "cpu_ns": self.vm_ns}, "": {"cpu_ns": self.root_ns}}
+
+    share = resources.idle_share(Machine(), 60)
+    check(0.2 <= share < 0.25, f"idle: {share}")
