@@ -505,5 +505,5 @@ def main():
 
 
 if __name__ == "__main__":
-    os.makedirs(trace.OUT, exist_ok=True)
+    trace.claim()
     main()

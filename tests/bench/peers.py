@@ -399,6 +399,7 @@ def main():
     parser.add_argument("--count", type=int, default=10000, help="operations of a row")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this, may be repeated")
     args = parser.parse_args()
+    trace.claim()
     figures = Figures()
     # Kept after each part, so that one that fails (and ends the run) takes no other with it.
     left = []

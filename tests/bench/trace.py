@@ -9,6 +9,7 @@ prints the histogram of a row, or with LIST=1 every instruction. As a module: tr
 import argparse
 import bisect
 import collections
+import fcntl
 import os
 import re
 import subprocess
@@ -315,6 +316,17 @@ def symbols_of(kind):
     return Symbols(KERNEL, program)
 
 
+def claim():
+    """Wait until no other measurement writes below build/bench; then none does until this process ends."""
+    os.makedirs(OUT, exist_ok=True)
+    held = os.open(OUT, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"bench: another measurement writes to {OUT}: this one waits until it has ended", file=sys.stderr, flush=True)
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     rows = [*ROOT_WINDOWS, *ROOT_2_WINDOWS, *ROOT_4_WINDOWS, *GUEST_WINDOWS, *IPI_WINDOWS]
@@ -322,6 +334,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="every instruction, with its function")
     parser.add_argument("--again", action="store_true", help="use the last run's trace")
     args = parser.parse_args()
+    claim()
     cpus = 1
     if args.row in ROOT_WINDOWS:
         kind, window = "root", ROOT_WINDOWS[args.row]

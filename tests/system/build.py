@@ -206,7 +206,7 @@ def bench(t, *arguments):
     t.command(MAKE, "--no-print-directory", "bench", *arguments, env=CLEAN)
 
 
-@case(cost=60, limit=1200)
+@case(cost=60, limit=2400)
 def ratchet(t):
     """No figure is more than 5 % worse than the committed one."""
     bench(t, "VMX=no", "FIRMWARE=no", "WIRE=no", "DENSITY=no")

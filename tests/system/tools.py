@@ -1,5 +1,6 @@
 """The build's own tools."""
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -99,3 +100,17 @@ def idle_share_of_a_slow_host(_):
 
     share = resources.idle_share(Machine(), 60)
     check(0.2 <= share < 0.25, f"idle: {share}")
+
+
+@case(cost=2)
+def measurements_take_turns(t):
+    """Two that would write to the same files: the second one says so, and waits for the first one's end."""
+    command = ["python3", "-c", "import sys; sys.path.insert(0, 'tests/bench'); import trace; trace.OUT = sys.argv[1]; "
+               "trace.claim(); print('mine', flush=True); sys.stdin.read()", t.dir]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        check(first.stdout.readline() == "mine\n", "the first one goes on at once")
+        with subprocess.Popen(command, **pipes) as second:
+            check("this one waits" in second.stderr.readline(), "the second one says that it waits")
+            first.communicate()
+            check(second.communicate()[0] == "mine\n", "and goes on when the first one has ended")
