@@ -8,7 +8,6 @@ does not fail. --commit rewrites committed.json. How each row is measured: docs/
 """
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -439,6 +438,7 @@ def main():
     parser.add_argument("--no-firmware", action="store_true", help="leave out what starts from firmware")
     parser.add_argument("--no-density", action="store_true", help="leave out many VMs in one machine")
     args = parser.parse_args()
+    trace.claim()
     try:
         with open(COMMITTED, encoding="utf-8") as f:
             committed = json.load(f)
@@ -505,5 +505,4 @@ def main():
 
 
 if __name__ == "__main__":
-    trace.claim()
     main()

@@ -96,5 +96,6 @@ def under_bulkhead(row):
 
 
 if __name__ == "__main__":
+    trace.claim()
     media()
     print(json.dumps({row: under_bulkhead(row) for row in CASES}, indent=1))

@@ -103,4 +103,5 @@ def alone(kernel=KERNEL, append=APPEND, name="linux-alone"):
 
 
 if __name__ == "__main__":
+    trace.claim()
     print(json.dumps({"bulkhead": under_bulkhead(), "alone": alone()}, indent=1))

@@ -183,5 +183,6 @@ def busy(before, last):
 
 
 if __name__ == "__main__":
+    trace.claim()
     for part in sys.argv[1:]:
         print(part, globals()[part]())

@@ -71,4 +71,5 @@ def under_bulkhead(row):
 
 
 if __name__ == "__main__":
+    trace.claim()
     print(json.dumps({row: under_bulkhead(row) for row in ROWS}, indent=1))

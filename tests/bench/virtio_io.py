@@ -45,4 +45,5 @@ def under_bulkhead(count):
 
 
 if __name__ == "__main__":
+    trace.claim()
     print(under_bulkhead(1000))

@@ -81,4 +81,5 @@ def under_bulkhead():
 
 
 if __name__ == "__main__":
+    trace.claim()
     print(json.dumps(under_bulkhead(), indent=1))
