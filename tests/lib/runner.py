@@ -26,6 +26,8 @@ UNIT_LIMIT_S = 120
 NICE = 5
 SKIP_STATUS = 77
 TAIL_LINES = 40
+# Of a failure's last line in the summary: its beginning says what was wanted, its end what was last seen.
+SUMMARY_BEGIN, SUMMARY_END = 200, 100
 RETRIES = 3
 # A unit test must not depend on the terminal, and sanitizers must end it at the first finding.
 UNIT_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT",
@@ -120,8 +122,11 @@ class Job:
             emu.LATE.encode() in log or emu.DIED.encode() in log)
 
     def last_line(self):
-        lines = self.tail()
-        return lines[-1] if lines else ""
+        """For the summary; one that quotes a whole screen of a guest is cut in the middle."""
+        line = printable((self.tail() or [""])[-1])
+        if len(line) <= SUMMARY_BEGIN + SUMMARY_END:
+            return line
+        return f"{line[:SUMMARY_BEGIN]} [...] {line[-SUMMARY_END:]} [all of it: {self.log}]"
 
 
 def load_cases():
@@ -261,7 +266,7 @@ def main():
         if job.detail == "at the second try":
             print(f"UNSTABLE {job.name}: failed, then passed alone; first log: {job.log}.first")
         if job.verdict == "FAIL":
-            print(f"FAILED {job.name} ({job.detail}): {printable(job.last_line())}")
+            print(f"FAILED {job.name} ({job.detail}): {job.last_line()}")
     counts = {verdict: sum(job.verdict == verdict for job in done)
               for verdict in ("PASS", "FAIL", "SKIP")}
     print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped")

@@ -78,6 +78,23 @@ def hang_runs_again(t):
 
 
 @case(cost=1)
+def summary_is_readable(t):
+    """A test that fails with a whole screen of a guest gets a line in the summary that fits into a screen."""
+    def last_line(words):
+        job = runner.Job(t.name + "/wordy", lambda: print("before\n" + words, end="") or 1, 1, 1)
+        job.start()
+        while not job.poll():
+            time.sleep(0.05)
+        return job.last_line()
+
+    check(last_line("failed: no prompt\x1b") == "failed: no prompt?", "a short one is whole, without what a terminal would obey")
+    check(last_line("") == "before" and last_line("x" * 300) == "x" * 300, "one that just fits is not cut")
+    long = last_line("failed: wanted 'login:'" + "\\x1b[7m" * 300 + "last seen: 'panic'")
+    check(long.startswith("failed: wanted 'login:'") and "last seen: 'panic' [all of it: " in long and len(long) < 500,
+          f"a long one is cut in the middle: {long}")
+
+
+@case(cost=1)
 def idle_share_of_a_slow_host(_):
     """What asking costs a system whose emulator gets little of its host is not taken for its idle work."""
     sys.path.insert(0, "tests/bench")
