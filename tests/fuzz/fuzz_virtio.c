@@ -12,10 +12,8 @@
  * that are saved go on as fresh ones as if they had not been.
  */
 #include "input.h"
+#include "race.h"
 #include "saved.h"
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/net_loopback.h"
 #include "vmm/monitor/dev/virtio_balloon.h"
@@ -55,32 +53,10 @@ static struct input *input; /* for what changes under the devices' hands */
 
 /* ---- the second thread ---- */
 
-static bool racing, at_work;
-
-static void *race(void *arg)
+static void race_change(uint64_t r)
 {
-    uint64_t r = 1;
-
-    for (;;) {
-        __atomic_store_n(&at_work, true, __ATOMIC_SEQ_CST);
-        if (!__atomic_load_n(&racing, __ATOMIC_SEQ_CST)) {
-            __atomic_store_n(&at_work, false, __ATOMIC_SEQ_CST);
-            nanosleep(&(struct timespec){0, 100000}, NULL);
-            continue;
-        }
-        r ^= r << 13, r ^= r >> 7, r ^= r << 17;
-        __atomic_fetch_xor(&ram[RING_GPA + r % 0x8000u], (uint8_t)(1u << (r >> 32 & 7u)),
-                           __ATOMIC_RELAXED);
-    }
-    return arg;
-}
-
-/* It touches nothing any more, in the next run neither. */
-static void race_end(void)
-{
-    if (!racing) return;
-    __atomic_store_n(&racing, false, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&at_work, __ATOMIC_SEQ_CST)) sched_yield();
+    __atomic_fetch_xor(&ram[RING_GPA + r % 0x8000u], (uint8_t)(1u << (r >> 32 & 7u)),
+                       __ATOMIC_RELAXED);
 }
 
 /* ---- what is around the devices ---- */
@@ -392,7 +368,6 @@ static void step(uint8_t op)
 static void once(void)
 {
     static bool done;
-    static pthread_t thread;
     const char *name = getenv("FUZZ_DEVICE");
 
     if (done) return;
@@ -400,7 +375,6 @@ static void once(void)
     for (unsigned i = 0; i < KINDS && name != NULL; i++)
         if (strcmp(name, names[i]) == 0) only = (int)i;
     CHECK(name == NULL || only >= 0);
-    CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
 }
 
 static void run(struct input in)
@@ -409,7 +383,7 @@ static void run(struct input in)
 
     reset();
     input = &in;
-    __atomic_store_n(&racing, (take(&in, 1) & 3u) == 3u, __ATOMIC_RELAXED);
+    race_begin((take(&in, 1) & 3u) == 3u);
     for (; more(&in) && steps < 1000u; steps++) {
         step((uint8_t)take(&in, 1));
         check_all();

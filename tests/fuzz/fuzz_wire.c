@@ -9,8 +9,7 @@
  * and the link comes up again with the next start of the peer.
  */
 #include "input.h"
-#include <pthread.h>
-#include <time.h>
+#include "race.h"
 #include "vmm/monitor/dev/dev_util.h"
 #include "vmm/monitor/dev/net_cut.h"
 #include "vmm/monitor/dev/net_wire.h"
@@ -31,24 +30,11 @@ static struct bh_ring_header *peer(void) { return (struct bh_ring_header *)(void
 
 /* ---- the second thread ---- */
 
-static bool racing;
-
-static void *race(void *arg)
+static void race_change(uint64_t r)
 {
-    uint64_t r = 1;
+    uint32_t at = r & 1u ? 128u + (uint32_t)(r >> 8) % 128u : 4096u + (uint32_t)(r >> 8) % 0x4000u;
 
-    for (;;) {
-        uint32_t at;
-
-        if (!__atomic_load_n(&racing, __ATOMIC_RELAXED)) {
-            nanosleep(&(struct timespec){0, 100000}, NULL);
-            continue;
-        }
-        r ^= r << 13, r ^= r >> 7, r ^= r << 17;
-        at = r & 1u ? 128u + (uint32_t)(r >> 8) % 128u : 4096u + (uint32_t)(r >> 8) % 0x4000u;
-        __atomic_fetch_xor(&memory.peer[at], (uint8_t)(1u << (r >> 56 & 7u)), __ATOMIC_RELAXED);
-    }
-    return arg;
+    __atomic_fetch_xor(&memory.peer[at], (uint8_t)(1u << (r >> 56 & 7u)), __ATOMIC_RELAXED);
 }
 
 /* ---- the card ---- */
@@ -189,12 +175,10 @@ static void untouched(const uint8_t bytes[4096])
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t mac[6] = {2, 'b', 'h', 0, 0, 16};
-    static pthread_t thread;
     struct input in = {data, data + size};
     bool race_now;
 
     input = &in;
-    if (!thread) CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
     memset(&memory, 0, sizeof(memory));
     memset(memory.before, 0xa5, sizeof(memory.before));
     memset(memory.between, 0xa5, sizeof(memory.between));
@@ -207,9 +191,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wire.port.room = wire.port.changed = nothing;
     race_now = (take(input, 1) & 3u) == 3u;
     start_peer();
-    __atomic_store_n(&racing, race_now, __ATOMIC_RELAXED);
+    race_begin(race_now);
     while (more(input)) step();
-    __atomic_store_n(&racing, false, __ATOMIC_RELAXED);
+    race_end();
     untouched(memory.before);
     untouched(memory.between);
     untouched(memory.behind);

@@ -18,10 +18,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import seeds  # noqa: E402
 
 OUT = "build/tests/fuzz"
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 PROGRESS_S = 15
 # Loading seeds and stopping take their time, too.
 MARGIN_S = 8
+LATE_S = 600
+SEED = 1
 DEVICES = ["acpi_pm", "debug_exit", "i8042", "ioapic", "lapic", "mch", "pci", "pic", "pit", "rtc",
            "uart16550", "watchdog"]
 
@@ -38,9 +40,10 @@ class Target:
         self.process = None
         self.execs = self.edges = self.edges_all = self.findings = 0
         self.seconds = 0
+        self.what = ""
 
     def start(self, keep):
-        """keep: new inputs go to the corpus of later runs; else they are dropped."""
+        """keep: new inputs go to the corpus of later runs; else they are dropped, and each run looks the same way."""
         corpus = self.corpus if keep else f"{OUT}/dropped/{self.name}"
         if not keep:
             shutil.rmtree(corpus, ignore_errors=True)
@@ -49,13 +52,13 @@ class Target:
         command = [self.program, f"-max_total_time={self.seconds}", f"-timeout={TIMEOUT_S}",
                    f"-max_len={self.longest}", "-len_control=20", "-print_final_stats=1",
                    "-rss_limit_mb=2048", f"-artifact_prefix={OUT}/findings/{self.name}-",
-                   corpus, f"{OUT}/seeds/{self.seeds}"]
+                   f"-seed={0 if keep else SEED}", corpus, f"{OUT}/seeds/{self.seeds}"]
         # Nothing under test allocates, and leak detection cannot run under every tracer.
         env = dict(os.environ, **self.env, ASAN_OPTIONS="detect_leaks=0")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env,
                                             stdin=subprocess.DEVNULL)
-        self.deadline = time.monotonic() + self.seconds + 60
+        self.deadline = time.monotonic() + self.seconds + LATE_S
 
     def text(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
@@ -82,15 +85,19 @@ class Target:
                 return False
             self.process.kill()
             status = self.process.wait()
+            self.what = f"not at its end {LATE_S} s after its time"
         self.look()
         if status != 0:
             self.findings = 1
+            self.what = self.what or f"exit status {status}"
         return True
 
     def show_finding(self):
         lines = self.text().splitlines()
         first = next((i for i, line in enumerate(lines)
                       if re.search(r"does not hold|runtime error|ERROR:|panic:|ALARM", line)), 0)
+        if first:
+            self.what = lines[first]
         print(f"--- {self.name}: finding, see {self.log}")
         for line in lines[first:first + 20] + lines[-2:]:
             print("    " + "".join(c if c.isprintable() else "?" for c in line))
@@ -153,7 +160,8 @@ def table(done):
     for t in done:
         print(f"{t.name:<22} {t.execs:>10} {t.edges:>6} {t.edges_all:>6} {t.findings:>9}")
     found = sum(t.findings for t in done)
-    print(f"{len(done)} targets, {sum(t.execs for t in done)} execs, {found} finding(s)")
+    print(f"{len(done)} targets, {sum(t.execs for t in done)} execs, {found} finding(s)"
+          + "".join(f"; {t.name}: {t.what}" for t in done if t.findings))
     return found
 
 
